@@ -1,0 +1,64 @@
+/** Every code that may cross a package boundary or the wire, with the HTTP status it becomes. Codes are API. */
+export const errorStatus = {
+  INVALID_REQUEST: 400,
+  INVALID_NAME: 400,
+  INVALID_MANIFEST: 422,
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  TENANT_NOT_FOUND: 404,
+  STAMP_NOT_FOUND: 404,
+  POOL_NOT_FOUND: 404,
+  RELEASE_NOT_FOUND: 404,
+  ALREADY_EXISTS: 409,
+  HOSTNAME_TAKEN: 409,
+  STALE_REVISION: 409,
+  WRONG_PHASE: 409,
+  DIVERGED: 409,
+  IDEMPOTENCY_MISMATCH: 422,
+  CONFIRMATION_REQUIRED: 428,
+  PRECONDITION_REQUIRED: 428,
+  PAYLOAD_TOO_LARGE: 413,
+  STALE_LEADER: 409,
+  STAMP_NOT_EMPTY: 409,
+  POOL_FULL: 507,
+  STAMP_FAILED: 502,
+  STAMP_UNREACHABLE: 503,
+  HOOK_FAILED: 502,
+  RECOVERING: 503,
+  NOT_LEADER: 503,
+  TIMEOUT: 504,
+  BINARY_MISSING: 500,
+  PORT_TAKEN: 500,
+  DISK_FULL: 507,
+  LOCKED: 409,
+  CANCELLED: 499,
+  INTERNAL: 500,
+} as const;
+
+export type ErrorCode = keyof typeof errorStatus;
+
+export interface ErrorDetails extends ErrorOptions {
+  /** What to do about it: one imperative sentence, shown below the message. */
+  readonly mend?: string;
+}
+
+/** The only error that crosses a package boundary. Messages: sentence case, no full stop, name the thing. */
+export class StampyardError extends Error {
+  override readonly name = "StampyardError";
+  readonly code: ErrorCode;
+  readonly mend: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details?: ErrorDetails) {
+    super(message, details);
+    this.code = code;
+    this.mend = details?.mend;
+  }
+
+  /** What we did not expect is INTERNAL, with its cause kept for the log and out of the response. */
+  static from(caught: unknown): StampyardError {
+    return caught instanceof StampyardError
+      ? caught
+      : new StampyardError("INTERNAL", "Unexpected failure", { cause: caught });
+  }
+}

@@ -1,0 +1,61 @@
+export { canonicalJson, digestOf, type Json, toHex, utf8 } from "./canonical.ts";
+export type {
+  CallOptions,
+  ComponentObservation,
+  ComponentStatus,
+  Endpoint,
+  EngineChange,
+  IsolationFact,
+  LogLine,
+  LogOptions,
+  Progress,
+  ProgressEvent,
+  StampEngine,
+  StampObservation,
+  StampSpec,
+} from "./engine.ts";
+export { type ErrorCode, errorStatus, StampyardError } from "./errors.ts";
+export type { Fleet, Pool, Routing } from "./fleet.ts";
+export {
+  type FleetChange,
+  type FleetGoal,
+  type FleetPlan,
+  type FleetState,
+  nextStamps,
+  planFleet,
+} from "./fleet-plan.ts";
+export { isHostname, isName, isTenantKey, quote, requireHostname, requireName, requireTenantKey } from "./names.ts";
+export {
+  choosePlacement,
+  hasRoom,
+  type Placement,
+  type PlacementCandidate,
+  type PlacementRequest,
+} from "./placement.ts";
+export type { Clock, Digest, FencingToken, Instant, Random, Sha256 } from "./ports.ts";
+export { componentsOf, findComponent, type Parameters, type RenderedStamp, type StampIdentity } from "./rendered.ts";
+export { makeSecret, secretNames } from "./secrets.ts";
+export {
+  afterFailure,
+  planStamp,
+  retryDelayMs,
+  type Stamp,
+  type StampAction,
+  type StampPhase,
+  type StampPlan,
+  type StampState,
+  stampNext,
+} from "./stamp.ts";
+export { stampSchemaSql, stampSchemaVersion } from "./stamp-schema.ts";
+export type * from "./template.ts";
+export {
+  afterTenantFailure,
+  type HomeReadiness,
+  planTenant,
+  type Tenant,
+  type TenantAction,
+  type TenantPhase,
+  type TenantPlan,
+  type TenantState,
+  tenantNext,
+} from "./tenant.ts";

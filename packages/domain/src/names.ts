@@ -1,0 +1,57 @@
+import { StampyardError } from "./errors.ts";
+
+/**
+ * Names of stamps, pools, components, stages and units: they become directory names, database names, hostnames and
+ * environment variables, so only what is safe in all of these is allowed.
+ */
+const namePattern = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
+
+/** A tenant key is one DNS label (RFC 1035 section 2.3.1), so that it can be a subdomain; digits may lead (RFC 1123). */
+const tenantPattern = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+const hostLabel = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+export function isName(text: string): boolean {
+  return namePattern.test(text) && !text.includes("--");
+}
+
+export function isTenantKey(text: string): boolean {
+  return tenantPattern.test(text);
+}
+
+/** A lower-case DNS name of at least two labels, without port or trailing dot, that is not an IPv4 address. */
+export function isHostname(text: string): boolean {
+  if (text.length > 253) return false;
+  const labels = text.split(".");
+  if (labels.length < 2 || /^[0-9]+$/.test(labels.at(-1) ?? "")) return false;
+  return labels.every((label) => hostLabel.test(label));
+}
+
+/** @throws StampyardError INVALID_NAME */
+export function requireName(kind: string, text: string): string {
+  if (isName(text)) return text;
+  throw new StampyardError("INVALID_NAME", `Invalid ${kind} name ${quote(text)}`, {
+    mend: "Use 1 to 40 lower-case letters, digits and single hyphens, starting with a letter.",
+  });
+}
+
+/** @throws StampyardError INVALID_NAME */
+export function requireTenantKey(text: string): string {
+  if (isTenantKey(text)) return text;
+  throw new StampyardError("INVALID_NAME", `Invalid tenant key ${quote(text)}`, {
+    mend: "Use 1 to 63 lower-case letters, digits and hyphens; no hyphen first or last (it becomes a subdomain).",
+  });
+}
+
+/** @throws StampyardError INVALID_NAME */
+export function requireHostname(text: string): string {
+  if (isHostname(text)) return text;
+  throw new StampyardError("INVALID_NAME", `Invalid hostname ${quote(text)}`, {
+    mend: "Use a lower-case DNS name such as notes.acme.com, without port, scheme or trailing dot.",
+  });
+}
+
+/** Quotes hostile text for a message: control characters escaped, length bounded. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+}

@@ -1,0 +1,37 @@
+/**
+ * What every stamp's database knows of its tenants: the one decision record of a move (decision D12) and what the
+ * guard reads (D6). Owned by a role that cannot log in, so neither the application nor its migrations can edit it (I43).
+ * `stampyard_app`, `stampyard_owner` and `stampyard_mover` exist before it runs. Safe to repeat.
+ */
+export const stampSchemaSql = `
+create schema if not exists stampyard authorization stampyard;
+create table if not exists stampyard.tenant_home (
+  tenant text primary key,
+  state text not null check (state in ('importing', 'active', 'fenced', 'moved', 'deleting')),
+  epoch bigint not null check (epoch > 0),
+  move_id text,
+  moved_to text,
+  deadline timestamptz,
+  changed_at timestamptz not null default clock_timestamp(),
+  check ((state = 'fenced') <= (move_id is not null and deadline is not null)),
+  check ((state = 'moved') <= (moved_to is not null))
+);
+alter table stampyard.tenant_home owner to stampyard;
+create or replace function stampyard.announce_tenant_home() returns trigger
+  language plpgsql volatile security definer set search_path = pg_catalog as $body$
+begin
+  perform pg_catalog.pg_notify('stampyard_tenant_home', coalesce(new.tenant, old.tenant));
+  return null;
+end $body$;
+alter function stampyard.announce_tenant_home() owner to stampyard;
+create or replace trigger announce after insert or update or delete on stampyard.tenant_home
+  for each row execute function stampyard.announce_tenant_home();
+revoke all on all tables in schema stampyard from public;
+revoke all on all functions in schema stampyard from public;
+grant usage on schema stampyard to stampyard_app, stampyard_owner, stampyard_mover;
+grant select on stampyard.tenant_home to stampyard_app, stampyard_owner;
+grant select, insert, update, delete on stampyard.tenant_home to stampyard_mover;
+`;
+
+/** Raise when `stampSchemaSql` changes: template clusters are keyed by it. */
+export const stampSchemaVersion = 1;

@@ -1,0 +1,14 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  // Packages are read from their sources here; processes that a test starts run what `tsc -b` built.
+  resolve: { conditions: ["source", "node", "import", "module", "default"] },
+  ssr: { resolve: { conditions: ["source", "node", "import", "module", "default"] } },
+  test: {
+    include: ["packages/*/src/**/*.test.ts", "examples/*/src/**/*.test.ts", "test/**/*.test.ts"],
+    // Suites on real servers share two cores; more workers than cores only makes them time out.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+});
