@@ -1,0 +1,42 @@
+import type { DirectoryChange, DirectoryVersion } from "./change.ts";
+
+/** Where a router stands; sent with `GET /v1/directory/feed`. Version 0 with `chainStart` asks for everything. */
+export interface FeedPosition {
+  readonly incarnation: number;
+  readonly version: number;
+  readonly chain: string;
+}
+
+/** What travels from control plane to router, one frame each (decision D8). */
+export type FeedMessage =
+  | ({
+      readonly kind: "hello";
+      /** `recovering` = keep yours: a restored store has not yet learned what is true (decision D9). */
+      readonly mode: "normal" | "recovering";
+      readonly heartbeatMs: number;
+    } & FeedPosition)
+  /** All valid keys of one stamp, first is current; unversioned, sent at connect and on change; kept apart from the snapshot. */
+  | {
+      readonly kind: "keys";
+      readonly stamp: string;
+      readonly keys: readonly { readonly kid: string; readonly secret: string }[];
+    }
+  /** A snapshot is `begin`, parts of puts only (stamps and routing before tenants), `end` with the count of puts. */
+  | ({ readonly kind: "snapshot-begin"; readonly entries: number; readonly shrinkConfirmed: boolean } & FeedPosition)
+  | { readonly kind: "snapshot-part"; readonly changes: readonly DirectoryChange[] }
+  | ({ readonly kind: "snapshot-end"; readonly entries: number } & FeedPosition)
+  | ({ readonly kind: "delta" } & DirectoryVersion)
+  | ({ readonly kind: "heartbeat" } & FeedPosition);
+
+/** Body of `POST /v1/directory/ack`: applied by every worker and journaled. */
+export interface FeedAcknowledgement extends FeedPosition {
+  readonly router: string;
+}
+
+/** Body of `POST /v1/directory/report`, asked for while recovering: the router's own table, in pages. */
+export interface DirectoryReport extends FeedPosition {
+  readonly router: string;
+  readonly part: number;
+  readonly last: boolean;
+  readonly changes: readonly DirectoryChange[];
+}
