@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { closingLine } from "./test/closing-line.ts";
 
 export default defineConfig({
   // Packages are read from their sources here; processes that a test starts run what `tsc -b` built.
@@ -6,6 +7,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["source", "node", "import", "module", "default"] } },
   test: {
     include: ["packages/*/src/**/*.test.ts", "examples/*/src/**/*.test.ts", "test/**/*.test.ts"],
+    reporters: ["default", closingLine()],
     // Suites on real servers share two cores; more workers than cores only makes them time out.
     maxWorkers: 2,
     testTimeout: 30_000,
