@@ -38,9 +38,24 @@ export const errorStatus = {
 
 export type ErrorCode = keyof typeof errorStatus;
 
+/** One of several faults found together: in a manifest (file, line, column are 1-based) or in a request (path). */
+export interface Problem {
+  readonly message: string;
+  readonly mend?: string;
+  /** Where in the value, e.g. `pools[0].name`. */
+  readonly path?: string;
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+  /** The faulty line with a caret below it. */
+  readonly excerpt?: string;
+}
+
 export interface ErrorDetails extends ErrorOptions {
   /** What to do about it: one imperative sentence, shown below the message. */
   readonly mend?: string;
+  /** All faults at once, not the first. */
+  readonly problems?: readonly Problem[];
 }
 
 /** The only error that crosses a package boundary. Messages: sentence case, no full stop, name the thing. */
@@ -48,11 +63,13 @@ export class StampyardError extends Error {
   override readonly name = "StampyardError";
   readonly code: ErrorCode;
   readonly mend: string | undefined;
+  readonly problems: readonly Problem[];
 
   constructor(code: ErrorCode, message: string, details?: ErrorDetails) {
     super(message, details);
     this.code = code;
     this.mend = details?.mend;
+    this.problems = details?.problems ?? [];
   }
 
   /** What we did not expect is INTERNAL, with its cause kept for the log and out of the response. */

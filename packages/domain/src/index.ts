@@ -14,7 +14,7 @@ export type {
   StampObservation,
   StampSpec,
 } from "./engine.ts";
-export { type ErrorCode, errorStatus, StampyardError } from "./errors.ts";
+export { type ErrorCode, errorStatus, type Problem, StampyardError } from "./errors.ts";
 export type { Fleet, Pool, Routing } from "./fleet.ts";
 export {
   type FleetChange,
