@@ -36,7 +36,7 @@ export function planFleet(state: FleetState, goal: FleetGoal): FleetPlan {
   const notes: string[] = [];
   if (state.release !== goal.release.digest) changes.push({ kind: "release-create", ...goal.release });
   if (!same(state.fleet?.routing, goal.fleet.routing)) changes.push({ kind: "routing-update" });
-  for (const pool of goal.fleet.pools) planPool(pool, state, goal, changes);
+  for (const pool of goal.fleet.pools) planPool(pool, state, goal, changes, notes);
   for (const old of state.fleet?.pools ?? []) {
     if (goal.fleet.pools.some((pool) => pool.name === old.name)) continue;
     const stamps = state.stamps.filter((stamp) => stamp.pool === old.name && stamp.state.kind !== "gone");
@@ -47,7 +47,7 @@ export function planFleet(state: FleetState, goal: FleetGoal): FleetPlan {
   return { changes, notes };
 }
 
-function planPool(pool: Pool, state: FleetState, goal: FleetGoal, changes: FleetChange[]): void {
+function planPool(pool: Pool, state: FleetState, goal: FleetGoal, changes: FleetChange[], notes: string[]): void {
   const old = state.fleet?.pools.find((candidate) => candidate.name === pool.name);
   if (old === undefined) changes.push({ kind: "pool-create", pool: pool.name });
   else if (!same(old, pool)) changes.push({ kind: "pool-update", pool: pool.name, fields: changedFields(old, pool) });
@@ -61,6 +61,12 @@ function planPool(pool: Pool, state: FleetState, goal: FleetGoal, changes: Fleet
   const taken = new Set(state.stamps.filter((stamp) => stamp.state.kind !== "gone").map((stamp) => stamp.name));
   for (const next of nextStamps(pool, present.length, taken, pool.stamps.min - present.length)) {
     changes.push({ kind: "stamp-create", stamp: next.name, pool: pool.name, region: next.region });
+  }
+  if (present.length > pool.stamps.max) {
+    notes.push(`pool ${pool.name} has ${present.length} stamps and a maximum of ${pool.stamps.max}; none is removed`);
+  }
+  for (const stamp of present.filter((candidate) => !pool.regions.includes(candidate.region))) {
+    notes.push(`stamp ${stamp.name} stays in ${stamp.region}, which pool ${pool.name} does not name any more`);
   }
 }
 

@@ -39,18 +39,21 @@ export {
   afterFailure,
   planStamp,
   retryDelayMs,
+  type Setback,
   type Stamp,
   type StampAction,
   type StampPhase,
   type StampPlan,
   type StampState,
   stampNext,
+  whatIsLacking,
 } from "./stamp.ts";
 export { stampSchemaSql, stampSchemaVersion } from "./stamp-schema.ts";
 export type * from "./template.ts";
 export {
   afterTenantFailure,
   type HomeReadiness,
+  homeReadiness,
   planTenant,
   type Tenant,
   type TenantAction,

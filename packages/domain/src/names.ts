@@ -51,7 +51,14 @@ export function requireHostname(text: string): string {
   });
 }
 
-/** Quotes hostile text for a message: control characters escaped, length bounded. */
+/**
+ * Quotes hostile text for a message: length bounded, and everything escaped that a terminal or a reader could take for
+ * something else (C0 and C1 controls, line separators, direction marks).
+ */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+  const bounded = text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  return JSON.stringify(bounded).replace(
+    /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

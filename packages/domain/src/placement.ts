@@ -31,11 +31,25 @@ export function choosePlacement(request: PlacementRequest, candidates: readonly 
   if (best !== undefined) return { kind: "place", stamp: best.name };
   const coming = roomy.find((c) => c.phase === "requested" || c.phase === "provisioning" || c.phase === "failed");
   if (coming !== undefined) return { kind: "wait", waitingOn: `stamp ${coming.name}, which is ${coming.phase}` };
-  if (allowed.length === 0 && candidates.length > 0) {
-    return { kind: "full", why: `pool ${request.pool} has no stamp in ${request.residency.join(", ")}` };
+  return { kind: "full", why: whyFull(request, candidates, allowed) };
+}
+
+function whyFull(
+  request: PlacementRequest,
+  candidates: readonly PlacementCandidate[],
+  allowed: readonly PlacementCandidate[],
+): string {
+  const { pool } = request;
+  if (candidates.length === 0) return `pool ${pool} has no stamp`;
+  if (allowed.length === 0) return `pool ${pool} has no stamp in ${request.residency.join(", ")}`;
+  const empty = { tenants: 0, units: {} };
+  if (!allowed.some((candidate) => hasRoom({ ...candidate, used: empty }, request.weight))) {
+    return `no stamp of pool ${pool} could hold this weight, even empty`;
   }
-  const places = allowed.filter((c) => c.phase === "active");
-  return { kind: "full", why: `all ${places.length} active stamps of pool ${request.pool} are full` };
+  const active = allowed.filter((candidate) => candidate.phase === "active").length;
+  return active === 1
+    ? `the active stamp of pool ${pool} is full`
+    : `all ${active} active stamps of pool ${pool} are full`;
 }
 
 /** Full if any unit is full: 30% of one unit and 95% of another still counts by the other. */
@@ -47,6 +61,11 @@ export function hasRoom(candidate: PlacementCandidate, weight: Readonly<Record<s
 }
 
 function byUse(a: PlacementCandidate, b: PlacementCandidate): number {
-  const share = a.used.tenants / a.capacity.tenants - b.used.tenants / b.capacity.tenants;
-  return share !== 0 ? share : a.name < b.name ? -1 : 1;
+  const difference = share(a) - share(b);
+  return difference !== 0 ? difference : a.name < b.name ? -1 : 1;
+}
+
+/** A stamp that may hold nobody counts as full, not as 0/0. */
+function share({ used, capacity }: PlacementCandidate): number {
+  return capacity.tenants > 0 ? used.tenants / capacity.tenants : 1;
 }

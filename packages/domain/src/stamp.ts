@@ -6,11 +6,27 @@ import type { Capacity } from "./template.ts";
 export type StampState =
   | { readonly kind: "requested" }
   | { readonly kind: "provisioning"; readonly attempt: number }
-  | { readonly kind: "active" }
-  | { readonly kind: "failed"; readonly attempt: number; readonly cause: string; readonly retryAt: Instant }
-  | { readonly kind: "destroying"; readonly attempt: number }
+  | { readonly kind: "active"; readonly setback?: Setback }
+  | {
+      readonly kind: "failed";
+      readonly attempt: number;
+      readonly cause: string;
+      readonly retryAt: Instant;
+      /** The rendering that failed; another one is tried at once. */
+      readonly stampDigest?: Digest;
+    }
+  | { readonly kind: "destroying"; readonly attempt: number; readonly cause?: string; readonly retryAt?: Instant }
   | { readonly kind: "gone" };
 export type StampPhase = StampState["kind"];
+
+/** The last failed attempt to mend or update an active stamp: it keeps serving, and the next attempt backs off. */
+export interface Setback {
+  readonly attempt: number;
+  readonly cause: string;
+  readonly retryAt: Instant;
+  /** The rendering that failed; another one is tried at once. */
+  readonly stampDigest: Digest;
+}
 
 /** Where a stamp may go next. Nothing comes back from `gone`; its name may be used again by a new stamp. */
 export const stampNext = {
@@ -49,7 +65,12 @@ export type StampAction =
   | { readonly kind: "withdraw" };
 
 export interface StampPlan {
+  /**
+   * The state once the actions have succeeded, recorded in the transaction of the last of them. A working phase is
+   * entered by a plan without actions, so that its intent is durable before the first effect (I26).
+   */
   readonly next: StampState;
+  /** In order; the first failure ends the turn. Each may be repeated (I27). */
   readonly actions: readonly StampAction[];
   readonly waitingOn?: string;
 }
@@ -61,73 +82,122 @@ export function retryDelayMs(attempt: number): number {
 
 /** Decides one turn of a stamp. Reads nothing, changes nothing: same inputs, same plan. */
 export function planStamp(stamp: Stamp, seen: StampObservation, now: Instant): StampPlan {
-  if (stamp.state.kind === "gone") return { next: stamp.state, actions: [] };
-  if (stamp.goal === "absent") return planRemoval(stamp, seen);
+  const { state } = stamp;
+  if (state.kind === "gone") return { next: state, actions: [] };
+  if (state.kind === "destroying") return planRemoval(state, seen, now);
+  if (stamp.goal === "absent") return { next: { kind: "destroying", attempt: 1 }, actions: [] };
   if (seen.presence === "unknown") {
-    return { next: stamp.state, actions: [], waitingOn: `cannot observe: ${seen.reason ?? "no reason given"}` };
+    return { next: state, actions: [], waitingOn: `its engine to answer: ${seen.reason ?? "no reason given"}` };
   }
-  switch (stamp.state.kind) {
+  switch (state.kind) {
     case "requested":
-      return { next: { kind: "provisioning", attempt: 1 }, actions: [{ kind: "apply", why: "new stamp" }] };
+      return { next: { kind: "provisioning", attempt: 1 }, actions: [] };
     case "provisioning":
-      return planProvisioning(stamp, stamp.state.attempt, seen);
+      return planProvisioning(stamp, state, seen);
     case "failed":
-      if (now < stamp.state.retryAt)
-        return { next: stamp.state, actions: [], waitingOn: `retry of: ${stamp.state.cause}` };
-      return {
-        next: { kind: "provisioning", attempt: stamp.state.attempt + 1 },
-        actions: [{ kind: "apply", why: `attempt ${stamp.state.attempt + 1}` }],
-      };
+      return planRetry(stamp, state, now);
     case "active":
-      return planActive(stamp, seen);
-    case "destroying":
-      return planRemoval(stamp, seen);
+      return planActive(stamp, state, seen, now);
   }
 }
 
-/** The state after an engine call failed: provisioning waits and tries again, everything else stays where it was. */
-export function afterFailure(state: StampState, cause: string, now: Instant): StampState {
-  if (state.kind !== "provisioning") return state;
-  return { kind: "failed", attempt: state.attempt, cause, retryAt: now + retryDelayMs(state.attempt) };
+/**
+ * The state after an action failed, or ended without its effect: a later retry and the cause in words. A stamp that was
+ * active stays active, because it may well be serving.
+ */
+export function afterFailure(stamp: Pick<Stamp, "state" | "stampDigest">, cause: string, now: Instant): StampState {
+  const { state, stampDigest } = stamp;
+  switch (state.kind) {
+    case "provisioning":
+      return {
+        kind: "failed",
+        attempt: state.attempt,
+        cause,
+        retryAt: now + retryDelayMs(state.attempt),
+        stampDigest,
+      };
+    case "active": {
+      const before = state.setback?.stampDigest === stampDigest ? state.setback.attempt : 0;
+      const attempt = before + 1;
+      return { kind: "active", setback: { attempt, cause, retryAt: now + retryDelayMs(attempt), stampDigest } };
+    }
+    case "destroying":
+      return {
+        kind: "destroying",
+        attempt: state.attempt + 1,
+        cause,
+        retryAt: now + retryDelayMs(state.attempt),
+      };
+    default:
+      return state;
+  }
 }
 
-function planProvisioning(stamp: Stamp, attempt: number, seen: StampObservation): StampPlan {
-  const lack = whatIsLacking(stamp, seen);
-  if (lack === undefined) return { next: { kind: "active" }, actions: [publish(seen)] };
-  return { next: { kind: "provisioning", attempt }, actions: [{ kind: "apply", why: lack }], waitingOn: lack };
-}
-
-function planActive(stamp: Stamp, seen: StampObservation): StampPlan {
-  const lack = whatIsLacking(stamp, seen);
-  const moved = seen.endpointRevision !== stamp.endpointRevision && seen.endpoints.length > 0;
-  const actions: StampAction[] = [];
-  // A component that its host is restarting is the host's work; only what the host cannot mend is ours.
-  const ours = lack !== undefined && (seen.presence === "absent" || seen.host !== "up" || isOtherDigest(stamp, seen));
-  if (ours) actions.push({ kind: "apply", why: lack });
-  if (moved) actions.push(publish(seen));
-  return { next: { kind: "active" }, actions, ...(lack === undefined ? {} : { waitingOn: lack }) };
-}
-
-function planRemoval(stamp: Stamp, seen: StampObservation): StampPlan {
-  const attempt = stamp.state.kind === "destroying" ? stamp.state.attempt : 1;
-  if (stamp.state.kind === "destroying" && seen.presence === "absent") return { next: { kind: "gone" }, actions: [] };
-  const actions: StampAction[] = [{ kind: "withdraw" }, { kind: "destroy" }];
-  return { next: { kind: "destroying", attempt }, actions, waitingOn: "removal of its processes and data" };
-}
-
-/** What keeps the stamp from being complete, or undefined. Silence is not health: no digest is a lack. */
-function whatIsLacking(stamp: Stamp, seen: StampObservation): string | undefined {
+/**
+ * What keeps the stamp from being complete, or undefined. Silence is not health: no digest is a lack, and so is a
+ * stamp of which no component is reported.
+ */
+export function whatIsLacking(stamp: Pick<Stamp, "stampDigest">, seen: StampObservation): string | undefined {
+  if (seen.presence === "unknown") return "its engine cannot look";
   if (seen.presence === "absent") return "it does not exist yet";
   if (seen.host !== "up") return "its stamp host is down";
-  if (isOtherDigest(stamp, seen)) return "it runs another digest than its release";
+  if (seen.stampDigest !== stamp.stampDigest) return "it runs another digest than its release";
   const sick = seen.components.find((c) => c.status !== "healthy" && c.status !== "done");
   if (sick !== undefined) return `${sick.name} is ${sick.status}${sick.reason === undefined ? "" : `: ${sick.reason}`}`;
   if (seen.endpoints.length === 0) return "no endpoint of its ingress service is known";
   return undefined;
 }
 
-function isOtherDigest(stamp: Stamp, seen: StampObservation): boolean {
-  return seen.stampDigest !== stamp.stampDigest;
+type Of<K extends StampPhase> = Extract<StampState, { kind: K }>;
+
+function planProvisioning(stamp: Stamp, state: Of<"provisioning">, seen: StampObservation): StampPlan {
+  const lack = whatIsLacking(stamp, seen);
+  if (lack === undefined) return { next: { kind: "active" }, actions: [publish(seen)] };
+  return { next: state, actions: [{ kind: "apply", why: lack }], waitingOn: lack };
+}
+
+function planRetry(stamp: Stamp, state: Of<"failed">, now: Instant): StampPlan {
+  if (state.stampDigest !== undefined && state.stampDigest !== stamp.stampDigest) {
+    return { next: { kind: "provisioning", attempt: 1 }, actions: [] };
+  }
+  if (now < state.retryAt) return { next: state, actions: [], waitingOn: `retry of: ${state.cause}` };
+  return { next: { kind: "provisioning", attempt: state.attempt + 1 }, actions: [] };
+}
+
+function planActive(stamp: Stamp, state: Of<"active">, seen: StampObservation, now: Instant): StampPlan {
+  // Applying would build an empty stamp in the place of a lost one, or of one whose disk is not mounted yet, and hide
+  // that its data is missing. A person decides.
+  if (seen.presence === "absent") {
+    return { next: state, actions: [], waitingOn: "its data to come back: nothing of it is left on its engine" };
+  }
+  const lack = whatIsLacking(stamp, seen);
+  const moved = seen.endpointRevision !== stamp.endpointRevision && seen.endpoints.length > 0;
+  const published = moved ? [publish(seen)] : [];
+  if (lack === undefined) return { next: { kind: "active" }, actions: published };
+  if (!isOurs(stamp, seen)) return { next: state, actions: published, waitingOn: lack };
+  const { setback } = state;
+  if (setback !== undefined && setback.stampDigest === stamp.stampDigest && now < setback.retryAt) {
+    return { next: state, actions: published, waitingOn: `retry of: ${setback.cause}` };
+  }
+  // Known endpoints first: routers need them while the rest is mended.
+  return { next: state, actions: [...published, { kind: "apply", why: lack }], waitingOn: lack };
+}
+
+/** A component that its host is restarting is the host's work; only what the host cannot mend is ours. */
+function isOurs(stamp: Stamp, seen: StampObservation): boolean {
+  if (seen.host !== "up" || seen.stampDigest !== stamp.stampDigest) return true;
+  return seen.components.some((c) => c.status === "absent");
+}
+
+/** Routers forget it first. Once begun there is no way back, whatever the goal says then. */
+function planRemoval(state: Of<"destroying">, seen: StampObservation, now: Instant): StampPlan {
+  // Withdrawn here too: it may have vanished by itself before its first removal turn.
+  if (seen.presence === "absent") return { next: { kind: "gone" }, actions: [{ kind: "withdraw" }] };
+  if (state.retryAt !== undefined && now < state.retryAt) {
+    return { next: state, actions: [], waitingOn: `retry of: ${state.cause ?? "its removal"}` };
+  }
+  const waitingOn = "removal of its processes and data";
+  return { next: state, actions: [{ kind: "withdraw" }, { kind: "destroy" }], waitingOn };
 }
 
 function publish(seen: StampObservation): StampAction {

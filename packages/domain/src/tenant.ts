@@ -1,4 +1,5 @@
 import type { Instant } from "./ports.ts";
+import type { Stamp } from "./stamp.ts";
 
 /** Phases of decision D5. `moving` and `suspended` join with their features. */
 export type TenantState =
@@ -10,11 +11,14 @@ export type TenantState =
   | { readonly kind: "gone" };
 export type TenantPhase = TenantState["kind"];
 
-/** Where a tenant may go next. A tenant without a home is deleted at once; one with a home leaves its stamp first. */
+/**
+ * Where a tenant may go next. A tenant without a home is deleted at once; one with a home leaves its stamp first. One
+ * that lost its stamp before it was ever published is placed again.
+ */
 export const tenantNext = {
-  requested: ["placing", "preparing", "deleting"],
-  placing: ["preparing", "deleting"],
-  preparing: ["active", "deleting"],
+  requested: ["placing", "preparing", "deleting", "gone"],
+  placing: ["preparing", "deleting", "gone"],
+  preparing: ["active", "placing", "deleting"],
   active: ["deleting"],
   deleting: ["gone"],
   gone: [],
@@ -39,50 +43,65 @@ export interface Tenant {
 }
 
 export type TenantAction =
+  /** Reserves a place and moves on to `preparing` in one transaction, or says what it waits for. */
   | { readonly kind: "place" }
+  /** Gives the place back and raises the epoch: the stamp that is going may have been told the present one. */
+  | { readonly kind: "vacate" }
   | { readonly kind: "prepare"; readonly stamp: string; readonly epoch: number }
   | { readonly kind: "publish"; readonly stamp: string; readonly epoch: number }
   | { readonly kind: "withdraw" }
   | { readonly kind: "forget"; readonly stamp: string; readonly epoch: number };
 
 export interface TenantPlan {
+  /**
+   * The state once the actions have succeeded, recorded in the transaction of the last of them. A working phase is
+   * entered by a plan without effects outside the store, so that its intent is durable before the first one (I26).
+   */
   readonly next: TenantState;
   /** In order; the first failure ends the turn, and the next turn starts over (every action is idempotent). */
   readonly actions: readonly TenantAction[];
   readonly waitingOn?: string;
 }
 
-/** Whether the tenant's home can be asked. */
-export type HomeReadiness = "ready" | "not-ready";
+/** Whether the tenant's home can be asked. `gone` = it is being destroyed, or is no more, and its data with it. */
+export type HomeReadiness = "ready" | "not-ready" | "gone";
 
+/** What a tenant may expect of its home stamp; undefined = the control plane knows no such stamp. */
+export function homeReadiness(stamp: Pick<Stamp, "state" | "goal"> | undefined): HomeReadiness {
+  if (stamp === undefined || stamp.goal === "absent") return "gone";
+  if (stamp.state.kind === "destroying" || stamp.state.kind === "gone") return "gone";
+  return stamp.state.kind === "active" ? "ready" : "not-ready";
+}
+
+/** Decides one turn of a tenant. Reads nothing, changes nothing: same inputs, same plan. */
 export function planTenant(tenant: Tenant, home: HomeReadiness, now: Instant): TenantPlan {
-  if (tenant.state.kind === "gone") return { next: tenant.state, actions: [] };
-  if (tenant.goal === "absent") return planDeletion(tenant, home, now);
-  switch (tenant.state.kind) {
+  const { state } = tenant;
+  if (state.kind === "gone") return { next: state, actions: [] };
+  if (state.kind === "deleting") return planDeletion(tenant, state, home, now);
+  if (tenant.goal === "absent") {
+    // Nothing knows it yet: neither a stamp nor a router.
+    if (tenant.stamp === undefined) return { next: { kind: "gone" }, actions: [] };
+    return { next: { kind: "deleting", attempt: 0, retryAt: now }, actions: [] };
+  }
+  switch (state.kind) {
     case "requested":
+      if (tenant.stamp === undefined) return { next: { kind: "placing" }, actions: [] };
+      return { next: { kind: "preparing", attempt: 0, retryAt: now }, actions: [] };
     case "placing":
-      return {
-        next: { kind: "placing" },
-        actions: [{ kind: "place" }],
-        waitingOn: `a free place in pool ${tenant.pool}`,
-      };
+      return { next: state, actions: [{ kind: "place" }], waitingOn: `a free place in pool ${tenant.pool}` };
     case "preparing":
-      return planPreparing(tenant, tenant.state, home, now);
+      return planPreparing(tenant, state, home, now);
     case "active":
-      return { next: tenant.state, actions: [] };
-    case "deleting":
-      return planDeletion(tenant, home, now);
+      return planActive(tenant, state, home);
   }
 }
 
+type Of<K extends TenantPhase> = Extract<TenantState, { kind: K }>;
+
 /** The stamp knows the tenant before the directory publishes it (I45). */
-function planPreparing(
-  tenant: Tenant,
-  state: Extract<TenantState, { kind: "preparing" }>,
-  home: HomeReadiness,
-  now: Instant,
-): TenantPlan {
-  if (tenant.stamp === undefined) return { next: { kind: "placing" }, actions: [{ kind: "place" }] };
+function planPreparing(tenant: Tenant, state: Of<"preparing">, home: HomeReadiness, now: Instant): TenantPlan {
+  if (tenant.stamp === undefined) return { next: { kind: "placing" }, actions: [] };
+  if (home === "gone") return { next: { kind: "placing" }, actions: [{ kind: "vacate" }] };
   if (home === "not-ready") return { next: state, actions: [], waitingOn: `stamp ${tenant.stamp} to be active` };
   if (now < state.retryAt) return { next: state, actions: [], waitingOn: `retry of: ${state.cause ?? "preparation"}` };
   const { stamp, epoch } = tenant;
@@ -95,15 +114,22 @@ function planPreparing(
   };
 }
 
+/** An active tenant never gets another home by itself: its data was in the one that is gone. */
+function planActive(tenant: Tenant, state: Of<"active">, home: HomeReadiness): TenantPlan {
+  if (home !== "gone") return { next: state, actions: [] };
+  const waitingOn = `its home ${tenant.stamp ?? "stamp"} to come back: it was destroyed with the data of this tenant`;
+  return { next: state, actions: [], waitingOn };
+}
+
 /** The mirror of preparing: routers stop sending first, then the stamp forgets. */
-function planDeletion(tenant: Tenant, home: HomeReadiness, now: Instant): TenantPlan {
-  if (tenant.stamp === undefined) return { next: { kind: "gone" }, actions: [{ kind: "withdraw" }] };
-  const state =
-    tenant.state.kind === "deleting" ? tenant.state : { kind: "deleting" as const, attempt: 0, retryAt: now };
-  if (home === "not-ready") {
-    return { next: state, actions: [{ kind: "withdraw" }], waitingOn: `stamp ${tenant.stamp} to be reachable` };
+function planDeletion(tenant: Tenant, state: Of<"deleting">, home: HomeReadiness, now: Instant): TenantPlan {
+  if (tenant.stamp === undefined || home === "gone") {
+    return { next: { kind: "gone" }, actions: [{ kind: "withdraw" }] };
   }
   if (now < state.retryAt) return { next: state, actions: [], waitingOn: `retry of: ${state.cause ?? "deletion"}` };
+  if (home === "not-ready") {
+    return { next: state, actions: [{ kind: "withdraw" }], waitingOn: `stamp ${tenant.stamp} to be active` };
+  }
   const { stamp, epoch } = tenant;
   return { next: { kind: "gone" }, actions: [{ kind: "withdraw" }, { kind: "forget", stamp, epoch }] };
 }
