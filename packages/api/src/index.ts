@@ -1,1 +1,20 @@
-export {};
+export { type ClientOptions, createClient } from "./client.ts";
+export type { CallAnswer, CallInput, Client, ItemOf, PagedName } from "./client-types.ts";
+export type { BodyKind, Endpoint, Method } from "./endpoint.ts";
+export { type EndpointName, endpointNames, endpoints } from "./endpoints.ts";
+export { openApi } from "./openapi.ts";
+export { errorOf, problemOf } from "./problem.ts";
+export { mayCall, type Role, roles } from "./roles.ts";
+export type {
+  AuditView,
+  EventView,
+  RecoveryView,
+  StatusView,
+  TokenCreatedView,
+  TokenView,
+} from "./schemas/admin.ts";
+export type { RouterView } from "./schemas/directory.ts";
+export type { AppliedView, FleetView, PlanView, PoolView, ReleaseView } from "./schemas/fleet.ts";
+export { type ProblemView, problemSchema } from "./schemas/problem.ts";
+export type { KeyRotationView, StampDiffView, StampView } from "./schemas/stamps.ts";
+export type { TenantEventView, TenantImportedView, TenantView, TenantWhereView } from "./schemas/tenants.ts";

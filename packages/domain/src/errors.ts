@@ -6,6 +6,7 @@ export const errorStatus = {
   UNAUTHENTICATED: 401,
   FORBIDDEN: 403,
   NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
   TENANT_NOT_FOUND: 404,
   STAMP_NOT_FOUND: 404,
   POOL_NOT_FOUND: 404,
@@ -27,6 +28,10 @@ export const errorStatus = {
   HOOK_FAILED: 502,
   RECOVERING: 503,
   NOT_LEADER: 503,
+  /** Client side: no connection came about. */
+  CONTROL_PLANE_UNREACHABLE: 503,
+  /** Client side: the answer is not what the endpoint table says. */
+  UNEXPECTED_ANSWER: 502,
   TIMEOUT: 504,
   BINARY_MISSING: 500,
   PORT_TAKEN: 500,

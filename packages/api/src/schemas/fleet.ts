@@ -1,0 +1,113 @@
+import { z } from "zod";
+import { capacitySchema, digestSchema, parametersSchema, revisionSchema, timeSchema } from "./values.ts";
+
+export const poolSchema = z
+  .object({
+    name: z.string(),
+    tenancy: z.enum(["shared", "dedicated"]),
+    regions: z.array(z.string()),
+    stamps: z.object({ min: z.number(), max: z.number() }),
+    capacity: capacitySchema.partial().optional(),
+    parameters: parametersSchema,
+    catchAll: z.object({ stamp: z.string(), until: z.string() }).optional(),
+  })
+  .meta({ id: "Pool" });
+
+export const routingSchema = z
+  .object({
+    domains: z.array(z.string()),
+    path: z.object({ prefix: z.string(), strip: z.boolean() }).optional(),
+    header: z.object({ name: z.string(), trustedPeers: z.array(z.string()) }).optional(),
+  })
+  .meta({ id: "Routing" });
+
+export const fleetSchema = z
+  .object({
+    name: z.string(),
+    template: z.string(),
+    pools: z.array(poolSchema),
+    routing: routingSchema,
+    /** Release that new stamps get. */
+    releaseDigest: digestSchema.optional(),
+    revision: revisionSchema,
+  })
+  .meta({ id: "Fleet" });
+export type FleetView = z.output<typeof fleetSchema>;
+
+export const poolViewSchema = z
+  .object({
+    ...poolSchema.shape,
+    /** Stamps that are there or being built. */
+    present: z.number().int(),
+    active: z.number().int(),
+    /** Places taken and places there, over its present stamps. */
+    used: capacitySchema,
+    total: capacitySchema,
+  })
+  .meta({ id: "PoolView" });
+export type PoolView = z.output<typeof poolViewSchema>;
+
+export const releaseSchema = z
+  .object({
+    digest: digestSchema,
+    template: z.string(),
+    version: z.string(),
+    createdAt: timeSchema,
+    /** The release that the fleet's stamps are to run. */
+    current: z.boolean(),
+    /** Stamps that are to run it now. */
+    stamps: z.number().int(),
+  })
+  .meta({ id: "Release" });
+export type ReleaseView = z.output<typeof releaseSchema>;
+
+/** The two files of a fleet as texts, with the names that errors show. */
+export const manifestsSchema = z
+  .strictObject({
+    fleetYaml: z.string().max(1_048_576),
+    fleetFile: z.string().min(1).max(4_096).default("fleet.yaml"),
+    templateYaml: z.string().max(1_048_576),
+    templateFile: z.string().min(1).max(4_096).default("stamp.yaml"),
+    /** Absolute directory, on the control plane's machine, that `workdir` and relative commands start from. */
+    sourceDir: z
+      .string()
+      .max(4_096)
+      .refine((text) => /^(?:\/|[A-Za-z]:[\\/])/.test(text) && !text.includes("\0"), {
+        error: "Must be an absolute path",
+      }),
+  })
+  .meta({ id: "Manifests" });
+
+export const applySchema = z
+  .strictObject({
+    ...manifestsSchema.shape,
+    /** `fleetRevision` of the plan that was looked at; another change since then is STALE_REVISION. */
+    expectedFleetRevision: revisionSchema.optional(),
+  })
+  .meta({ id: "Apply" });
+
+const fleetChangeSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("release-create"), digest: digestSchema, version: z.string() }),
+  z.object({ kind: z.literal("routing-update") }),
+  z.object({ kind: z.literal("pool-create"), pool: z.string() }),
+  z.object({ kind: z.literal("pool-update"), pool: z.string(), fields: z.array(z.string()) }),
+  z.object({ kind: z.literal("stamp-create"), stamp: z.string(), pool: z.string(), region: z.string() }),
+  z.object({ kind: z.literal("stamp-update"), stamp: z.string(), from: digestSchema, to: digestSchema }),
+]);
+
+export const planSchema = z
+  .object({
+    fleet: z.string(),
+    changes: z.array(fleetChangeSchema),
+    notes: z.array(z.string()),
+    releaseDigest: digestSchema,
+    /** What `expectedFleetRevision` of an apply should say; 0 = no fleet yet. */
+    fleetRevision: revisionSchema,
+  })
+  .meta({ id: "Plan" });
+export type PlanView = z.output<typeof planSchema>;
+
+export const appliedSchema = z
+  .object({ plan: planSchema, fleetRevision: revisionSchema, releaseDigest: digestSchema })
+  .meta({ id: "Applied" });
+export type AppliedView = z.output<typeof appliedSchema>;

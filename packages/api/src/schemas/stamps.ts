@@ -1,0 +1,124 @@
+import { z } from "zod";
+import {
+  capacitySchema,
+  digestSchema,
+  nameSchema,
+  parametersSchema,
+  queryFlag,
+  queryInt,
+  reasonSchema,
+  revisionSchema,
+  timeSchema,
+} from "./values.ts";
+
+export const stampPhaseSchema = z.enum(["requested", "provisioning", "active", "failed", "destroying", "gone"]);
+
+export const endpointSchema = z.object({ host: z.string(), port: z.number().int() });
+
+export const componentSchema = z
+  .object({
+    name: z.string(),
+    replica: z.number().int(),
+    status: z.enum(["absent", "starting", "healthy", "unhealthy", "stopped", "done", "failed"]),
+    pid: z.number().int().optional(),
+    restarts: z.number().int(),
+    reason: z.string().optional(),
+    since: timeSchema,
+  })
+  .meta({ id: "Component" });
+
+export const observationSchema = z
+  .object({
+    presence: z.enum(["absent", "present", "unknown"]),
+    host: z.enum(["up", "down", "none"]),
+    stampDigest: digestSchema.optional(),
+    components: z.array(componentSchema),
+    reason: z.string().optional(),
+    /** When it was looked at. */
+    at: timeSchema,
+  })
+  .meta({ id: "Observation" });
+
+export const stampSchema = z
+  .object({
+    name: z.string(),
+    pool: z.string(),
+    region: z.string(),
+    phase: stampPhaseSchema,
+    goal: z.enum(["present", "absent"]),
+    releaseDigest: digestSchema,
+    stampDigest: digestSchema,
+    parameters: parametersSchema,
+    capacity: capacitySchema,
+    /** Places taken, also by tenants still preparing. */
+    used: capacitySchema,
+    /** Last published. */
+    endpoints: z.array(endpointSchema),
+    endpointRevision: z.number().int(),
+    /** Of provisioning, or of its last failure. */
+    attempt: z.number().int().optional(),
+    cause: z.string().optional(),
+    retryAt: timeSchema.optional(),
+    waitingOn: z.string().optional(),
+    observation: observationSchema.optional(),
+    revision: revisionSchema,
+    createdAt: timeSchema.optional(),
+    updatedAt: timeSchema.optional(),
+  })
+  .meta({ id: "Stamp" });
+export type StampView = z.output<typeof stampSchema>;
+
+export const stampCreateSchema = z
+  .strictObject({
+    pool: nameSchema,
+    /** @default the pool's next free name */
+    name: nameSchema.optional(),
+    /** @default the pool's next region in turn */
+    region: nameSchema.optional(),
+    /** On top of the pool's. */
+    parameters: parametersSchema.optional(),
+  })
+  .meta({ id: "StampCreate" });
+
+export const stampLogsQuery = z.strictObject({
+  component: nameSchema.optional(),
+  /** Last lines per component. */
+  tail: queryInt(0, 10_000).default(100),
+  follow: queryFlag.default(false),
+});
+
+export const stampDeleteQuery = z.strictObject({
+  /** Also when tenants live on it: they lose their home and its data (audited, I31). */
+  force: queryFlag.default(false),
+  reason: reasonSchema.optional(),
+});
+
+export const stampDiffSchema = z
+  .object({
+    stamp: z.string(),
+    same: z.boolean(),
+    goalDigest: digestSchema,
+    observedDigest: digestSchema.optional(),
+    /** What an apply would do now. */
+    changes: z.array(
+      z.object({
+        component: z.string(),
+        change: z.enum(["create", "update", "remove", "start"]),
+        why: z.string(),
+      }),
+    ),
+    observation: observationSchema,
+  })
+  .meta({ id: "StampDiff" });
+export type StampDiffView = z.output<typeof stampDiffSchema>;
+
+/** Route keys are named, never shown (D7): the stamp learns `next`, routers sign with it, the old one is dropped. */
+export const keyRotationSchema = z
+  .object({
+    stamp: z.string(),
+    step: z.string(),
+    kids: z.array(z.string()),
+    waitingOn: z.string().optional(),
+  })
+  .meta({ id: "KeyRotation" });
+export type KeyRotationView = z.output<typeof keyRotationSchema>;

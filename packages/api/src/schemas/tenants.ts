@@ -1,0 +1,106 @@
+import { z } from "zod";
+import {
+  hostnameSchema,
+  nameSchema,
+  pageQuery,
+  queryInt,
+  revisionSchema,
+  tenantKeySchema,
+  timeSchema,
+  unitsSchema,
+} from "./values.ts";
+
+export const tenantPhaseSchema = z.enum(["requested", "placing", "preparing", "active", "deleting", "gone"]);
+
+export const tenantSchema = z
+  .object({
+    key: z.string(),
+    pool: z.string(),
+    tier: z.string(),
+    residency: z.array(z.string()),
+    weight: z.record(z.string(), z.number()),
+    hostnames: z.array(z.string()),
+    phase: tenantPhaseSchema,
+    goal: z.enum(["present", "absent"]),
+    stamp: z.string().optional(),
+    epoch: z.number().int(),
+    attempt: z.number().int().optional(),
+    cause: z.string().optional(),
+    retryAt: timeSchema.optional(),
+    waitingOn: z.string().optional(),
+    /** Directory version that carries its latest entry; routers that acknowledged it know the tenant. */
+    directoryVersion: z.number().int().optional(),
+    revision: revisionSchema,
+    createdAt: timeSchema.optional(),
+    updatedAt: timeSchema.optional(),
+  })
+  .meta({ id: "Tenant" });
+export type TenantView = z.output<typeof tenantSchema>;
+
+const tenantFields = {
+  key: tenantKeySchema,
+  /** @default the fleet's only pool */
+  pool: nameSchema.optional(),
+  tier: nameSchema.default("standard"),
+  /** Allowed regions; empty = any. */
+  residency: z.array(nameSchema).max(50).default([]),
+  weight: unitsSchema.default({ tenants: 1 }),
+  hostnames: z.array(hostnameSchema).max(100).default([]),
+  /** Its home, when it already has one (adoption); placed by the platform otherwise. */
+  stamp: nameSchema.optional(),
+};
+
+export const tenantCreateSchema = z.strictObject(tenantFields).meta({ id: "TenantCreate" });
+
+export const tenantCreateQuery = z.strictObject({
+  /** Milliseconds to wait until it is active and every live router acknowledged its directory version. 0 = answer at once. */
+  wait: queryInt(0, 120_000).default(0),
+});
+
+export const tenantImportSchema = z
+  .strictObject({
+    tenants: z.array(z.strictObject(tenantFields)).max(50_000),
+    /** Say what would happen and change nothing. */
+    dryRun: z.boolean().default(false),
+  })
+  .meta({ id: "TenantImport" });
+
+export const tenantImportedSchema = z
+  .object({
+    create: z.number().int(),
+    unchanged: z.number().int(),
+    conflict: z.array(z.object({ key: z.string(), why: z.string() })),
+  })
+  .meta({ id: "TenantImported" });
+export type TenantImportedView = z.output<typeof tenantImportedSchema>;
+
+export const tenantListQuery = z.strictObject({
+  ...pageQuery,
+  pool: nameSchema.optional(),
+  stamp: nameSchema.optional(),
+  phase: tenantPhaseSchema.optional(),
+});
+
+export const tenantEventSchema = z
+  .object({
+    at: timeSchema,
+    event: z.string(),
+    phase: z.string().optional(),
+    stamp: z.string().optional(),
+    epoch: z.number().int().optional(),
+    actor: z.string().optional(),
+  })
+  .meta({ id: "TenantEvent" });
+export type TenantEventView = z.output<typeof tenantEventSchema>;
+
+export const tenantWhereSchema = z
+  .object({
+    tenant: z.string(),
+    at: timeSchema,
+    /** Absent when it had no home then. */
+    stamp: z.string().optional(),
+    epoch: z.number().int().optional(),
+    since: timeSchema.optional(),
+  })
+  .meta({ id: "TenantWhere" });
+export type TenantWhereView = z.output<typeof tenantWhereSchema>;
