@@ -1,1 +1,10 @@
-export {};
+export { createManualClock, type ManualClock } from "./manual-clock.ts";
+export { createSeededRandom, forSeeds, type SeededRandom } from "./seeded-random.ts";
+export {
+  createSimulatedEngine,
+  type EngineCall,
+  type EngineStep,
+  type SimulatedEngine,
+  type SimulatedEngineOptions,
+  type SimulatedStamp,
+} from "./simulated-engine.ts";
