@@ -1,0 +1,335 @@
+import type { DirectoryChange, DirectoryReport, FeedAcknowledgement, FeedPosition } from "@stampyard/directory";
+import type {
+  Digest,
+  Fleet,
+  Instant,
+  Stamp,
+  StampObservation,
+  StampPhase,
+  Tenant,
+  TenantPhase,
+} from "@stampyard/domain";
+import type {
+  AuditRecord,
+  AuditVerification,
+  ChangesAnswer,
+  DirectoryHead,
+  DirectorySnapshot,
+  FleetRecord,
+  HeldBatch,
+  HomeClaim,
+  IdempotencyAnswer,
+  ImportPlan,
+  ImportResult,
+  Lease,
+  ObservedStamp,
+  Page,
+  PageOptions,
+  PoolUse,
+  RecoveryReport,
+  Release,
+  ReleaseInput,
+  Revisioned,
+  RotationStep,
+  RouterRecord,
+  Sequenced,
+  StampRouteKey,
+  StoreEvent,
+  StoreMeta,
+  TenantEvent,
+  TenantFilter,
+  TenantInput,
+  TenantWhere,
+  TokenRecord,
+  TokenRole,
+  UsedPlaces,
+  WriteContext,
+} from "./records.ts";
+
+export type * from "./records.ts";
+
+/**
+ * The control plane's store. Every function that takes a `WriteContext` is one transaction that also
+ * - holds the lease row `FOR KEY SHARE`, and is refused with STALE_LEADER when the token is not its present one (I28),
+ * - writes one audit row (I39), and its directory changes, both still unnumbered (decision D10).
+ * Errors common to all: STALE_LEADER, STALE_REVISION (I30), RECOVERING for what would change directory or placement,
+ * TIMEOUT, INVALID_REQUEST for text that cannot be kept. Reads never need a token and never see half a transaction.
+ */
+export interface Store extends AsyncDisposable {
+  readonly lease: LeaseStore;
+  readonly tokens: TokenStore;
+  readonly fleet: FleetStore;
+  readonly stamps: StampStore;
+  readonly tenants: TenantStore;
+  readonly directory: DirectoryStore;
+  readonly routers: RouterStore;
+  readonly audit: AuditStore;
+  readonly idempotency: IdempotencyStore;
+  readonly recovery: RecoveryStore;
+
+  meta(): Promise<StoreMeta>;
+  /** Answers when the database does. @throws StampyardError TIMEOUT or INTERNAL */
+  ping(): Promise<void>;
+  /**
+   * Tells of changes as they are committed: at once in this process, by NOTIFY from another one, and by a poll of 1 s
+   * for a lost notification. Events may repeat or be merged; a listener reads the state again and must not throw.
+   * @returns a function that ends it
+   */
+  watch(listener: (event: StoreEvent) => void): () => void;
+  /** Everything but leases, idempotency keys and router positions, as one consistent, checksummed text; secrets stay sealed. */
+  backup(): AsyncIterable<Uint8Array>;
+  close(): Promise<void>;
+}
+
+export interface LeaseStore {
+  /**
+   * Takes the lease when it is free or expired, with a token higher than any before; renews it when `holder` has it.
+   * `holder` names this process uniquely. Undefined = somebody else has it.
+   */
+  acquire(holder: string, ttlMs: number): Promise<Lease | undefined>;
+  /** @throws StampyardError STALE_LEADER when it was lost */
+  renew(holder: string, token: number, ttlMs: number): Promise<Lease>;
+  /** Frees it, and makes the token stale. Does nothing when it was lost already. */
+  release(holder: string, token: number): Promise<void>;
+  /** The present, unexpired one. */
+  current(): Promise<Lease | undefined>;
+}
+
+export interface TokenStore {
+  /**
+   * Makes a token: `sy_<role>_` and 256 random bits as base64url. Only its hash is kept; `secret` is shown once, here.
+   * `replace` revokes those of the same name in the same transaction (a first token whose file was lost).
+   */
+  create(
+    input: { readonly name: string; readonly role: TokenRole; readonly replace?: boolean },
+    ctx: WriteContext,
+  ): Promise<{ readonly record: TokenRecord; readonly secret: string }>;
+  /** The live token with this secret, or undefined. Notes its use, at most once a minute. */
+  verify(secret: string): Promise<TokenRecord | undefined>;
+  list(page?: PageOptions): Promise<Page<TokenRecord>>;
+  /** @throws StampyardError NOT_FOUND; repeating it changes nothing */
+  revoke(id: string, ctx: WriteContext): Promise<TokenRecord>;
+}
+
+export interface ApplyFleetInput {
+  readonly fleet: Fleet;
+  readonly release: ReleaseInput;
+  /** New stamps, in state `requested`, with their secrets (plain here, sealed at rest). */
+  readonly stampCreates: readonly StampCreate[];
+  /** Only what a release decides: release digest, stamp digest, parameters, capacity. */
+  readonly stampUpdates: readonly {
+    readonly name: string;
+    readonly releaseDigest: Digest;
+    readonly stampDigest: Digest;
+    readonly parameters: Stamp["parameters"];
+    readonly capacity: Stamp["capacity"];
+    /** Secrets of components that the release adds; existing names keep their value. */
+    readonly secrets?: Readonly<Record<string, string>>;
+  }[];
+  /** Revision that the plan was made from; 0 = no fleet yet. */
+  readonly expectedRevision: number;
+}
+
+export interface StampCreate {
+  readonly stamp: Stamp;
+  /** name → plain value, names as `secretNames(rendered)` lists them. */
+  readonly secrets: Readonly<Record<string, string>>;
+}
+
+export interface FleetStore {
+  read(): Promise<Revisioned<FleetRecord> | undefined>;
+  /**
+   * Release, fleet, new and changed stamps and the routing entry, in one transaction (I26: the intent; reconcilers do
+   * the work). @throws StampyardError STALE_REVISION, ALREADY_EXISTS
+   */
+  apply(input: ApplyFleetInput, ctx: WriteContext): Promise<Revisioned<FleetRecord>>;
+  release(digest: Digest): Promise<Release | undefined>;
+  /** Newest first. */
+  releases(page?: PageOptions): Promise<Page<Release>>;
+  pools(): Promise<readonly PoolUse[]>;
+}
+
+export interface StampStore {
+  read(name: string): Promise<Revisioned<Stamp> | undefined>;
+  /** By name; the gone are not kept. */
+  list(
+    options?: PageOptions & { readonly pool?: string; readonly phase?: StampPhase },
+  ): Promise<Page<Revisioned<Stamp>>>;
+  /** All at once, by name: a fleet has hundreds. */
+  all(): Promise<readonly Revisioned<Stamp>[]>;
+  /**
+   * One more stamp, its secrets and its first route key.
+   * @throws StampyardError ALREADY_EXISTS also while tenants still name a destroyed stamp of this name as their home
+   */
+  create(input: StampCreate, ctx: WriteContext): Promise<Revisioned<Stamp>>;
+  /**
+   * Writes state, goal, endpoints, endpointRevision and waitingOn; what a release decides is left alone (`fleet.apply`).
+   * A new phase must follow `stampNext` (WRONG_PHASE). `gone` removes the row, its secrets, keys and observation. Writing
+   * what is there already changes nothing; when only attempt, retryAt, cause or waitingOn differ, no audit row is written.
+   */
+  write(
+    stamp: Stamp,
+    revision: number,
+    options: { readonly changes?: readonly DirectoryChange[]; readonly action?: string },
+    ctx: WriteContext,
+  ): Promise<Revisioned<Stamp>>;
+  /**
+   * Sets goal `absent`. Idempotent.
+   * @throws StampyardError STAMP_NOT_EMPTY unless `force`, which is audited with the number of tenants (I31)
+   */
+  remove(
+    name: string,
+    options: { readonly force: boolean; readonly revision?: number },
+    ctx: WriteContext,
+  ): Promise<Revisioned<Stamp>>;
+  /** What the engine saw last. Cheap, not audited, no revision. @throws StampyardError STALE_LEADER */
+  observe(observation: StampObservation, ctx: WriteContext): Promise<void>;
+  observation(name: string): Promise<ObservedStamp | undefined>;
+  observations(): Promise<ReadonlyMap<string, ObservedStamp>>;
+  /** Names whose turn it is: not active, to be removed, or last observed before `observedBefore`. */
+  due(observedBefore: Instant, limit?: number): Promise<readonly string[]>;
+  /** Places taken per stamp, also by tenants still preparing or leaving. Stamps without tenants are absent. */
+  used(names?: readonly string[]): Promise<ReadonlyMap<string, UsedPlaces>>;
+  /** Opened, for the engine call only: never log, never answer. */
+  secrets(name: string): Promise<Readonly<Record<string, string>>>;
+  /** Seals missing names and leaves existing ones (a release that adds a component). */
+  addSecrets(name: string, secrets: Readonly<Record<string, string>>, ctx: WriteContext): Promise<void>;
+  /** The current one first, then next, then old: the order that `formatRouteKeys` and the feed want. */
+  routeKeys(name: string): Promise<readonly StampRouteKey[]>;
+  allRouteKeys(): Promise<ReadonlyMap<string, readonly StampRouteKey[]>>;
+  /** One step on: added → promoted → dropped → added … The caller lets stamp and routers follow in between (D7). */
+  rotateRouteKeys(name: string, ctx: WriteContext): Promise<RotationStep>;
+  /** Non-gone stamps per phase. */
+  counts(): Promise<Readonly<Record<string, number>>>;
+}
+
+export interface TenantStore {
+  read(key: string): Promise<Revisioned<Tenant> | undefined>;
+  /** By key; the gone are not kept (their history is). */
+  list(options?: PageOptions & TenantFilter): Promise<Page<Revisioned<Tenant>>>;
+  /**
+   * Registers a tenant and reserves its place in the same transaction: `preparing` with a home, or `placing` while a
+   * stamp with room is still being built. Its epoch continues above that of an earlier tenant of this key (I2).
+   * @throws StampyardError ALREADY_EXISTS, HOSTNAME_TAKEN, POOL_NOT_FOUND, STAMP_NOT_FOUND, POOL_FULL (nothing is kept)
+   */
+  create(input: TenantInput, ctx: WriteContext): Promise<Revisioned<Tenant>>;
+  /** Action `place`: reserves a place now if there is one (→ `preparing`, epoch + 1), else says what it waits for. */
+  place(key: string, ctx: WriteContext): Promise<Revisioned<Tenant>>;
+  /** Action `vacate`: gives the place back, raises the epoch (→ `placing`). Only while preparing. */
+  vacate(key: string, revision: number, ctx: WriteContext): Promise<Revisioned<Tenant>>;
+  /**
+   * Writes state, goal and waitingOn; the rest has its own functions. A new phase must follow `tenantNext`. `gone`
+   * removes the row, keeps the epoch for ever and the history. A `tenant-put` among the changes must be of this tenant,
+   * in state active, with its home and epoch (I45). Audit rule as in `stamps.write`.
+   */
+  write(
+    tenant: Tenant,
+    revision: number,
+    options: { readonly changes?: readonly DirectoryChange[]; readonly action?: string },
+    ctx: WriteContext,
+  ): Promise<Revisioned<Tenant>>;
+  /** Sets goal `absent`. Idempotent. @throws StampyardError TENANT_NOT_FOUND */
+  remove(key: string, options: { readonly revision?: number }, ctx: WriteContext): Promise<Revisioned<Tenant>>;
+  /** Also changes the directory when it is active. Idempotent. @throws StampyardError HOSTNAME_TAKEN naming the holder */
+  addHostname(
+    key: string,
+    hostname: string,
+    options: { readonly revision?: number },
+    ctx: WriteContext,
+  ): Promise<Revisioned<Tenant>>;
+  removeHostname(
+    key: string,
+    hostname: string,
+    options: { readonly revision?: number },
+    ctx: WriteContext,
+  ): Promise<Revisioned<Tenant>>;
+  /** What an import would do now. Changes nothing. */
+  planImport(inputs: readonly TenantInput[]): Promise<ImportPlan>;
+  /** All or nothing: with a conflict nothing is created. Repeating it finds everything unchanged. */
+  import(inputs: readonly TenantInput[], ctx: WriteContext): Promise<ImportResult>;
+  /** Oldest first; also of a tenant that is gone. */
+  history(key: string, page?: PageOptions): Promise<Page<TenantEvent>>;
+  /** @throws StampyardError TENANT_NOT_FOUND when the key was never used */
+  where(key: string, at: Instant): Promise<TenantWhere>;
+  /** Keys whose turn it is: every phase but active, or to be removed; those with a `retryAt` after `now` come later. */
+  due(now: Instant, limit?: number): Promise<readonly string[]>;
+  /** Non-gone tenants per phase. */
+  counts(): Promise<Readonly<Record<string, number>>>;
+}
+
+export interface DirectoryStore {
+  head(): Promise<DirectoryHead>;
+  /**
+   * Numbers and chains what is committed: directory changes (but held ones, and none while recovering) and audit rows,
+   * one batch of each, then notifies. Two at once are serialised. Most callers want `runSequencer`.
+   */
+  sequence(ctx: WriteContext): Promise<Sequenced>;
+  /** Versions after a router's position, at most `limit` (@default 1,000), after checking that it is of our history. */
+  changesAfter(position: FeedPosition, limit?: number): Promise<ChangesAnswer>;
+  /** A consistent copy at one version, read in pages without holding up writers. */
+  snapshot(): Promise<DirectorySnapshot>;
+  /** Version of the entry that the directory has of a tenant; `pending` while a newer change waits for its number. */
+  tenantVersion(key: string): Promise<{ readonly version: number; readonly pending: boolean } | undefined>;
+  held(): Promise<readonly HeldBatch[]>;
+  /** Lets a held batch go, and records in its versions who said so. @throws StampyardError NOT_FOUND */
+  confirm(id: number, ctx: WriteContext): Promise<void>;
+  /** Forgets versions older than both limits; a router behind them gets a snapshot. @returns the number forgotten */
+  prune(limits: { readonly keepVersions: number; readonly keepMs: number }, ctx: WriteContext): Promise<number>;
+}
+
+export interface RouterStore {
+  /** Feed connection opened, or its heartbeat passed. */
+  seen(router: { readonly name: string; readonly address?: string; readonly admin?: string }): Promise<void>;
+  /** Never takes a router's acknowledgement back within an incarnation. */
+  acknowledge(ack: FeedAcknowledgement): Promise<void>;
+  list(): Promise<readonly RouterRecord[]>;
+  /** Whether every live router has this version of the present incarnation; true when none is live. */
+  allLiveAcked(version: number): Promise<boolean>;
+  /** Forgets those not seen for so long. */
+  forget(notSeenForMs: number): Promise<number>;
+}
+
+export interface AuditStore {
+  /** Oldest first; unnumbered rows last. `after` is a number. */
+  list(options?: PageOptions & { readonly subject?: string; readonly after?: number }): Promise<Page<AuditRecord>>;
+  verify(): Promise<AuditVerification>;
+}
+
+/** Answers are sealed at rest, because one of them shows a new token. Kept 24 h. */
+export interface IdempotencyStore {
+  /** @throws StampyardError IDEMPOTENCY_MISMATCH when the key came with another request before */
+  begin(key: {
+    readonly principal: string;
+    readonly key: string;
+    readonly requestHash: string;
+  }): Promise<IdempotencyAnswer>;
+  done(
+    key: { readonly principal: string; readonly key: string },
+    answer: { readonly status: number; readonly body: unknown },
+  ): Promise<void>;
+  /** The request failed in a way that may be tried again with the same key. */
+  abandon(key: { readonly principal: string; readonly key: string }): Promise<void>;
+}
+
+/** Learns what is true after a restore or a fork, before one version is served again (decision D9, I42, I25). */
+export interface RecoveryStore {
+  /** Mode recovering and incarnation + 1. Repeating it while recovering changes nothing. */
+  enter(reason: string, ctx: WriteContext): Promise<StoreMeta>;
+  /** One page of a router's own table. Part 0 starts it over. Ignored in mode normal. */
+  saveRouterReport(report: DirectoryReport): Promise<void>;
+  /** All of a stamp's `tenant_home`; replaces what was saved of it. */
+  saveStampHomes(stamp: string, homes: readonly HomeClaim[], ctx: WriteContext): Promise<void>;
+  /** What is known and missing, and what finishing would do. */
+  report(): Promise<RecoveryReport>;
+  /** A person's word on conflicts. Without `stamp` the tenant is forgotten. */
+  resolve(decisions: readonly { readonly tenant: string; readonly stamp?: string }[], ctx: WriteContext): Promise<void>;
+  /**
+   * Adopts the truth, brings the directory in line with it, and returns to normal, in one transaction.
+   * `incomplete` = a person accepts that some stamp could not be read.
+   * @throws StampyardError WRONG_PHASE while a conflict is open, or a source is missing and `incomplete` is false
+   */
+  finish(options: { readonly incomplete: boolean }, ctx: WriteContext): Promise<RecoveryReport>;
+}
+
+/** Re-exported so that callers name phases without another import. */
+export type { StampPhase, TenantPhase };
