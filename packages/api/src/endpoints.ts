@@ -83,7 +83,6 @@ const system = {
     query: page,
     response: pageOf(admin.tokenSchema),
   },
-  // No Idempotency-Key here: a kept answer would keep the token's secret (I33).
   tokenCreate: {
     method: "POST",
     path: "/v1/tokens",
@@ -93,6 +92,7 @@ const system = {
     answers: "json",
     response: admin.tokenCreatedSchema,
     status: 201,
+    idempotencyKey: true,
   },
   tokenRevoke: {
     method: "DELETE",
@@ -194,7 +194,7 @@ const fleets = {
     path: "/v1/stamps",
     role: "viewer",
     summary: "Stamps",
-    query: page,
+    query: stamps.stampListQuery,
     response: pageOf(stamps.stampSchema),
   },
   stampGet: {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { fleetSchema } from "./fleet.ts";
 import { endpointSchema } from "./stamps.ts";
-import { chainSchema, nameSchema, queryInt, tenantKeySchema, timeSchema } from "./values.ts";
+import { chainSchema, nameSchema, queryInt, reasonSchema, tenantKeySchema, timeSchema } from "./values.ts";
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
@@ -72,4 +72,20 @@ export const routerSchema = z
   .meta({ id: "Router" });
 export type RouterView = z.output<typeof routerSchema>;
 
-export const confirmQuery = z.strictObject({ version: queryInt(0, Number.MAX_SAFE_INTEGER) });
+/** A held batch of changes, by the id that `status` shows. */
+export const confirmQuery = z.strictObject({
+  batch: queryInt(1, Number.MAX_SAFE_INTEGER),
+  reason: reasonSchema.optional(),
+});
+
+export const heldBatchSchema = z
+  .object({
+    id: z.number().int(),
+    why: z.string(),
+    changes: z.number().int(),
+    actor: z.string(),
+    since: timeSchema,
+    /** Batches that wait behind this one, because they touch the same entries. */
+    behind: z.number().int(),
+  })
+  .meta({ id: "HeldBatch" });

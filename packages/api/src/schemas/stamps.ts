@@ -3,6 +3,7 @@ import {
   capacitySchema,
   digestSchema,
   nameSchema,
+  pageQuery,
   parametersSchema,
   queryFlag,
   queryInt,
@@ -79,6 +80,12 @@ export const stampCreateSchema = z
     parameters: parametersSchema.optional(),
   })
   .meta({ id: "StampCreate" });
+
+export const stampListQuery = z.strictObject({
+  ...pageQuery,
+  pool: nameSchema.optional(),
+  phase: stampPhaseSchema.optional(),
+});
 
 export const stampLogsQuery = z.strictObject({
   component: nameSchema.optional(),
