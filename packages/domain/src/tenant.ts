@@ -80,7 +80,8 @@ export function planTenant(tenant: Tenant, home: HomeReadiness, now: Instant): T
   if (state.kind === "deleting") return planDeletion(tenant, state, home, now);
   if (tenant.goal === "absent") {
     // Nothing knows it yet: neither a stamp nor a router.
-    if (tenant.stamp === undefined) return { next: { kind: "gone" }, actions: [] };
+    const isUnknown = tenant.stamp === undefined && (state.kind === "requested" || state.kind === "placing");
+    if (isUnknown) return { next: { kind: "gone" }, actions: [] };
     return { next: { kind: "deleting", attempt: 0, retryAt: now }, actions: [] };
   }
   switch (state.kind) {
