@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { roles } from "../roles.ts";
-import { routerSchema } from "./directory.ts";
+import { heldBatchSchema, routerSchema } from "./directory.ts";
 import { nameSchema, pageQuery, queryFlag, queryInt, tenantKeySchema, timeSchema } from "./values.ts";
 
 export const healthSchema = z.object({ status: z.literal("ok") }).meta({ id: "Health" });
@@ -14,6 +14,7 @@ export const statusSchema = z
     fleet: z.string().optional(),
     fleetRevision: z.number().int(),
     mode: z.enum(["normal", "recovering"]),
+    modeReason: z.string().optional(),
     role: z.enum(["leader", "standby"]),
     leader: z.string().optional(),
     /** Version of the control plane. */
@@ -27,6 +28,8 @@ export const statusSchema = z
     stamps: z.record(z.string(), z.number()),
     tenants: z.record(z.string(), z.number()),
     routers: z.array(routerSchema),
+    /** Bulk changes of the directory that wait for a person (`directoryConfirm`). */
+    held: z.array(heldBatchSchema),
     /** Why something is not happening, in words. */
     waitingOn: z.array(z.object({ kind: z.enum(["stamp", "tenant", "directory"]), name: z.string(), why: z.string() })),
   })
@@ -41,6 +44,8 @@ export const auditSchema = z
     actor: z.string(),
     action: z.string(),
     subject: z.string(),
+    reason: z.string().optional(),
+    requestId: z.string().optional(),
     detail: z.record(z.string(), z.unknown()),
     chain: z.string().optional(),
   })
@@ -76,6 +81,7 @@ export const tokenSchema = z
     name: z.string(),
     role: z.enum(roles),
     createdAt: timeSchema,
+    createdBy: z.string(),
     lastUsedAt: timeSchema.optional(),
     revokedAt: timeSchema.optional(),
   })
@@ -130,8 +136,11 @@ export type EventView = z.output<typeof eventSchema>;
 export const recoverySchema = z
   .object({
     mode: z.enum(["normal", "recovering"]),
+    reason: z.string().optional(),
     /** What was read, and from whom it is still missing. */
     reports: z.array(z.object({ source: z.string(), complete: z.boolean(), tenants: z.number().int() })),
+    /** What finishing would write. */
+    adopt: z.array(z.object({ tenant: z.string(), stamp: z.string(), epoch: z.number().int(), why: z.string() })),
     conflicts: z.array(
       z.object({
         tenant: z.string(),
@@ -146,12 +155,14 @@ export type RecoveryView = z.output<typeof recoverySchema>;
 
 export const recoveryResolveSchema = z
   .strictObject({
-    /** The stamp that a human says is the home, per tenant in conflict. */
+    /** The stamp that a person says is the home, per tenant in conflict; without a stamp the tenant is forgotten. */
     resolve: z
-      .array(z.strictObject({ tenant: tenantKeySchema, stamp: nameSchema }))
+      .array(z.strictObject({ tenant: tenantKeySchema, stamp: nameSchema.optional() }))
       .max(10_000)
       .default([]),
     /** Leave recovering now; refused while a conflict is open. */
     finish: z.boolean().default(false),
+    /** With `finish`: go on although some stamp or router could not be read. */
+    incomplete: z.boolean().default(false),
   })
   .meta({ id: "RecoveryResolve" });

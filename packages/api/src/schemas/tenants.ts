@@ -67,6 +67,8 @@ export const tenantImportSchema = z
 
 export const tenantImportedSchema = z
   .object({
+    /** False on a dry run, and while anything is in conflict: an import is done as a whole or not at all. */
+    applied: z.boolean(),
     create: z.number().int(),
     unchanged: z.number().int(),
     conflict: z.array(z.object({ key: z.string(), why: z.string() })),
@@ -89,6 +91,7 @@ export const tenantEventSchema = z
     stamp: z.string().optional(),
     epoch: z.number().int().optional(),
     actor: z.string().optional(),
+    detail: z.string().optional(),
   })
   .meta({ id: "TenantEvent" });
 export type TenantEventView = z.output<typeof tenantEventSchema>;
