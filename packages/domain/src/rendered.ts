@@ -12,8 +12,8 @@ export interface StampIdentity {
 }
 
 /**
- * Template + parameters. `${stamp.*}` and `${params.*}` are resolved; references to components (`${db.url}`) and
- * `${route.keys}` stay, because their values are ports and secrets that only the engine knows. So a rendered stamp
+ * Template + parameters. `${stamp.*}`, `${params.*}` and `${release.*}` are resolved; references to components
+ * (`${db.url}`), `${route.keys}` and `${self.*}` stay, because their values are ports and secrets that only the engine knows. So a rendered stamp
  * holds no secret, no port and no time, and its digest says what a stamp *is* (decision D3).
  */
 export interface RenderedStamp {

@@ -5,7 +5,7 @@
 export type TextPart = string | Reference;
 export type Text = readonly TextPart[];
 
-/** `${of.field}`: `of` is a component, or one of the reserved words `stamp`, `params`, `route`. */
+/** `${of.field}`: `of` is a component, or a reserved word: `stamp`, `params`, `route`, `release`, `self`. */
 export interface Reference {
   readonly of: string;
   readonly field: string;

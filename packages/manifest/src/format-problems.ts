@@ -1,0 +1,106 @@
+import { isAlias, isMap, isScalar, isSeq, type Node, parseAllDocuments } from "yaml";
+import { lineStarts, type Path, type Problem } from "./problem.ts";
+import { maxFileBytes } from "./read-yaml.ts";
+import { isSensitivePath } from "./sensitive.ts";
+
+const maxWidth = 120;
+const mask = "•";
+
+/**
+ * Problems for a terminal: place and message, the source line with a caret, and the mend. Values of `env`, URLs and
+ * whatever is named like a secret are shown as dots (I33).
+ */
+export function formatProblems(problems: readonly Problem[], raw: string): string {
+  const text = raw.replace(/^\ufeff/, "");
+  const lines = text.length > maxFileBytes ? [] : maskedLines(text);
+  return problems.map((problem) => formatProblem(problem, lines[problem.line - 1])).join("\n\n");
+}
+
+function formatProblem(problem: Problem, line: string | undefined): string {
+  const head = `${problem.file}:${problem.line}:${problem.column} ${problem.message}`;
+  const mend = `  ${problem.mend}`;
+  if (line === undefined || line.trim() === "") return `${head}\n${mend}`;
+  const start = Math.max(0, Math.min(problem.column - 1 - maxWidth / 2, line.length - maxWidth));
+  const shown = line.slice(start, start + maxWidth);
+  // Tabs stay tabs before the caret, so that it stands under its character at any tab width.
+  const indent = shown.slice(0, problem.column - 1 - start).replace(/[^\t]/g, " ");
+  return `${head}\n  ${shown}\n  ${indent}^\n${mend}`;
+}
+
+function maskedLines(text: string): readonly string[] {
+  const hidden = hiddenRanges(text);
+  const characters = [...text.split("")];
+  for (const [start, end] of hidden) {
+    for (let index = start; index < end; index++) {
+      if (!/\s/.test(characters[index] ?? " ")) characters[index] = mask;
+    }
+  }
+  // References are names, not secrets, and what the caret points at.
+  for (const match of text.matchAll(/\$\{[a-z][a-z0-9-]{0,39}\.[A-Za-z][A-Za-z0-9_-]{0,39}\}/g)) {
+    for (const [offset, character] of [...match[0]].entries()) characters[match.index + offset] = character;
+  }
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters must not reach a terminal.
+  const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff]/g;
+  return characters
+    .join("")
+    .split("\n")
+    .map((line) => line.replace(/\r$/, "").replace(controls, "?"));
+}
+
+type Range = readonly [start: number, end: number];
+
+function hiddenRanges(text: string): readonly Range[] {
+  const out: Range[] = [];
+  try {
+    const documents = parseAllDocuments(text, { prettyErrors: false, uniqueKeys: false });
+    for (const document of documents) {
+      collect(document.contents, [], out);
+      // The tree of a broken text may miss what a reader sees; there the indentation decides.
+      if (document.errors.length > 0) out.push(...rangesByIndentation(text));
+    }
+  } catch {
+    return [[0, text.length]];
+  }
+  return out;
+}
+
+function collect(node: unknown, path: Path, out: Range[]): void {
+  if (path.length > 64) {
+    const range = (node as Node | null)?.range;
+    if (range) out.push([range[0], range[1]]);
+  } else if (isMap(node)) {
+    for (const pair of node.items)
+      collect(pair.value, [...path, isScalar(pair.key) ? String(pair.key.value) : "?"], out);
+  } else if (isSeq(node)) {
+    for (const item of node.items) collect(item, [...path, "-"], out);
+  } else if ((isScalar(node) || isAlias(node)) && node.range && isSensitivePath(path)) {
+    out.push([node.range[0], node.range[1]]);
+  }
+}
+
+/** From a sensitive key to the next line that is a field at its indentation or left of it. */
+function rangesByIndentation(text: string): readonly Range[] {
+  const out: Range[] = [];
+  const starts = lineStarts(text);
+  let sensitive: number | undefined;
+  for (const [index, start] of starts.entries()) {
+    const end = starts[index + 1] ?? text.length;
+    const line = text.slice(start, end);
+    const indent = /^[\s-]*/.exec(line)?.[0].length ?? 0;
+    const isField = /^[\s-]*["']?[\w.-]+["']?\s*:(?:\s|$)/.test(line);
+    if (sensitive !== undefined && isField && indent <= sensitive) sensitive = undefined;
+    const keys = [...line.matchAll(/["']?([\w.-]+)["']?\s*:/g)];
+    const key = keys.find((match) => isSensitivePath([match[1] ?? ""]));
+    if (sensitive !== undefined) out.push([start + valueStart(line), end]);
+    else if (key !== undefined) {
+      sensitive = indent;
+      out.push([start + key.index + key[0].length, end]);
+    }
+  }
+  return out;
+}
+
+/** Behind the name of a field, or at the start where the line is no field. */
+function valueStart(line: string): number {
+  return /^[\s-]*["']?[\w.-]+["']?\s*:(?=\s|$)/.exec(line)?.[0].length ?? 0;
+}
