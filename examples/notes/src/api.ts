@@ -1,9 +1,9 @@
 import { createGuard, createPostgresOwnership } from "@stampyard/guard";
 import { openCache } from "./cache.ts";
-import { openPool } from "./database.ts";
 import { readEnvironment } from "./environment.ts";
 import { createApi } from "./http/server.ts";
 import { openLog, reasonOf } from "./log.ts";
+import { openPool } from "./pool.ts";
 import { closeServer, onStopSignal } from "./stop.ts";
 import { openWakeUps } from "./wake-ups.ts";
 

@@ -1,9 +1,9 @@
 import { createPostgresOwnership } from "@stampyard/guard";
 import { openCache } from "./cache.ts";
-import { openPool } from "./database.ts";
 import { readEnvironment } from "./environment.ts";
 import { startJobLoop } from "./job-loop.ts";
 import { openLog, reasonOf } from "./log.ts";
+import { openPool } from "./pool.ts";
 import { onStopSignal } from "./stop.ts";
 import { openWakeUps } from "./wake-ups.ts";
 

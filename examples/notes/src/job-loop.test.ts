@@ -1,0 +1,23 @@
+import type { Pool } from "pg";
+import { expect, test } from "vitest";
+import { workOnce } from "./job-loop.ts";
+
+test("workOnce() claims nothing for tenants whose home is not active here, and goes on to the others", async () => {
+  const claimed: unknown[] = [];
+  const query = async (sql: string, values: readonly unknown[]) => {
+    if (sql.startsWith("select distinct"))
+      return { rows: ["acme", "bcme", "ccme"].map((tenant_id) => ({ tenant_id })) };
+    claimed.push(values[0]);
+    return { rows: [] };
+  };
+  const states = { acme: "fenced", bcme: "active", ccme: undefined } as const;
+  const home = async (tenant: string, question: { readonly fresh: boolean }) => {
+    expect(question.fresh).toBe(true);
+    const state = states[tenant as keyof typeof states];
+    return state === undefined ? undefined : { state, epoch: 1 };
+  };
+  const pool = { query } as unknown as Pool;
+  const deps = { pool, ownership: { home }, cache: { drop: async () => {} }, log: () => {} };
+  expect(await workOnce(deps, new AbortController().signal)).toBe(0);
+  expect(claimed).toEqual(["bcme"]);
+});
