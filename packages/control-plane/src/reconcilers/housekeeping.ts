@@ -1,0 +1,29 @@
+import { type Clock, type FencingToken, StampyardError } from "@stampyard/domain";
+import type { Store } from "../store/port.ts";
+import type { Log } from "./turn.ts";
+
+const everyMs = 60_000;
+/** Routers behind this get a snapshot; each has its own disk copy anyway. */
+const keepVersions = 100_000;
+const keepVersionsMs = 7 * 24 * 60 * 60_000;
+const forgetRoutersAfterMs = 7 * 24 * 60 * 60_000;
+
+/** Forgets what nobody needs any more, now and then. Idempotency keys are pruned by the store itself. */
+export async function runHousekeeping(
+  deps: { readonly store: Store; readonly clock: Clock; readonly log: Log },
+  token: FencingToken,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const ctx = { actor: "housekeeping", token };
+      await deps.store.directory.prune({ keepVersions, keepMs: keepVersionsMs }, ctx);
+      await deps.store.routers.forget(forgetRoutersAfterMs);
+    } catch (caught) {
+      const error = StampyardError.from(caught);
+      if (error.code === "STALE_LEADER") throw error;
+      deps.log.warn({ code: error.code, err: error }, "housekeeping failed");
+    }
+    await deps.clock.sleep(everyMs, signal).catch(() => {});
+  }
+}

@@ -1,0 +1,179 @@
+import type { DirectoryChange } from "@stampyard/directory";
+import {
+  afterFailure,
+  planStamp,
+  type Stamp,
+  type StampAction,
+  StampyardError,
+  type StampObservation,
+  type StampPlan,
+  whatIsLacking,
+} from "@stampyard/domain";
+import type { Revisioned } from "../store/port.ts";
+import { checkDrift } from "./drift.ts";
+import { causeOf, isTurnOver } from "./failure.ts";
+import { whileStillWanted } from "./still-wanted.ts";
+import { again, type ReconcileDeps, rest, type Turn, type TurnEnd, writeContext } from "./turn.ts";
+
+/** An engine that does not answer in time counts as one that cannot look. */
+const observeTimeoutMs = 5_000;
+
+/** One turn of one stamp. Level-triggered: takes a name and never a hint, so a lost event costs only time. */
+export async function reconcileStamp(deps: ReconcileDeps, name: string, turn: Turn): Promise<TurnEnd> {
+  const found = await deps.store.stamps.read(name);
+  if (found === undefined) return rest;
+
+  const seen = await observe(deps, name, turn);
+  await deps.store.stamps.observe(seen, writeContext(turn));
+  // A restored store knows the past: what it would change now may be the truth that it forgot (decision D9).
+  if ((await deps.store.meta()).mode === "recovering") return rest;
+
+  const plan = planStamp(found.value, seen, deps.clock.now());
+  try {
+    const isSettled = plan.next.kind === "active" && plan.actions.length === 0 && plan.waitingOn === undefined;
+    if (!isSettled) return await carryOut(deps, found, plan, turn);
+    const drift = await checkDrift(deps, found.value, turn, (why) =>
+      act(deps, found.value, { kind: "apply", why }, turn),
+    );
+    return await carryOut(deps, found, drift === undefined ? plan : { ...plan, waitingOn: drift }, turn);
+  } catch (caught) {
+    if (isTurnOver(caught, turn)) throw caught;
+    return await recordFailure(deps, name, caught, turn);
+  }
+}
+
+async function carryOut(deps: ReconcileDeps, found: Revisioned<Stamp>, plan: StampPlan, turn: Turn): Promise<TurnEnd> {
+  let row = found;
+  let hasActed = false;
+  for (const action of plan.actions) {
+    const isLast = action === plan.actions.at(-1);
+    if (action.kind === "publish" || action.kind === "withdraw") {
+      row = await writeRow(deps, row, isLast ? plan : { ...plan, next: row.value.state }, turn, action);
+    } else {
+      // The reason is there to read while the engine works, and the intent before it begins (I26).
+      row = await writeRow(deps, row, { ...plan, next: row.value.state }, turn);
+      await act(deps, row.value, action, turn);
+      hasActed = true;
+    }
+  }
+  if (hasActed) return again;
+  row = await writeRow(deps, row, plan, turn);
+  if (found.value.state.kind !== row.value.state.kind) return again;
+  return restOf(row.value);
+}
+
+function restOf(stamp: Stamp): TurnEnd {
+  const { state } = stamp;
+  if (state.kind === "active" && state.setback !== undefined) return { kind: "rest", until: state.setback.retryAt };
+  const isWaiting = (state.kind === "failed" || state.kind === "destroying") && state.retryAt !== undefined;
+  return isWaiting ? { kind: "rest", until: state.retryAt } : rest;
+}
+
+/** Engine work: heavy, fenced, and given up as soon as the stamp is to be something else. */
+async function act(
+  deps: ReconcileDeps,
+  stamp: Stamp,
+  action: Extract<StampAction, { kind: "apply" | "destroy" }>,
+  turn: Turn,
+): Promise<void> {
+  const { name } = stamp;
+  const progress = (event: Parameters<NonNullable<Parameters<typeof deps.engine.destroy>[1]["progress"]>>[0]) =>
+    deps.events.publish({ kind: "progress", ...event });
+  await whileStillWanted(deps, stamp, turn.signal, async (signal) => {
+    const options = { token: turn.token, progress, signal };
+    if (action.kind === "destroy") {
+      await deps.heavy.pass(signal, () => deps.engine.destroy(name, options));
+      const left = await observe(deps, name, { ...turn, signal });
+      if (left.presence !== "absent") throw unfinished(name, "is still there after its removal");
+      return;
+    }
+    const spec = await deps.specOf(stamp);
+    if (spec.rendered.stampDigest !== stamp.stampDigest) {
+      throw new StampyardError("STAMP_FAILED", `Stamp ${name} renders to another digest than its row says`, {
+        mend: "Apply the fleet again: this control plane renders templates differently from the one before.",
+      });
+    }
+    deps.log.info({ stamp: name, why: action.why }, "apply");
+    const seen = await deps.heavy.pass(signal, () => deps.engine.apply(spec, options));
+    await deps.store.stamps.observe(seen, writeContext(turn));
+    const lack = whatIsLacking(stamp, seen);
+    if (lack !== undefined) throw unfinished(name, `was applied, yet ${lack}`);
+  });
+}
+
+function unfinished(name: string, what: string): StampyardError {
+  return new StampyardError("STAMP_FAILED", `Stamp ${name} ${what}`);
+}
+
+/** State, waitingOn and directory change in one transaction; nothing at all when nothing differs. */
+async function writeRow(
+  deps: ReconcileDeps,
+  row: Revisioned<Stamp>,
+  plan: StampPlan,
+  turn: Turn,
+  action?: Extract<StampAction, { kind: "publish" | "withdraw" }>,
+): Promise<Revisioned<Stamp>> {
+  const { waitingOn: _, ...stamp } = row.value;
+  const waitingOn = plan.waitingOn === undefined ? {} : { waitingOn: plan.waitingOn };
+  if (plan.waitingOn !== undefined && plan.waitingOn !== row.value.waitingOn) {
+    deps.events.publish({ kind: "waiting", subject: `stamp/${stamp.name}`, why: plan.waitingOn });
+  }
+  const published = action === undefined ? {} : endpointsAfter(action);
+  const changes = action === undefined ? [] : directoryChange(row.value, action);
+  const next: Stamp = { ...stamp, ...published, ...waitingOn, state: plan.next };
+  if (changes.length === 0 && isSameRow(next, row.value)) return row;
+  return await deps.store.stamps.write(next, row.revision, { changes }, writeContext(turn));
+}
+
+function endpointsAfter(action: Extract<StampAction, { kind: "publish" | "withdraw" }>) {
+  if (action.kind === "withdraw") return { endpoints: [], endpointRevision: 0 };
+  return { endpoints: action.endpoints, endpointRevision: action.endpointRevision };
+}
+
+function directoryChange(
+  stamp: Stamp,
+  action: Extract<StampAction, { kind: "publish" | "withdraw" }>,
+): readonly DirectoryChange[] {
+  const { name, pool, region } = stamp;
+  // The row says what was published, because both are written in one transaction.
+  if (action.kind === "withdraw") {
+    return stamp.endpoints.length > 0 ? [{ kind: "stamp-remove", stamp: name }] : [];
+  }
+  const { endpoints, endpointRevision } = action;
+  return [{ kind: "stamp-put", stamp: name, pool, region, endpoints, endpointRevision }];
+}
+
+function isSameRow(a: Stamp, b: Stamp): boolean {
+  return (
+    a.waitingOn === b.waitingOn &&
+    JSON.stringify(a.state) === JSON.stringify(b.state) &&
+    a.endpointRevision === b.endpointRevision
+  );
+}
+
+async function recordFailure(deps: ReconcileDeps, name: string, caught: unknown, turn: Turn): Promise<TurnEnd> {
+  const error = StampyardError.from(caught);
+  // Somebody wrote meanwhile, or wants something else now: look again.
+  if (error.code === "STALE_REVISION" || error.code === "CANCELLED") return again;
+  deps.log.warn({ stamp: name, code: error.code, err: error }, "turn of a stamp failed");
+
+  const fresh = await deps.store.stamps.read(name);
+  if (fresh === undefined) return rest;
+  const next = afterFailure(fresh.value, causeOf(error), deps.clock.now());
+  if (next === fresh.value.state) throw error;
+  const row = await writeRow(deps, fresh, { next, actions: [], waitingOn: `retry of: ${causeOf(error)}` }, turn);
+  return restOf(row.value);
+}
+
+/** What the engine sees. Not to be able to look is an answer too, never an error and never "absent". */
+async function observe(deps: ReconcileDeps, name: string, turn: Turn): Promise<StampObservation> {
+  const signal = AbortSignal.any([turn.signal, AbortSignal.timeout(observeTimeoutMs)]);
+  try {
+    return await deps.engine.observe(name, signal);
+  } catch (caught) {
+    if (isTurnOver(caught, turn)) throw caught;
+    const reason = signal.aborted ? `no answer in ${observeTimeoutMs} ms` : causeOf(StampyardError.from(caught));
+    const nothing = { components: [], endpoints: [], endpointRevision: 0 } as const;
+    return { stamp: name, presence: "unknown", host: "none", reason, ...nothing };
+  }
+}

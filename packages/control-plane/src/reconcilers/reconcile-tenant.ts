@@ -1,0 +1,147 @@
+import type { DirectoryChange } from "@stampyard/directory";
+import {
+  afterTenantFailure,
+  homeReadiness,
+  planTenant,
+  StampyardError,
+  type Stamp,
+  type Tenant,
+  type TenantAction,
+  type TenantPlan,
+} from "@stampyard/domain";
+import type { Revisioned } from "../store/port.ts";
+import { causeOf, isTurnOver } from "./failure.ts";
+import { waitForRouters } from "./router-acks.ts";
+import { again, type ReconcileDeps, rest, type Turn, type TurnEnd, writeContext } from "./turn.ts";
+
+/** Live routers get this long to stop sending before a stamp forgets a tenant; the stamp's guard covers the late ones. */
+const routersStopWithinMs = 5_000;
+
+/** One turn of one tenant. Level-triggered, like `reconcileStamp`. */
+export async function reconcileTenant(deps: ReconcileDeps, key: string, turn: Turn): Promise<TurnEnd> {
+  if ((await deps.store.meta()).mode === "recovering") return rest;
+  const found = await deps.store.tenants.read(key);
+  if (found === undefined) return rest;
+
+  const home = found.value.stamp === undefined ? undefined : await deps.store.stamps.read(found.value.stamp);
+  const plan = planTenant(found.value, homeReadiness(home?.value), deps.clock.now());
+  try {
+    return await carryOut(deps, found, plan, home?.value, turn);
+  } catch (caught) {
+    if (isTurnOver(caught, turn)) throw caught;
+    return await recordFailure(deps, key, caught, turn);
+  }
+}
+
+async function carryOut(
+  deps: ReconcileDeps,
+  found: Revisioned<Tenant>,
+  plan: TenantPlan,
+  home: Stamp | undefined,
+  turn: Turn,
+): Promise<TurnEnd> {
+  let row = found;
+  const tenant = found.value;
+  for (const action of plan.actions) {
+    switch (action.kind) {
+      case "place":
+        row = await deps.store.tenants.place(tenant.key, writeContext(turn));
+        return row.value.state.kind === "preparing" ? again : rest;
+      case "vacate":
+        await deps.store.tenants.vacate(tenant.key, row.revision, writeContext(turn));
+        return again;
+      case "prepare":
+        await prepare(deps, tenant, requireHome(home, action), action.epoch, turn);
+        break;
+      case "publish":
+        row = await writeRow(deps, row, plan, turn, [entryOf(tenant, action)]);
+        return rest;
+      case "withdraw":
+        row = await withdraw(deps, row, turn);
+        break;
+      case "forget":
+        await forget(deps, tenant, requireHome(home, action), action.epoch, turn);
+        break;
+    }
+  }
+  row = await writeRow(deps, row, plan, turn);
+  if (row.value.state.kind !== found.value.state.kind) return again;
+  return restOf(row.value);
+}
+
+function entryOf(tenant: Tenant, { stamp, epoch }: Extract<TenantAction, { kind: "publish" }>): DirectoryChange {
+  return { kind: "tenant-put", tenant: tenant.key, stamp, epoch, hostnames: tenant.hostnames };
+}
+
+function requireHome(home: Stamp | undefined, action: { readonly stamp: string }): Stamp {
+  if (home?.name === action.stamp) return home;
+  throw new StampyardError("STAMP_NOT_FOUND", `No stamp ${action.stamp}`);
+}
+
+/** The stamp's database knows the tenant first, then its application (decision D5). */
+async function prepare(deps: ReconcileDeps, tenant: Tenant, stamp: Stamp, epoch: number, turn: Turn): Promise<void> {
+  const spec = await deps.specOf(stamp);
+  await deps.homes.open(spec, tenant.key, epoch, turn.signal);
+  await deps.hooks.call({ hook: "tenant.onCreate", stamp, spec, tenant: tenant.key, epoch }, turn);
+}
+
+/** The mirror: the database refuses what is still on its way, the application forgets, then the row goes. */
+async function forget(deps: ReconcileDeps, tenant: Tenant, stamp: Stamp, epoch: number, turn: Turn): Promise<void> {
+  const spec = await deps.specOf(stamp);
+  await deps.homes.close(spec, tenant.key, epoch, turn.signal);
+  await deps.hooks.call({ hook: "tenant.onDelete", stamp, spec, tenant: tenant.key, epoch }, turn);
+  await deps.homes.forget(spec, tenant.key, epoch, turn.signal);
+}
+
+async function withdraw(deps: ReconcileDeps, row: Revisioned<Tenant>, turn: Turn): Promise<Revisioned<Tenant>> {
+  const { key } = row.value;
+  const entry = await deps.store.directory.tenantVersion(key);
+  if (entry === undefined) return row;
+  const changes: DirectoryChange[] = [{ kind: "tenant-remove", tenant: key }];
+  const written = await deps.store.tenants.write(row.value, row.revision, { changes }, writeContext(turn));
+  await waitForRouters(deps, routersStopWithinMs, turn.signal);
+  return written;
+}
+
+/** State, waitingOn and directory change in one transaction; nothing at all when nothing differs. */
+async function writeRow(
+  deps: ReconcileDeps,
+  row: Revisioned<Tenant>,
+  plan: TenantPlan,
+  turn: Turn,
+  changes: readonly DirectoryChange[] = [],
+): Promise<Revisioned<Tenant>> {
+  const { waitingOn: _, ...tenant } = row.value;
+  const isSame = plan.waitingOn === row.value.waitingOn && isSameState(plan.next, row.value.state);
+  if (isSame && changes.length === 0) return row;
+  if (plan.waitingOn !== undefined && plan.waitingOn !== row.value.waitingOn) {
+    deps.events.publish({ kind: "waiting", subject: `tenant/${tenant.key}`, why: plan.waitingOn });
+  }
+  const waitingOn = plan.waitingOn === undefined ? {} : { waitingOn: plan.waitingOn };
+  const next: Tenant = { ...tenant, ...waitingOn, state: plan.next };
+  return await deps.store.tenants.write(next, row.revision, { changes }, writeContext(turn));
+}
+
+function isSameState(a: Tenant["state"], b: Tenant["state"]): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+async function recordFailure(deps: ReconcileDeps, key: string, caught: unknown, turn: Turn): Promise<TurnEnd> {
+  const error = StampyardError.from(caught);
+  if (error.code === "STALE_REVISION") return again;
+  deps.log.warn({ tenant: key, code: error.code, err: error }, "turn of a tenant failed");
+
+  const fresh = await deps.store.tenants.read(key);
+  if (fresh === undefined) return rest;
+  const cause = `${error.code}: ${causeOf(error)}`;
+  const next = afterTenantFailure(fresh.value.state, cause, deps.clock.now());
+  if (next === fresh.value.state) throw error;
+  const row = await writeRow(deps, fresh, { next, actions: [], waitingOn: `retry of: ${cause}` }, turn);
+  return restOf(row.value);
+}
+
+function restOf({ state, stamp }: Tenant): TurnEnd {
+  // Without a home there is nothing to retry: a stamp or a place has to come, and wakes it.
+  if (stamp === undefined || (state.kind !== "preparing" && state.kind !== "deleting")) return rest;
+  return { kind: "rest", until: state.retryAt };
+}

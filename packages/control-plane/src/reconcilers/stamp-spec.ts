@@ -1,0 +1,28 @@
+import { type Sha256, type Stamp, StampyardError, type StampSpec } from "@stampyard/domain";
+import { formatRouteKeys } from "@stampyard/guard";
+import { renderStamp } from "@stampyard/manifest";
+import type { Store } from "../store/port.ts";
+
+/**
+ * What the engine needs to make a stamp: rendered again from its release, with opened secrets and its route keys.
+ * Never log it and never answer with it (I33).
+ * @throws StampyardError RELEASE_NOT_FOUND
+ */
+export async function readStampSpec(
+  store: Pick<Store, "fleet" | "stamps">,
+  stamp: Stamp,
+  sha256: Sha256,
+): Promise<StampSpec> {
+  const { name, pool, region } = stamp;
+  const release = await store.fleet.release(stamp.releaseDigest);
+  if (release === undefined) {
+    throw new StampyardError("RELEASE_NOT_FOUND", `No release ${stamp.releaseDigest}, which stamp ${name} is to run`);
+  }
+  const [secrets, keys] = await Promise.all([store.stamps.secrets(name), store.stamps.routeKeys(name)]);
+  return {
+    rendered: renderStamp(release.template, { name, pool, region }, stamp.parameters, sha256),
+    sourceDir: release.sourceDir,
+    secrets,
+    routeKeys: formatRouteKeys(keys),
+  };
+}

@@ -1,0 +1,130 @@
+import { findComponent, type StampEngine, StampyardError, type StampSpec } from "@stampyard/domain";
+import pg from "pg";
+import type { TenantHomeRow, TenantHomes } from "./turn.ts";
+
+const connectTimeoutMs = 5_000;
+const statementTimeoutMs = 5_000;
+/** Connections stay for a burst of tenants, not longer: a stamp's connections belong to its application. */
+const idleMs = 3_000;
+
+/** The `tenant_home` tables of stamps, written as their mover role (decision D4), in every database of a stamp. */
+export function createTenantHomes(engine: Pick<StampEngine, "operatorUrl">): TenantHomes & AsyncDisposable {
+  const pools = new Map<string, pg.Pool>();
+
+  function poolOf(url: string): pg.Pool {
+    const found = pools.get(url);
+    if (found !== undefined) return found;
+    const pool = new pg.Pool({
+      connectionString: url,
+      max: 2,
+      idleTimeoutMillis: idleMs,
+      connectionTimeoutMillis: connectTimeoutMs,
+      query_timeout: statementTimeoutMs,
+      statement_timeout: statementTimeoutMs,
+      application_name: "stampyard",
+    });
+    // An idle connection that dies with its stamp is no news; the next call finds out by itself.
+    pool.on("error", () => {});
+    pools.set(url, pool);
+    return pool;
+  }
+
+  async function inEveryDatabase<T>(
+    spec: StampSpec,
+    signal: AbortSignal,
+    work: (pool: pg.Pool, database: string) => Promise<T>,
+  ): Promise<T[]> {
+    const stamp = spec.rendered.identity.name;
+    const results: T[] = [];
+    for (const { name } of findComponent(spec.rendered, "postgres")) {
+      signal.throwIfAborted();
+      const url = await engine.operatorUrl(spec, name, signal);
+      if (url === undefined) continue;
+      try {
+        results.push(await work(poolOf(url), name));
+      } catch (caught) {
+        if (caught instanceof StampyardError) throw caught;
+        throw new StampyardError(
+          "STAMP_UNREACHABLE",
+          `Cannot write to ${name} of stamp ${stamp}: ${reasonOf(caught)}`,
+          {
+            cause: caught,
+          },
+        );
+      }
+    }
+    return results;
+  }
+
+  return {
+    async open(spec, tenant, epoch, signal) {
+      await inEveryDatabase(spec, signal, async (pool) => {
+        await pool.query(openSql, [tenant, epoch]);
+        await requireOpen(pool, spec, tenant, epoch);
+      });
+    },
+    async close(spec, tenant, epoch, signal) {
+      await inEveryDatabase(spec, signal, (pool) => pool.query(closeSql, [tenant, epoch]));
+    },
+    async forget(spec, tenant, epoch, signal) {
+      await inEveryDatabase(spec, signal, (pool) => pool.query(forgetSql, [tenant, epoch]));
+    },
+    async list(spec, signal) {
+      const perDatabase = await inEveryDatabase(spec, signal, async (pool) => {
+        const { rows } = await pool.query<{ tenant: string; state: string; epoch: string }>(
+          "select tenant, state, epoch from stampyard.tenant_home order by tenant",
+        );
+        return rows.map((row): TenantHomeRow => ({ ...row, epoch: Number(row.epoch) }));
+      });
+      return strongest(perDatabase.flat());
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all([...pools.values()].map((pool) => pool.end()));
+      pools.clear();
+    },
+  };
+}
+
+/** Never lowers an epoch, and never opens what a move has fenced or taken away: that row decides the move (D12). */
+const openSql = `
+insert into stampyard.tenant_home as home (tenant, state, epoch) values ($1, 'active', $2)
+on conflict (tenant) do update
+  set state = 'active', epoch = excluded.epoch, changed_at = clock_timestamp()
+  where (home.state = 'active' and home.epoch < excluded.epoch)
+     or (home.state = 'deleting' and home.epoch <= excluded.epoch)`;
+
+const closeSql = `
+update stampyard.tenant_home set state = 'deleting', changed_at = clock_timestamp()
+where tenant = $1 and epoch <= $2 and state = 'active'`;
+
+const forgetSql = "delete from stampyard.tenant_home where tenant = $1 and epoch <= $2 and state = 'deleting'";
+
+async function requireOpen(pool: pg.Pool, spec: StampSpec, tenant: string, epoch: number): Promise<void> {
+  const { rows } = await pool.query<{ state: string; epoch: string }>(
+    "select state, epoch from stampyard.tenant_home where tenant = $1",
+    [tenant],
+  );
+  const row = rows[0];
+  if (row?.state === "active" && Number(row.epoch) === epoch) return;
+  const stamp = spec.rendered.identity.name;
+  const what = row === undefined ? "no longer" : `as ${row.state} at epoch ${row.epoch}`;
+  throw new StampyardError("WRONG_PHASE", `Stamp ${stamp} knows tenant ${tenant} ${what}, not as active at ${epoch}`);
+}
+
+/** One row per tenant where a stamp has several databases: the one with the highest epoch, and any that is not active. */
+function strongest(rows: readonly TenantHomeRow[]): readonly TenantHomeRow[] {
+  const best = new Map<string, TenantHomeRow>();
+  for (const row of rows) {
+    const other = best.get(row.tenant);
+    const wins =
+      other === undefined || row.epoch > other.epoch || (row.epoch === other.epoch && row.state !== "active");
+    if (wins) best.set(row.tenant, row);
+  }
+  return [...best.values()];
+}
+
+/** PostgreSQL's own words, or the socket's; neither holds a password. */
+function reasonOf(caught: unknown): string {
+  if (caught instanceof AggregateError) return reasonOf(caught.errors[0]);
+  return caught instanceof Error ? caught.message : String(caught);
+}

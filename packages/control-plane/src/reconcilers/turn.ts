@@ -1,0 +1,119 @@
+import type { Clock, FencingToken, Instant, Stamp, StampEngine, StampSpec } from "@stampyard/domain";
+import type { EventBus } from "../server/events.ts";
+import type { Store, WriteContext } from "../store/port.ts";
+
+/** What one turn of a reconciler works with. */
+export interface ReconcileDeps {
+  readonly store: Store;
+  readonly engine: StampEngine;
+  /** Renders the stamp again from its release and opens its secrets; for engine calls only. */
+  readonly specOf: (stamp: Stamp) => Promise<StampSpec>;
+  readonly homes: TenantHomes;
+  readonly hooks: TenantHooks;
+  readonly clock: Clock;
+  readonly events: Pick<EventBus, "publish">;
+  readonly log: Log;
+  /** Applies and destroys at a time, over all stamps: they are heavy, and everything else goes on beside them. */
+  readonly heavy: Gate;
+  readonly drift: DriftMemory;
+}
+
+/** When a stamp was last compared with its spec, part by part. In memory: forgetting it costs one comparison. */
+export type DriftMemory = Map<string, { readonly keys: string; readonly at: Instant; readonly cause?: string }>;
+
+/** The `stampyard.tenant_home` tables of stamps. Every call is idempotent. */
+export interface TenantHomes {
+  /** @throws StampyardError WRONG_PHASE when the stamp knows the tenant under a higher epoch, or fenced or moved */
+  open(spec: StampSpec, tenant: string, epoch: number, signal: AbortSignal): Promise<void>;
+  /** Closes it for requests that are still on their way; the row stays. */
+  close(spec: StampSpec, tenant: string, epoch: number, signal: AbortSignal): Promise<void>;
+  forget(spec: StampSpec, tenant: string, epoch: number, signal: AbortSignal): Promise<void>;
+  list(spec: StampSpec, signal: AbortSignal): Promise<readonly TenantHomeRow[]>;
+}
+
+export interface TenantHomeRow {
+  readonly tenant: string;
+  readonly state: string;
+  readonly epoch: number;
+}
+
+export interface HookCall {
+  readonly hook: "tenant.onCreate" | "tenant.onDelete";
+  readonly stamp: Stamp;
+  readonly spec: StampSpec;
+  readonly tenant: string;
+  readonly epoch: number;
+}
+
+export interface TenantHooks {
+  /** Does nothing when the template declares no such hook. @throws StampyardError HOOK_FAILED */
+  call(call: HookCall, turn: Turn): Promise<void>;
+}
+
+export interface Log {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** Whose authority a turn has, and until when. */
+export interface Turn {
+  readonly token: FencingToken;
+  /** Aborted when the lease is lost or the process stops. */
+  readonly signal: AbortSignal;
+}
+
+/** When the next turn of the same object is worth it, as far as this one knows. */
+export type TurnEnd =
+  | { readonly kind: "again" }
+  /** Until somebody changes something, or that time. */
+  | { readonly kind: "rest"; readonly until?: Instant };
+
+export const again: TurnEnd = { kind: "again" };
+export const rest: TurnEnd = { kind: "rest" };
+
+export function writeContext(turn: Turn, reason?: string): WriteContext {
+  return {
+    actor: "reconciler",
+    token: turn.token,
+    ...(reason === undefined ? {} : { reason: reason.slice(0, 1_000) }),
+  };
+}
+
+/** Lets so many at a time through, first come, first served. */
+export interface Gate {
+  pass<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T>;
+}
+
+export function createGate(width: number): Gate {
+  let inside = 0;
+  const waiting = new Set<() => void>();
+  const wakeAll = () => {
+    for (const wake of waiting) wake();
+  };
+  return {
+    async pass(signal, work) {
+      while (inside >= width) {
+        signal.throwIfAborted();
+        await new Promise<void>((resolve) => {
+          const wake = () => {
+            waiting.delete(wake);
+            signal.removeEventListener("abort", wake);
+            resolve();
+          };
+          waiting.add(wake);
+          signal.addEventListener("abort", wake);
+        });
+      }
+      signal.throwIfAborted();
+      inside += 1;
+      try {
+        return await work();
+      } finally {
+        inside -= 1;
+        // All of them look again: one that was aborted meanwhile must not swallow the only call.
+        wakeAll();
+      }
+    },
+  };
+}
