@@ -78,8 +78,9 @@ async function create({ pool, cache, wakeUps }: Services, call: Call): Promise<R
   if (made.kind === "taken") throw new Problem(409, "id-taken", "Another note has this id");
   await cache.drop(call);
   wakeUps.wake();
+  // The location is relative: a router may have taken a path prefix away, and only the client knows it.
   const status = made.kind === "created" ? 201 : 200;
-  return { status, json: made.note, headers: { ...revisionTag(made.note), location: `/notes/${made.note.id}` } };
+  return { status, json: made.note, headers: { ...revisionTag(made.note), location: `notes/${made.note.id}` } };
 }
 
 async function read({ pool }: Services, call: Call): Promise<Reply> {

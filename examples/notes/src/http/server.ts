@@ -20,7 +20,8 @@ export function createApi(services: Services, guard: Guard, log: Log): Server {
     } catch (caught) {
       if (response.destroyed) return;
       const problem = problemOf(caught, sqlStateOf(caught));
-      if (problem.status >= 500) log("request-failed", { code: problem.code, reason: reasonOf(caught) });
+      // What a handler decided to refuse is no news; what happened to it is.
+      if (caught !== problem) log("request-failed", { code: problem.code, reason: reasonOf(caught) });
       sendProblem(response, problem);
     }
   };
