@@ -1,1 +1,3 @@
-export {};
+export { type ExitCode, exitCode } from "./exit-codes.ts";
+export type { Io, Sink } from "./io.ts";
+export { runProgram } from "./program.ts";

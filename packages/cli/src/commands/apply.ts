@@ -1,0 +1,51 @@
+import { command, numberIn } from "../define.ts";
+import { exitCode } from "../exit-codes.ts";
+import { readManifests } from "../manifest-files.ts";
+import { followStamps } from "../up/follow.ts";
+import { planText } from "./plan.ts";
+
+interface Options {
+  readonly revision?: number;
+  readonly wait?: boolean;
+  readonly timeout: number;
+}
+
+export const applyCommand = command<Options>({
+  usage: "apply",
+  summary: "Record the files as the goal; the control plane makes it so",
+  about: "Never removes a stamp: what the file does not name any more stays until it is destroyed by name.",
+  exits: [exitCode.ok, exitCode.error, exitCode.notReady, exitCode.interrupted],
+  options: (c) =>
+    c
+      .option(
+        "--revision <number>",
+        "refuse if the fleet changed since the plan that printed it",
+        numberIn("revision", 0, 2 ** 53),
+      )
+      .option("--wait", "return when every stamp is active")
+      .option("--timeout <seconds>", "how long to wait", numberIn("timeout", 1, 86_400), 300),
+  examples: [
+    ["apply -f fleet.yaml --wait", "apply, and watch until every stamp is active"],
+    ["apply --revision 12", "only if nobody changed the fleet since revision 12 was planned"],
+  ],
+  run: async (run) => {
+    const manifests = await readManifests(run.io.cwd, run.options.file);
+    const client = await run.client();
+    const { revision } = run.options;
+    const applied = await client.apply({
+      body: { ...manifests, ...(revision === undefined ? {} : { expectedFleetRevision: revision }) },
+      signal: run.io.signal,
+    });
+    if (run.options.wait === true) {
+      run.say(planText(applied.plan).trimEnd());
+      await followStamps(run, client, { timeoutMs: run.options.timeout * 1000, again: "stampyard apply --wait" });
+    }
+    run.emit(applied, () =>
+      run.options.wait === true
+        ? `Applied revision ${applied.fleetRevision}; every stamp is active\n`
+        : planText(applied.plan),
+    );
+    if (run.options.wait !== true)
+      run.say(`Applied as revision ${applied.fleetRevision}. See how it goes: stampyard stamp list`);
+  },
+});

@@ -1,0 +1,52 @@
+import type { PlanView } from "@stampyard/api";
+import { command } from "../define.ts";
+import { exitCode } from "../exit-codes.ts";
+import { readManifests } from "../manifest-files.ts";
+
+export const planCommand = command({
+  usage: "plan",
+  summary: "Show what an apply of the files would change",
+  exits: [exitCode.ok, exitCode.error, exitCode.changes, exitCode.interrupted],
+  examples: [
+    ["plan -f fleet.yaml", "exit code 0: nothing to change, 2: changes, 1: error"],
+    ["plan -o json", "the changes for a script, with the revision they were planned against"],
+  ],
+  run: async (run) => {
+    const manifests = await readManifests(run.io.cwd, run.options.file);
+    const client = await run.client();
+    const plan = await client.plan({ body: manifests, signal: run.io.signal });
+    run.emit(plan, () => planText(plan));
+    return plan.changes.length === 0 ? exitCode.ok : exitCode.changes;
+  },
+});
+
+export function planText(plan: PlanView): string {
+  const lines = plan.changes.map((change) => `  ${changeText(change)}`);
+  const notes = plan.notes.map((note) => `  note: ${note}`);
+  const head =
+    plan.changes.length === 0
+      ? `Fleet ${plan.fleet} is what the files say`
+      : `Fleet ${plan.fleet}: ${plan.changes.length} ${plan.changes.length === 1 ? "change" : "changes"}`;
+  return `${[head, ...lines, ...notes].join("\n")}\n`;
+}
+
+function changeText(change: PlanView["changes"][number]): string {
+  switch (change.kind) {
+    case "release-create":
+      return `+ release ${change.version} (${short(change.digest)})`;
+    case "routing-update":
+      return "~ routing rules";
+    case "pool-create":
+      return `+ pool ${change.pool}`;
+    case "pool-update":
+      return `~ pool ${change.pool}: ${change.fields.join(", ")}`;
+    case "stamp-create":
+      return `+ stamp ${change.stamp} in ${change.region}, pool ${change.pool}`;
+    case "stamp-update":
+      return `~ stamp ${change.stamp} from ${short(change.from)} to ${short(change.to)}`;
+  }
+}
+
+function short(digest: string): string {
+  return digest.replace(/^sha256:/, "").slice(0, 12);
+}

@@ -1,0 +1,38 @@
+import type { TenantView } from "@stampyard/api";
+import { command } from "../../define.ts";
+import { fields } from "../../output/table.ts";
+
+export const tenantShow = command({
+  usage: "show <tenant>",
+  summary: "Show one tenant",
+  completes: ["tenant"],
+  examples: [["tenant show acme", "its home stamp, phase, epoch and hostnames"]],
+  run: async (run) => {
+    const client = await run.client();
+    const tenant = await client.tenantGet({ params: { key: run.args[0] ?? "" }, signal: run.io.signal });
+    run.emit(tenant, () => tenantText(tenant));
+  },
+});
+
+export function tenantText(tenant: TenantView): string {
+  return fields([
+    ["Tenant", tenant.key],
+    ["Stamp", tenant.stamp],
+    ["Phase", tenant.phase],
+    ["Goal", tenant.goal === "present" ? undefined : tenant.goal],
+    ["Cause", tenant.cause],
+    ["Waiting on", tenant.waitingOn],
+    ["Pool", tenant.pool],
+    ["Tier", tenant.tier],
+    ["Residency", tenant.residency.join(", ")],
+    [
+      "Weight",
+      Object.entries(tenant.weight)
+        .map(([unit, n]) => `${unit} ${n}`)
+        .join(", "),
+    ],
+    ["Hostnames", tenant.hostnames.join(", ")],
+    ["Epoch", tenant.epoch],
+    ["Created", tenant.createdAt],
+  ]);
+}

@@ -1,0 +1,81 @@
+import { command, numberIn } from "../define.ts";
+import { exitCode } from "../exit-codes.ts";
+import { readManifestsChecked } from "../manifest-files.ts";
+import { takeLock } from "../process/lock.ts";
+import { findStateDir } from "../state-dir.ts";
+import { bringUp } from "../up/bring-up.ts";
+import { viewFor } from "../up/follow.ts";
+import { defaultPorts } from "../up/services.ts";
+import { stampTable } from "./stamp/list.ts";
+
+interface Options {
+  readonly port: number;
+  readonly apiPort: number;
+  readonly adminPort: number;
+  readonly timeout: number;
+}
+
+export const up = command<Options>({
+  usage: "up",
+  summary: "Bring a fleet up on this machine: store, control plane, router, stamps",
+  about: "Repeat it at will: it does only what is missing, also after Ctrl-C, a crash or a reboot.",
+  exits: [exitCode.ok, exitCode.error, exitCode.notReady, exitCode.interrupted],
+  options: (c) =>
+    c
+      .option("--port <number>", "where the router listens; 0 = any", numberIn("port", 0, 65_535), defaultPorts.router)
+      .option(
+        "--api-port <number>",
+        "where the control plane listens; 0 = any",
+        numberIn("api-port", 0, 65_535),
+        defaultPorts.api,
+      )
+      .option(
+        "--admin-port <number>",
+        "the router's admin listener; 0 = any",
+        numberIn("admin-port", 0, 65_535),
+        defaultPorts.routerAdmin,
+      )
+      .option("--timeout <seconds>", "how long to wait until all is active", numberIn("timeout", 1, 86_400), 300),
+  examples: [
+    ["up", "the fleet of ./fleet.yaml"],
+    ["up -f examples/notes/fleet.yaml --port 0", "another file, on any free port"],
+  ],
+  run: async (run) => {
+    const started = performance.now();
+    const { file, port, apiPort, adminPort } = run.options;
+    const manifests = await readManifestsChecked(run.io.cwd, file);
+    const state = findStateDir(run.io, run.options);
+    await using _lock = await takeLock(state.lock, {
+      doing: "stampyard up",
+      timeoutMs: run.options.timeout * 1000,
+      signal: run.io.signal,
+      onWait: (holder) => run.say(`Waiting for \`${holder.doing}\`, process ${holder.pid}, since ${holder.since}`),
+    });
+    using view = viewFor(run);
+    const fleet = await bringUp(run.io, {
+      state,
+      manifests,
+      ports: { api: apiPort, router: port, routerAdmin: adminPort },
+      timeoutMs: run.options.timeout * 1000,
+      again: `stampyard up -f ${file}`,
+      show: (nodes) => view.show(nodes),
+    });
+    const seconds = Number(((performance.now() - started) / 1000).toFixed(1));
+    const result = {
+      fleet: manifests.fleet,
+      api: fleet.api,
+      router: fleet.router,
+      routerAdmin: fleet.routerAdmin,
+      state: state.root,
+      started: fleet.started,
+      changes: fleet.plan.changes,
+      stamps: fleet.stamps,
+      seconds,
+    };
+    run.emit(result, () => {
+      const head = `Fleet ${manifests.fleet} is up in ${seconds} s: router ${fleet.router}, API ${fleet.api}\n`;
+      return `${head}\n${stampTable(fleet.stamps, false, Date.now())}`;
+    });
+    run.say(`\nNext: stampyard tenant create acme --wait`);
+  },
+});

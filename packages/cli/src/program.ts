@@ -1,0 +1,204 @@
+import { Command, CommanderError } from "commander";
+import { applyCommand } from "./commands/apply.ts";
+import { auditList } from "./commands/audit-list.ts";
+import { completeCommand } from "./commands/complete.ts";
+import { completion } from "./commands/completion.ts";
+import { controlplaneBackup } from "./commands/controlplane/backup.ts";
+import { controlplaneRestore } from "./commands/controlplane/restore.ts";
+import { directoryAccept } from "./commands/directory-accept.ts";
+import { doctor } from "./commands/doctor.ts";
+import { down } from "./commands/down.ts";
+import { planCommand } from "./commands/plan.ts";
+import { routeExplain } from "./commands/route-explain.ts";
+import { routerCommand } from "./commands/router.ts";
+import { server } from "./commands/server.ts";
+import { stampCreate } from "./commands/stamp/create.ts";
+import { stampDestroy } from "./commands/stamp/destroy.ts";
+import { stampDiff } from "./commands/stamp/diff.ts";
+import { stampList } from "./commands/stamp/list.ts";
+import { stampLogs } from "./commands/stamp/logs.ts";
+import { stampShow } from "./commands/stamp/show.ts";
+import { status } from "./commands/status.ts";
+import { templateRender } from "./commands/template/render.ts";
+import { templateValidate } from "./commands/template/validate.ts";
+import { tenantCreate } from "./commands/tenant/create.ts";
+import { tenantDelete } from "./commands/tenant/delete.ts";
+import { tenantHistory } from "./commands/tenant/history.ts";
+import { tenantHostnameAdd } from "./commands/tenant/hostname-add.ts";
+import { tenantHostnameRemove } from "./commands/tenant/hostname-remove.ts";
+import { tenantImport } from "./commands/tenant/import.ts";
+import { tenantList } from "./commands/tenant/list.ts";
+import { tenantShow } from "./commands/tenant/show.ts";
+import { tenantWhere } from "./commands/tenant/where.ts";
+import { tokenCreate } from "./commands/token/create.ts";
+import { tokenList } from "./commands/token/list.ts";
+import { tokenRevoke } from "./commands/token/revoke.ts";
+import { up } from "./commands/up.ts";
+import { type AnyCommand, define } from "./define.ts";
+import { allExitCodes, type ExitCode, exitCode, exitCodeHelp } from "./exit-codes.ts";
+import { CommandFailure, describeFailure, formatFailure } from "./failure.ts";
+import type { Io } from "./io.ts";
+import { version } from "./version.ts";
+
+type Tree = readonly (AnyCommand | Group)[];
+
+interface Group {
+  readonly group: string;
+  readonly summary: string;
+  readonly commands: Tree;
+}
+
+const sections: readonly { readonly heading: string; readonly commands: Tree }[] = [
+  { heading: "A fleet on this machine:", commands: [up, down, status, doctor] },
+  {
+    heading: "Templates and fleets:",
+    commands: [
+      planCommand,
+      applyCommand,
+      {
+        group: "template",
+        summary: "Check and render stamp templates, offline",
+        commands: [templateValidate, templateRender],
+      },
+    ],
+  },
+  {
+    heading: "Stamps and tenants:",
+    commands: [
+      {
+        group: "stamp",
+        summary: "Stamps: list, show, create, destroy, logs, diff",
+        commands: [stampList, stampShow, stampCreate, stampDestroy, stampLogs, stampDiff],
+      },
+      {
+        group: "tenant",
+        summary: "Tenants: list, show, create, delete, import, hostnames, history",
+        commands: [
+          tenantList,
+          tenantShow,
+          tenantCreate,
+          tenantDelete,
+          tenantImport,
+          {
+            group: "hostname",
+            summary: "A tenant's own hostnames",
+            commands: [tenantHostnameAdd, tenantHostnameRemove],
+          },
+          tenantHistory,
+          tenantWhere,
+        ],
+      },
+      { group: "route", summary: "Why a request goes where it goes", commands: [routeExplain] },
+    ],
+  },
+  {
+    heading: "Operations:",
+    commands: [
+      { group: "audit", summary: "Who changed what", commands: [auditList] },
+      { group: "token", summary: "Tokens of people and pipelines", commands: [tokenCreate, tokenList, tokenRevoke] },
+      { group: "directory", summary: "Held changes of the directory", commands: [directoryAccept] },
+      {
+        group: "controlplane",
+        summary: "Backup and restore of the control plane",
+        commands: [controlplaneBackup, controlplaneRestore],
+      },
+      server,
+      routerCommand,
+      completion,
+    ],
+  },
+];
+
+/** Runs one command line. Never throws and never exits the process: the exit code is the answer. */
+export async function runProgram(argv: readonly string[], io: Io): Promise<ExitCode> {
+  let code: ExitCode = exitCode.ok;
+  const program = buildProgram(io, (finished) => {
+    code = finished;
+  });
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return code;
+  } catch (caught) {
+    return report(caught, argv, io);
+  }
+}
+
+export function buildProgram(io: Io, finish: (code: ExitCode) => void): Command {
+  const program = new Command("stampyard")
+    .description("Deployment Stamps: many complete, share-nothing copies of your application, and a thin router.")
+    .version(version(), "-V, --version", "print the version")
+    .helpCommand(false)
+    .addHelpText("after", `\nStart here:\n  $ stampyard up -f fleet.yaml\n\n${exitCodeHelp(allExitCodes)}`);
+  for (const section of sections) {
+    program.commandsGroup(section.heading);
+    addAll(program, section.commands, io, finish);
+  }
+  define(program, completeCommand(program), io, finish);
+  harden(program, io);
+  return program;
+}
+
+function addAll(parent: Command, tree: Tree, io: Io, finish: (code: ExitCode) => void): void {
+  for (const entry of tree) {
+    if ("group" in entry) {
+      const group = parent
+        .command(entry.group)
+        .summary(entry.summary)
+        .description(`${entry.summary}.`)
+        .helpCommand(false);
+      addAll(group, entry.commands, io, finish);
+    } else {
+      define(parent, entry, io, finish);
+    }
+  }
+}
+
+/** Our streams instead of the process's, and errors instead of exits, for every command of the tree. */
+function harden(command: Command, io: Io): void {
+  command.exitOverride();
+  command.showSuggestionAfterError(true);
+  command.configureOutput({
+    writeOut: (text) => io.out.write(text),
+    writeErr: (text) => io.err.write(text),
+    getOutHelpWidth: () => Math.min(io.out.columns, 110),
+    getErrHelpWidth: () => Math.min(io.err.columns, 110),
+    getOutHasColors: () => false,
+    getErrHasColors: () => false,
+    outputError: (text, write) => write(`${text.trimEnd()}\n  try: stampyard ${pathOf(command)}--help\n`),
+  });
+  for (const child of command.commands) harden(child, io);
+}
+
+function pathOf(command: Command): string {
+  const names: string[] = [];
+  for (let at: Command | null = command; at?.parent != null; at = at.parent) names.unshift(at.name());
+  return names.length === 0 ? "" : `${names.join(" ")} `;
+}
+
+function report(caught: unknown, argv: readonly string[], io: Io): ExitCode {
+  // Commander has printed its own message; a request for help or version is no error.
+  if (caught instanceof CommanderError) return caught.exitCode === 0 ? exitCode.ok : exitCode.error;
+  if (io.signal.aborted) {
+    io.err.write(`${interruption(io)}\n`);
+    return io.signal.reason === "SIGTERM" ? exitCode.terminated : exitCode.interrupted;
+  }
+  const failure = describeFailure(caught);
+  const json = argv.some(
+    (arg, at) => arg === "--output=json" || arg === "-ojson" || (isOutputFlag(argv[at - 1]) && arg === "json"),
+  );
+  if (json) io.err.write(`${JSON.stringify({ error: failure }, undefined, 2)}\n`);
+  else io.err.write(formatFailure(failure));
+  if (failure.code === "INTERNAL" && caught instanceof Error && (io.env["STAMPYARD_DEBUG"] ?? "") !== "") {
+    io.err.write(`${caught.stack ?? ""}\n`);
+  }
+  return caught instanceof CommandFailure ? caught.exit : exitCode.error;
+}
+
+function interruption(io: Io): string {
+  const how = io.signal.reason === "SIGTERM" ? "Ended by SIGTERM" : "Interrupted";
+  return `${how}: what was begun goes on or can be resumed; run the same command again`;
+}
+
+function isOutputFlag(arg: string | undefined): boolean {
+  return arg === "-o" || arg === "--output";
+}

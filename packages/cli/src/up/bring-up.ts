@@ -1,0 +1,108 @@
+import { mkdirSync } from "node:fs";
+import type { Client, PlanView, StampView } from "@stampyard/api";
+import type { Io } from "../io.ts";
+import type { ManifestTexts } from "../manifest-files.ts";
+import type { NodeState, ProgressNode } from "../output/progress-tree.ts";
+import type { StateDir } from "../state-dir.ts";
+import { watchStamps } from "./follow.ts";
+import { ensureControlPlane, ensureRouter, type ListenPorts, readAdminToken } from "./services.ts";
+
+export interface BringUpOptions {
+  readonly state: StateDir;
+  readonly manifests: ManifestTexts;
+  readonly ports: ListenPorts;
+  readonly timeoutMs: number;
+  /** Command that goes on after a failure. */
+  readonly again: string;
+  readonly show: (nodes: readonly ProgressNode[]) => void;
+}
+
+export interface BroughtUp {
+  readonly client: Client;
+  readonly api: string;
+  readonly router: string;
+  readonly routerAdmin: string | undefined;
+  readonly plan: PlanView;
+  readonly stamps: readonly StampView[];
+  /** What was started now; empty if all ran already. */
+  readonly started: readonly ("control plane" | "router")[];
+}
+
+/**
+ * Store, control plane, router, files, stamps: each step first looks what is there, so that it can be repeated after a
+ * failure, a Ctrl-C or a power cut, and then does only what is missing.
+ */
+export async function bringUp(io: Pick<Io, "fetch" | "signal" | "env">, options: BringUpOptions): Promise<BroughtUp> {
+  const { state, ports } = options;
+  const deadline = performance.now() + options.timeoutMs;
+  const left = () => Math.max(1_000, deadline - performance.now());
+  const steps = stepTree(options.show);
+  // Stamps may run under users of their own, who must be able to pass through.
+  mkdirSync(state.root, { recursive: true, mode: 0o711 });
+
+  steps.set("control plane", "working", "store and API");
+  const controlPlane = await steps.guard("control plane", ensureControlPlane(io, state, ports.api, left()));
+  steps.set("control plane", "done", controlPlane.url);
+
+  const { createClient } = await import("@stampyard/api");
+  const client = createClient({ url: controlPlane.url, token: readAdminToken(state), fetch: io.fetch });
+
+  steps.set("files", "working", "plan");
+  const plan = await steps.guard("files", applyFiles(client, options.manifests, io.signal));
+  steps.set("files", "done", plan.changes.length === 0 ? "nothing to change" : `${plan.changes.length} changes`);
+
+  steps.set("router", "working", undefined);
+  const router = await steps.guard("router", ensureRouter(io, state, controlPlane.url, ports, left()));
+  steps.set("router", "done", router.url);
+
+  const wanted = { timeoutMs: left(), again: options.again };
+  const stamps = await watchStamps(client, wanted, io.signal, (nodes) => steps.show(nodes));
+  return {
+    client,
+    api: controlPlane.url,
+    router: router.url,
+    routerAdmin: router.adminUrl,
+    plan,
+    stamps,
+    started: [
+      ...(controlPlane.started ? ["control plane" as const] : []),
+      ...(router.started ? ["router" as const] : []),
+    ],
+  };
+}
+
+/** Applies what was planned, and nothing else: a fleet that moved on in between is planned again. */
+async function applyFiles(client: Client, manifests: ManifestTexts, signal: AbortSignal): Promise<PlanView> {
+  for (let attempt = 1; ; attempt++) {
+    const plan = await client.plan({ body: manifests, signal });
+    if (plan.changes.length === 0) return plan;
+    try {
+      const body = { ...manifests, expectedFleetRevision: plan.fleetRevision };
+      return (await client.apply({ body, signal })).plan;
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== "STALE_REVISION" || attempt === 3) throw error;
+    }
+  }
+}
+
+function stepTree(show: (nodes: readonly ProgressNode[]) => void) {
+  const steps = new Map<string, ProgressNode>(
+    ["control plane", "files", "router"].map((label) => [label, { label, state: "waiting" }]),
+  );
+  const set = (label: string, state: NodeState, detail: string | undefined) => {
+    steps.set(label, { label, state, ...(detail === undefined ? {} : { detail }) });
+    show([...steps.values()]);
+  };
+  return {
+    set,
+    show: (stamps: readonly ProgressNode[]) => show([...steps.values(), ...stamps]),
+    guard: async <T>(label: string, work: Promise<T>): Promise<T> => {
+      try {
+        return await work;
+      } catch (error) {
+        set(label, "failed", undefined);
+        throw error;
+      }
+    },
+  };
+}
