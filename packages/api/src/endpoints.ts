@@ -138,7 +138,6 @@ const fleets = {
     role: "viewer",
     summary: "What an apply of these files would change",
     body: fleet.manifestsSchema,
-    bodyLimit: 2 * mebibyte + 65_536,
     response: fleet.planSchema,
   },
   apply: {
@@ -148,7 +147,6 @@ const fleets = {
     role: "operator",
     summary: "Record these files as the goal; reconcilers make it so",
     body: fleet.applySchema,
-    bodyLimit: 2 * mebibyte + 65_536,
     response: fleet.appliedSchema,
     idempotencyKey: true,
     ifMatch: true,

@@ -1,0 +1,27 @@
+import { randomUUID } from "node:crypto";
+import type { Hono } from "hono";
+import { createAccessLog } from "./access-log.ts";
+import type { ServerDeps } from "./deps.ts";
+import { directoryHandlers } from "./handlers/directory.ts";
+import { fleetHandlers } from "./handlers/fleet.ts";
+import { stampHandlers } from "./handlers/stamps.ts";
+import { systemHandlers } from "./handlers/system.ts";
+import { tenantHandlers } from "./handlers/tenants.ts";
+import { createShell, type Env } from "./shell.ts";
+
+/** The control plane's API. Reads work on a standby too; what changes something needs the lease (NOT_LEADER). */
+export function createApp(deps: ServerDeps): Hono<Env> {
+  return createShell({
+    handlers: {
+      ...systemHandlers(deps),
+      ...fleetHandlers(deps),
+      ...stampHandlers(deps),
+      ...tenantHandlers(deps),
+      ...directoryHandlers(deps),
+    },
+    authenticate: (token) => deps.store.tokens.verify(token),
+    idempotency: deps.store.idempotency,
+    newRequestId: () => randomUUID(),
+    log: createAccessLog(deps.log, () => deps.clock.now()),
+  });
+}

@@ -1,0 +1,49 @@
+import type { Clock, FencingToken, Random, Sha256, StampEngine } from "@stampyard/domain";
+import { StampyardError } from "@stampyard/domain";
+import type { Store, WriteContext } from "../store/port.ts";
+import type { Logger } from "./access-log.ts";
+import type { Actor } from "./call.ts";
+import type { EventBus } from "./events.ts";
+
+/** What the server needs of the world. */
+export interface ServerDeps {
+  readonly store: Store;
+  readonly engine: StampEngine;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly sha256: Sha256;
+  readonly events: EventBus;
+  /** The fencing token of this process while it leads, undefined while it stands by. Asked at every write. */
+  readonly leadership: () => FencingToken | undefined;
+  /** Of the control plane, shown in `status`. */
+  readonly version: string;
+  readonly log: Logger;
+  readonly feed?: FeedTimes;
+}
+
+/** Times of the directory feed in milliseconds; the defaults are decision D8's. */
+export interface FeedTimes {
+  /** @default 5000 */
+  readonly heartbeatMs?: number;
+  /** A router that takes nothing for so long is cut. @default 30000 */
+  readonly stallMs?: number;
+}
+
+/**
+ * Who writes, for the audit, and under which lease.
+ * @throws StampyardError NOT_LEADER on a standby
+ */
+export function writeContext(
+  deps: Pick<ServerDeps, "leadership">,
+  call: { readonly actor: Actor; readonly requestId: string },
+  reason?: string,
+): WriteContext {
+  const token = deps.leadership();
+  if (token === undefined) {
+    throw new StampyardError("NOT_LEADER", "This control plane stands by and changes nothing", {
+      mend: "Ask the leader, or repeat the request in a moment.",
+    });
+  }
+  const { actor, requestId } = call;
+  return { actor: `token:${actor.id}`, token, requestId, ...(reason === undefined ? {} : { reason }) };
+}

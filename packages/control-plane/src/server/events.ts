@@ -1,0 +1,97 @@
+import type { EventView } from "@stampyard/api";
+import type { Clock, Progress } from "@stampyard/domain";
+import type { Store } from "../store/port.ts";
+
+type WithoutTime<E> = E extends unknown ? Omit<E, "at"> : never;
+/** What reconcilers tell; the bus adds the time. */
+export type NewEvent = WithoutTime<EventView>;
+
+export interface EventBus {
+  /** Never throws and never waits: telling is not part of the work. */
+  publish(event: NewEvent): void;
+  /** Events from now on; `undefined` once in a while, as a sign of life. Ends with the signal. */
+  subscribe(signal: AbortSignal): AsyncIterable<EventView | undefined>;
+  /** Readers at the moment. */
+  readonly readers: number;
+}
+
+/** What a reader may be behind; then its oldest events are dropped: it reads the resources, events only say when. */
+const maxBehind = 1_000;
+const aliveMs = 10_000;
+
+export function createEventBus(clock: Clock): EventBus {
+  const queues = new Set<{ events: EventView[]; wake: () => void }>();
+
+  async function* subscribe(signal: AbortSignal): AsyncGenerator<EventView | undefined> {
+    let wake = () => {};
+    const queue = { events: [] as EventView[], wake: () => wake() };
+    queues.add(queue);
+    try {
+      while (!signal.aborted) {
+        const event = queue.events.shift();
+        if (event !== undefined) {
+          yield event;
+          continue;
+        }
+        const told = await new Promise<boolean>((resolve) => {
+          const waiting = new AbortController();
+          wake = () => {
+            waiting.abort();
+            resolve(true);
+          };
+          signal.addEventListener("abort", wake, { signal: waiting.signal });
+          clock.sleep(aliveMs, waiting.signal).then(
+            () => {
+              waiting.abort();
+              resolve(false);
+            },
+            () => {},
+          );
+        });
+        if (!told) yield undefined;
+      }
+    } finally {
+      queues.delete(queue);
+    }
+  }
+
+  return {
+    publish(event) {
+      const at = new Date(clock.now()).toISOString();
+      for (const queue of queues) {
+        queue.events.push({ ...event, at });
+        if (queue.events.length > maxBehind) queue.events.shift();
+        queue.wake();
+      }
+    },
+    subscribe,
+    get readers() {
+      return queues.size;
+    },
+  };
+}
+
+/** An engine's progress as events. */
+export function progressTo(bus: EventBus): Progress {
+  return (event) => bus.publish({ kind: "progress", ...event });
+}
+
+/** Phase changes and directory versions, as the store commits them; so reconcilers tell only progress and waits. */
+export function publishStoreEvents(store: Pick<Store, "watch">, bus: EventBus): () => void {
+  return store.watch((event) => {
+    switch (event.kind) {
+      case "stamp": {
+        const { stamp, phase, cause } = event;
+        return bus.publish({ kind: "stamp-phase", stamp, phase, ...(cause === undefined ? {} : { cause }) });
+      }
+      case "tenant": {
+        const { tenant, phase, stamp } = event;
+        return bus.publish({ kind: "tenant-phase", tenant, phase, ...(stamp === undefined ? {} : { stamp }) });
+      }
+      case "directory":
+        return bus.publish({ kind: "directory", version: event.head.version });
+      default:
+        return undefined;
+    }
+  });
+}

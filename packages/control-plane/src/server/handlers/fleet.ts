@@ -1,0 +1,172 @@
+import type { CallAnswer, PlanView } from "@stampyard/api";
+import { type FleetPlan, type Problem, quote, StampyardError } from "@stampyard/domain";
+import { parseFleet, parseTemplate, releaseDigest } from "@stampyard/manifest";
+import type { FleetRecord, Revisioned } from "../../store/port.ts";
+import type { Handlers } from "../call.ts";
+import { type ServerDeps, writeContext } from "../deps.ts";
+import { mapPage, pageOfList, storePage } from "../paging.ts";
+import { type FleetFiles, planOf, rowsOf } from "../stamp-goal.ts";
+import { poolView, releaseView } from "../views.ts";
+
+type Names = "plan" | "apply" | "fleetGet" | "releaseList" | "releaseGet" | "poolList";
+
+interface Manifests {
+  readonly fleetYaml: string;
+  readonly fleetFile: string;
+  readonly templateYaml: string;
+  readonly templateFile: string;
+}
+
+export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
+  const { store, sha256, random } = deps;
+
+  async function readNow() {
+    const [row, rows] = await Promise.all([store.fleet.read(), store.stamps.all()]);
+    return { row, now: { fleet: row?.value, stamps: rows.map(({ value }) => value) } };
+  }
+
+  return {
+    async plan({ body }) {
+      const files = readFiles(body);
+      const { row, now } = await readNow();
+      requireSameFleet(row, files);
+      return planView(files, planOf(now, files, sha256), row, deps);
+    },
+
+    async apply(call) {
+      const { body } = call;
+      const files = readFiles(body);
+      const ctx = writeContext(deps, call);
+      const { row, now } = await readNow();
+      requireSameFleet(row, files);
+      const revision = row?.revision ?? 0;
+      for (const expected of [body.expectedFleetRevision, call.ifMatch]) {
+        if (expected !== undefined && expected !== revision) throw stale(expected, revision);
+      }
+      const plan = planOf(now, files, sha256);
+      const rows = rowsOf(now, files, plan, sha256, random);
+      const view = planView(files, plan, row, deps);
+      // Nothing to record: the same files again leave no trace but this answer.
+      const nothing = plan.changes.length === 0 && rows.stampUpdates.length === 0;
+      if (row !== undefined && nothing && row.value.fleet.template === files.fleet.template) {
+        return { plan: view, fleetRevision: revision, releaseDigest: view.releaseDigest };
+      }
+      const release = {
+        digest: view.releaseDigest,
+        version: files.template.version,
+        template: files.template,
+        source: body.templateYaml,
+        sourceDir: body.sourceDir,
+      };
+      const applied = await store.fleet.apply(
+        { fleet: files.fleet, release, ...rows, expectedRevision: revision },
+        ctx,
+      );
+      return { plan: view, fleetRevision: applied.revision, releaseDigest: view.releaseDigest };
+    },
+
+    async fleetGet() {
+      const row = await requireFleet(store);
+      return fleetView(row);
+    },
+
+    async releaseList({ query }) {
+      const [page, { row, now }] = await Promise.all([store.fleet.releases(storePage(query)), readNow()]);
+      return mapPage(page, (release) => releaseView(release, row?.value.release, now.stamps));
+    },
+
+    async releaseGet({ params }) {
+      const [release, { row, now }] = await Promise.all([store.fleet.release(params.digest), readNow()]);
+      if (release === undefined) {
+        throw new StampyardError("RELEASE_NOT_FOUND", `No release ${params.digest}`, { mend: "See GET /v1/releases." });
+      }
+      return releaseView(release, row?.value.release, now.stamps);
+    },
+
+    async poolList({ query }) {
+      const [row, uses] = await Promise.all([store.fleet.read(), store.fleet.pools()]);
+      const pools = row?.value.fleet.pools ?? [];
+      const page = pageOfList(pools, (pool) => pool.name, query);
+      return mapPage(page, (pool) =>
+        poolView(
+          pool,
+          uses.find((use) => use.pool === pool.name),
+        ),
+      );
+    },
+  };
+}
+
+/** @throws StampyardError NOT_FOUND before the first apply */
+export async function requireFleet(store: ServerDeps["store"]): Promise<Revisioned<FleetRecord>> {
+  const row = await store.fleet.read();
+  if (row !== undefined) return row;
+  throw new StampyardError("NOT_FOUND", "No fleet is applied yet", {
+    mend: "Apply a fleet.yaml first (stampyard apply).",
+  });
+}
+
+/** Reads both files and reports the faults of both at once. @throws StampyardError INVALID_MANIFEST */
+function readFiles(body: Manifests): FleetFiles {
+  const template = parseTemplate(body.templateYaml, { file: body.templateFile });
+  const fleet = parseFleet(body.fleetYaml, {
+    file: body.fleetFile,
+    ...(template.ok ? { template: template.template } : {}),
+  });
+  if (template.ok && fleet.ok) return { fleet: fleet.fleet, template: template.template };
+  const problems: Problem[] = [...(fleet.ok ? [] : fleet.problems), ...(template.ok ? [] : template.problems)];
+  const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+  throw new StampyardError("INVALID_MANIFEST", `The files have ${count}`, {
+    problems,
+    mend: "Mend each place that is named.",
+  });
+}
+
+/** One control plane keeps one fleet (D1): another name is a wrong file or a wrong address, never a rename. */
+function requireSameFleet(row: Revisioned<FleetRecord> | undefined, files: FleetFiles): void {
+  const kept = row?.value.fleet.name;
+  if (kept === undefined || kept === files.fleet.name) return;
+  throw new StampyardError("ALREADY_EXISTS", `This control plane keeps fleet ${kept}, not ${quote(files.fleet.name)}`, {
+    mend: `Use the control plane of ${quote(files.fleet.name)}, or the name ${kept} in the file.`,
+  });
+}
+
+function stale(expected: number, present: number): StampyardError {
+  return new StampyardError("STALE_REVISION", `The fleet is at revision ${present}, not ${expected}`, {
+    mend: "Plan again and look at the difference before applying it.",
+  });
+}
+
+function planView(
+  files: FleetFiles,
+  plan: FleetPlan,
+  row: Revisioned<FleetRecord> | undefined,
+  { sha256 }: Pick<ServerDeps, "sha256">,
+): PlanView {
+  return {
+    fleet: files.fleet.name,
+    changes: plan.changes.map((change) =>
+      change.kind === "pool-update" ? { ...change, fields: [...change.fields] } : { ...change },
+    ),
+    notes: [...plan.notes],
+    releaseDigest: releaseDigest(files.template, sha256),
+    fleetRevision: row?.revision ?? 0,
+  };
+}
+
+function fleetView(row: Revisioned<FleetRecord>): CallAnswer<"fleetGet"> {
+  const { fleet, release } = row.value;
+  const { path, header } = fleet.routing;
+  return {
+    name: fleet.name,
+    template: fleet.template,
+    pools: fleet.pools.map((pool) => poolView(pool, undefined)),
+    routing: {
+      domains: [...fleet.routing.domains],
+      ...(path === undefined ? {} : { path: { ...path } }),
+      ...(header === undefined ? {} : { header: { name: header.name, trustedPeers: [...header.trustedPeers] } }),
+    },
+    releaseDigest: release,
+    revision: row.revision,
+  };
+}

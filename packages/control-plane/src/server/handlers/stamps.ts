@@ -1,0 +1,155 @@
+import type { StampView } from "@stampyard/api";
+import { type LogLine, quote, type Stamp, StampyardError } from "@stampyard/domain";
+import type { Revisioned, StampCreate, WriteContext } from "../../store/port.ts";
+import type { Handlers } from "../call.ts";
+import { type ServerDeps, writeContext } from "../deps.ts";
+import { mapPage, storePage } from "../paging.ts";
+import { newStamp, oneMore } from "../stamp-goal.ts";
+import { stampSpec } from "../stamp-spec.ts";
+import { observationView, stampView } from "../views.ts";
+import { requireFleet } from "./fleet.ts";
+
+type Names = Extract<keyof Handlers, `stamp${string}`>;
+
+/** Two creations at once choose the same next name; the later one looks again. */
+const nameAttempts = 5;
+
+export function stampHandlers(deps: ServerDeps): Pick<Handlers, Names> {
+  const { store, engine, clock } = deps;
+
+  return {
+    async stampList({ query }) {
+      const { pool, phase } = query;
+      const options = {
+        ...storePage(query),
+        ...(pool === undefined ? {} : { pool }),
+        ...(phase === undefined ? {} : { phase }),
+      };
+      const page = await store.stamps.list(options);
+      const names = page.items.map(({ value }) => value.name);
+      const [used, observed] = await Promise.all([store.stamps.used(names), store.stamps.observations()]);
+      return mapPage(page, (row) => stampView(row, used.get(row.value.name), observed.get(row.value.name)));
+    },
+
+    async stampGet({ params }) {
+      return viewOf(deps, await requireStamp(store, params.name));
+    },
+
+    async stampCreate(call) {
+      return viewOf(deps, await createStamp(deps, call.body, writeContext(deps, call)));
+    },
+
+    async stampDelete(call) {
+      const { params, query, ifMatch } = call;
+      const options = { force: query.force, ...(ifMatch === undefined ? {} : { revision: ifMatch }) };
+      return viewOf(deps, await store.stamps.remove(params.name, options, writeContext(deps, call, query.reason)));
+    },
+
+    async stampLogs({ params, query, signal }) {
+      await requireStamp(store, params.name);
+      const { component, tail, follow } = query;
+      const options = { tail, follow, signal, ...(component === undefined ? {} : { component }) };
+      return textOf(engine.logs(params.name, options));
+    },
+
+    async stampDiff({ params, signal }) {
+      const { value: stamp } = await requireStamp(store, params.name);
+      const spec = await stampSpec(deps, stamp);
+      const [seen, changes] = await Promise.all([engine.observe(stamp.name, signal), engine.plan(spec, signal)]);
+      return {
+        stamp: stamp.name,
+        same: changes.length === 0 && seen.stampDigest === stamp.stampDigest,
+        goalDigest: stamp.stampDigest,
+        ...(seen.stampDigest === undefined ? {} : { observedDigest: seen.stampDigest }),
+        changes: changes.map(({ component, change, why }) => ({ component, change, why })),
+        observation: observationView(seen, clock.now()),
+      };
+    },
+
+    async stampKeysRotate(call) {
+      const { name } = call.params;
+      await requireStamp(store, name);
+      const step = await store.stamps.rotateRouteKeys(name, writeContext(deps, call));
+      const keys = await store.stamps.routeKeys(name);
+      const waitingOn = rotationWaits[step];
+      return { stamp: name, step, kids: keys.map(({ kid }) => kid), ...(waitingOn === undefined ? {} : { waitingOn }) };
+    },
+  };
+}
+
+/** What has to follow before the next step is safe (D7). */
+const rotationWaits = {
+  added: "the stamp to accept the next key",
+  promoted: "every router to sign with the new key",
+  dropped: undefined,
+} as const;
+
+async function viewOf({ store }: ServerDeps, row: Revisioned<Stamp>): Promise<StampView> {
+  const { name } = row.value;
+  const [used, observed] = await Promise.all([store.stamps.used([name]), store.stamps.observation(name)]);
+  return stampView(row, used.get(name), observed);
+}
+
+async function requireStamp(store: ServerDeps["store"], name: string): Promise<Revisioned<Stamp>> {
+  const row = await store.stamps.read(name);
+  if (row !== undefined) return row;
+  throw new StampyardError("STAMP_NOT_FOUND", `No stamp ${quote(name)}`, { mend: "See stampyard stamp list." });
+}
+
+interface Asked {
+  readonly pool: string;
+  readonly name?: string | undefined;
+  readonly region?: string | undefined;
+  readonly parameters?: Stamp["parameters"] | undefined;
+}
+
+async function createStamp(deps: ServerDeps, asked: Asked, ctx: WriteContext): Promise<Revisioned<Stamp>> {
+  const taken = new Set<string>();
+  for (let attempt = 1; ; attempt++) {
+    const create = await planOneMore(deps, asked, taken);
+    try {
+      return await deps.store.stamps.create(create, ctx);
+    } catch (caught) {
+      const { code } = StampyardError.from(caught);
+      if (code !== "ALREADY_EXISTS" || asked.name !== undefined || attempt === nameAttempts) throw caught;
+      // Taken meanwhile, or by a destroyed stamp that tenants still call home.
+      taken.add(create.stamp.name);
+    }
+  }
+}
+
+/** @throws StampyardError POOL_NOT_FOUND, POOL_FULL, INVALID_REQUEST or INVALID_MANIFEST */
+async function planOneMore(deps: ServerDeps, asked: Asked, notThese: ReadonlySet<string>): Promise<StampCreate> {
+  const { store, sha256, random } = deps;
+  const { value } = await requireFleet(store);
+  const pool = value.fleet.pools.find((candidate) => candidate.name === asked.pool);
+  if (pool === undefined) {
+    const names = value.fleet.pools.map((candidate) => candidate.name).join(", ");
+    throw new StampyardError("POOL_NOT_FOUND", `No pool ${quote(asked.pool)}`, { mend: `Use one of: ${names}.` });
+  }
+  if (asked.region !== undefined && !pool.regions.includes(asked.region)) {
+    throw new StampyardError("INVALID_REQUEST", `Pool ${pool.name} has no region ${quote(asked.region)}`, {
+      mend: `Use one of: ${pool.regions.join(", ")}, or add it to the fleet file.`,
+    });
+  }
+  const stamps = (await store.stamps.all()).map((row) => row.value);
+  const present = stamps.filter((stamp) => stamp.pool === pool.name && stamp.goal === "present").length;
+  if (present >= pool.stamps.max) {
+    throw new StampyardError("POOL_FULL", `Pool ${pool.name} has ${present} stamps and may have ${pool.stamps.max}`, {
+      mend: "Raise max in the fleet file and apply it.",
+    });
+  }
+  const release = await store.fleet.release(value.release);
+  if (release === undefined) throw new StampyardError("RELEASE_NOT_FOUND", `No release ${value.release}`);
+  const taken = new Set([...stamps.map((stamp) => stamp.name), ...notThese]);
+  const { name, region } = oneMore(pool, stamps, taken, asked);
+  const identity = { name, pool: pool.name, region };
+  return newStamp(release.template, { identity, pool, own: asked.parameters ?? {} }, sha256, random);
+}
+
+/** `component[.replica] | line`; the first replica goes without its number. */
+async function* textOf(lines: AsyncIterable<LogLine>): AsyncGenerator<string> {
+  for await (const { component, replica, text } of lines) {
+    yield `${replica === 0 ? component : `${component}.${replica}`} | ${text}`;
+  }
+}

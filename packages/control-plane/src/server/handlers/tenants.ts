@@ -1,0 +1,149 @@
+import type { TenantView } from "@stampyard/api";
+import { quote, type Routing, StampyardError, type Tenant } from "@stampyard/domain";
+import type { Revisioned, TenantFilter, TenantInput } from "../../store/port.ts";
+import type { Handlers } from "../call.ts";
+import { type ServerDeps, writeContext } from "../deps.ts";
+import { mapPage, storePage } from "../paging.ts";
+import { waitForTenant } from "../tenant-wait.ts";
+import { tenantEventView, tenantView, time } from "../views.ts";
+
+type Names = Extract<keyof Handlers, `tenant${string}`>;
+
+export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
+  const { store } = deps;
+
+  return {
+    async tenantList({ query }) {
+      const page = await store.tenants.list({ ...storePage(query), ...filterOf(query) });
+      return mapPage(page, (row) => tenantView(row));
+    },
+
+    async tenantGet({ params }) {
+      return viewOf(deps, await requireTenant(store, params.key));
+    },
+
+    async tenantCreate(call) {
+      const { body, query, signal } = call;
+      await refuseRoutedHostnames(deps, body.hostnames);
+      const row = await store.tenants.create(inputOf(body), writeContext(deps, call));
+      if (query.wait === 0) return viewOf(deps, row);
+      await waitForTenant(deps, row.value.key, query.wait, signal);
+      return viewOf(deps, (await store.tenants.read(row.value.key)) ?? row);
+    },
+
+    async tenantDelete(call) {
+      const options = revisionOf(call.ifMatch);
+      return tenantView(
+        await store.tenants.remove(call.params.key, options, writeContext(deps, call, call.query.reason)),
+      );
+    },
+
+    async tenantImport(call) {
+      const { tenants, dryRun } = call.body;
+      await refuseRoutedHostnames(
+        deps,
+        tenants.flatMap((tenant) => tenant.hostnames),
+      );
+      const inputs = tenants.map(inputOf);
+      const result = dryRun
+        ? { ...(await store.tenants.planImport(inputs)), applied: false }
+        : await store.tenants.import(inputs, writeContext(deps, call));
+      return {
+        applied: result.applied,
+        create: result.create.length,
+        unchanged: result.unchanged.length,
+        conflict: result.conflicts.map(({ key, why }) => ({ key, why })),
+      };
+    },
+
+    async tenantHostnameAdd(call) {
+      const { key, hostname } = call.params;
+      await refuseRoutedHostnames(deps, [hostname]);
+      const options = revisionOf(call.ifMatch);
+      return viewOf(deps, await store.tenants.addHostname(key, hostname, options, writeContext(deps, call)));
+    },
+
+    async tenantHostnameRemove(call) {
+      const { key, hostname } = call.params;
+      const options = revisionOf(call.ifMatch);
+      return viewOf(deps, await store.tenants.removeHostname(key, hostname, options, writeContext(deps, call)));
+    },
+
+    async tenantHistory({ params, query }) {
+      const page = await store.tenants.history(params.key, storePage(query));
+      if (page.items.length === 0 && query.cursor === undefined) await requireTenant(store, params.key);
+      return mapPage(page, tenantEventView);
+    },
+
+    async tenantWhere({ params, query }) {
+      const at = query.at === undefined ? deps.clock.now() : Date.parse(query.at);
+      const { stamp, epoch, since } = await store.tenants.where(params.key, at);
+      return {
+        tenant: params.key,
+        at: time(at),
+        ...(stamp === undefined ? {} : { stamp }),
+        ...(epoch === undefined ? {} : { epoch }),
+        ...(since === undefined ? {} : { since: time(since) }),
+      };
+    },
+  };
+}
+
+async function viewOf({ store }: ServerDeps, row: Revisioned<Tenant>): Promise<TenantView> {
+  const entry = await store.directory.tenantVersion(row.value.key);
+  return tenantView(row, entry === undefined || entry.pending ? undefined : entry.version);
+}
+
+async function requireTenant(store: ServerDeps["store"], key: string): Promise<Revisioned<Tenant>> {
+  const row = await store.tenants.read(key);
+  if (row !== undefined) return row;
+  throw new StampyardError("TENANT_NOT_FOUND", `No tenant ${quote(key)}`, { mend: "See stampyard tenant list." });
+}
+
+/** @throws StampyardError INVALID_REQUEST for a hostname that the routing gives another meaning */
+async function refuseRoutedHostnames({ store }: ServerDeps, hostnames: readonly string[]): Promise<void> {
+  if (hostnames.length === 0) return;
+  const routing = (await store.fleet.read())?.value.fleet.routing;
+  for (const hostname of hostnames) {
+    const domain = routing === undefined ? undefined : domainAbove(hostname, routing);
+    if (domain === undefined) continue;
+    throw new StampyardError(
+      "INVALID_REQUEST",
+      `Hostname ${hostname} is below ${domain}, where names are tenant keys`,
+      {
+        mend: `Use a hostname outside ${domain}; the subdomain of a tenant works by itself.`,
+      },
+    );
+  }
+}
+
+/** The routing domain that a hostname equals or lies below: its subdomain rule would hide the hostname (I5). */
+export function domainAbove(hostname: string, routing: Routing): string | undefined {
+  return routing.domains.find((domain) => hostname === domain || hostname.endsWith(`.${domain}`));
+}
+
+type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+
+function inputOf(
+  body: { readonly [K in keyof TenantInput]: TenantInput[K] | undefined } & { readonly key: string },
+): TenantInput {
+  return Object.fromEntries(
+    Object.entries(body).filter(([, value]) => value !== undefined),
+  ) as unknown as Defined<TenantInput>;
+}
+
+function filterOf({
+  pool,
+  stamp,
+  phase,
+}: { readonly [K in keyof TenantFilter]?: TenantFilter[K] | undefined }): TenantFilter {
+  return {
+    ...(pool === undefined ? {} : { pool }),
+    ...(stamp === undefined ? {} : { stamp }),
+    ...(phase === undefined ? {} : { phase }),
+  };
+}
+
+function revisionOf(ifMatch: number | undefined): { readonly revision?: number } {
+  return ifMatch === undefined ? {} : { revision: ifMatch };
+}
