@@ -4,7 +4,7 @@ import { readEnvironment } from "./environment.ts";
 import { createApi } from "./http/server.ts";
 import { openLog, reasonOf } from "./log.ts";
 import { openPool } from "./pool.ts";
-import { closeServer, onStopSignal } from "./stop.ts";
+import { onStopSignal, prepareClose } from "./stop.ts";
 import { openWakeUps } from "./wake-ups.ts";
 
 const log = openLog("api");
@@ -28,9 +28,11 @@ try {
   const wakeUps = openWakeUps(env.queueUrl, log);
   const server = createApi({ identity: { stamp, region, release }, pool, cache, wakeUps }, guard, log);
 
+  const close = prepareClose(server);
+
   onStopSignal(async (signal) => {
     log("stopping", { signal });
-    await closeServer(server, 5_000);
+    await close(5_000);
     await wakeUps.close();
     cache.close();
     await ownership.close();

@@ -1,4 +1,4 @@
-import type { Server } from "node:http";
+import type { Server, ServerResponse } from "node:http";
 
 /** Runs `stop` once, on the first SIGTERM or SIGINT, then ends the process; a second signal ends it at once. */
 export function onStopSignal(stop: (signal: string) => Promise<void>): void {
@@ -16,17 +16,29 @@ export function onStopSignal(stop: (signal: string) => Promise<void>): void {
 }
 
 /**
- * Takes no new connection, closes the idle ones, lets requests under way finish, and after `withinMs` cuts what is left.
- * Answers given meanwhile say `connection: close`, so a client that keeps connections sends its next request elsewhere.
+ * Call it before the server listens. The function it returns takes no new connection, closes the idle ones, lets requests
+ * under way finish, and after `withinMs` cuts what is left. Every answer that is given meanwhile says `connection: close`:
+ * a client that keeps connections then sends its next request elsewhere, and never into one that we are closing.
  */
-export async function closeServer(server: Server, withinMs: number): Promise<void> {
-  server.prependListener("request", (_request, response) => response.setHeader("connection", "close"));
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  // A connection becomes idle when its last answer is out; nothing tells us when that is.
-  const sweep = setInterval(() => server.closeIdleConnections(), 50);
-  const cut = setTimeout(() => server.closeAllConnections(), withinMs);
-  await closed;
-  clearInterval(sweep);
-  clearTimeout(cut);
+export function prepareClose(server: Server): (withinMs: number) => Promise<void> {
+  const underWay = new Set<ServerResponse>();
+  let closing = false;
+  const sendAway = (response: ServerResponse) => {
+    if (!response.headersSent) response.setHeader("connection", "close");
+  };
+  server.prependListener("request", (_request, response: ServerResponse) => {
+    underWay.add(response);
+    response.once("close", () => underWay.delete(response));
+    if (closing) sendAway(response);
+  });
+
+  return async (withinMs) => {
+    closing = true;
+    for (const response of underWay) sendAway(response);
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeIdleConnections();
+    const cut = setTimeout(() => server.closeAllConnections(), withinMs);
+    await closed;
+    clearTimeout(cut);
+  };
 }

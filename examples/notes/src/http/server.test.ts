@@ -1,4 +1,4 @@
-import { createServer, request, type Server } from "node:http";
+import { Agent, createServer, type IncomingMessage, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import {
   createGuard,
@@ -12,7 +12,7 @@ import {
 } from "@stampyard/guard";
 import type { Pool } from "pg";
 import { afterEach, expect, test } from "vitest";
-import { closeServer } from "../stop.ts";
+import { prepareClose } from "../stop.ts";
 import type { Services } from "./call.ts";
 import { maxBodyBytes } from "./input.ts";
 import { createApi, findRoute } from "./server.ts";
@@ -52,18 +52,22 @@ function servicesOver(pool: Pool): Services {
 }
 
 const open: Server[] = [];
-afterEach(async () => {
-  for (const server of open.splice(0)) await closeServer(server, 0);
+afterEach(() => {
+  for (const server of open.splice(0)) {
+    server.close();
+    server.closeAllConnections();
+  }
 });
 
-async function listen(server: Server): Promise<string> {
+async function portOf(server: Server): Promise<number> {
   open.push(server);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return (server.address() as AddressInfo).port;
 }
 
-function serve(pool: Pool): Promise<string> {
-  return listen(createApi(servicesOver(pool), createGuard({ stamp, keys: [key], ownership }), () => {}));
+async function serve(pool: Pool): Promise<string> {
+  const guard = createGuard({ stamp, keys: [key], ownership });
+  return `http://127.0.0.1:${await portOf(createApi(servicesOver(pool), guard, () => {}))}`;
 }
 
 function signed(tenant: string | undefined, epoch: number, to = stamp): Record<string, string> {
@@ -141,30 +145,24 @@ test("findRoute() tells an unknown path from an unknown method", () => {
   }
 });
 
-test("closeServer() lets a request finish, tells the client to go elsewhere, and takes no other", async () => {
-  let finish: () => void = () => {};
-  const begun = new Promise<void>((resolve) => {
-    const server = createServer((_request, response) => {
-      finish = () => response.end("done");
-      resolve();
-    });
-    open.push(server);
+test("prepareClose() lets a request finish, sends its client elsewhere, and takes no other", async () => {
+  const server = createServer();
+  const close = prepareClose(server);
+  const begun = new Promise<() => void>((resolve) => {
+    server.on("request", (_request, response) => resolve(() => response.end("done")));
   });
-  const [server] = open;
-  if (server === undefined) throw new Error("No server");
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  const answered = new Promise<string>((resolve, reject) => {
-    const asking = request({ port, host: "127.0.0.1" }, async (response) => {
-      resolve(Buffer.concat(await response.toArray()).toString());
-    });
-    asking.on("error", reject);
-    asking.end();
+  const port = await portOf(server);
+  const answered = new Promise<IncomingMessage>((resolve, reject) => {
+    request({ port, host: "127.0.0.1", agent: new Agent({ keepAlive: true }) }, resolve)
+      .on("error", reject)
+      .end();
   });
-  await begun;
-  const closed = closeServer(server, 10_000);
+  const finish = await begun;
+  const closed = close(10_000);
   await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
   finish();
-  expect(await answered).toBe("done");
+  const answer = await answered;
+  expect(answer.headers.connection).toBe("close");
+  expect(Buffer.concat(await answer.toArray()).toString()).toBe("done");
   await closed;
 });
