@@ -38,7 +38,7 @@ export function runLeadership(options: LeadershipOptions): Leadership {
       if (!ending.aborted) log.error({ err: caught }, "leadership ended by a failure");
     });
     // Leading that ends by itself is a failure of its own: somebody else, or a new term, begins afresh.
-    work.finally(() => over.abort(new StampyardError("NOT_LEADER", "The leader's work has ended")));
+    void work.finally(() => over.abort(new StampyardError("NOT_LEADER", "The leader's work has ended")));
     await renewUntilLost(lease, ending);
     present = undefined;
     over.abort(new StampyardError("STALE_LEADER", "This control plane has lost the lease"));

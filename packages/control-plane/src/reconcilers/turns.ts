@@ -30,7 +30,7 @@ export function createTurns(options: TurnsOptions): Turns {
   const askedAgain = new Set<string>();
   const failures = new Map<string, { readonly count: number; readonly until: Instant }>();
   const timers = new Map<string, Instant>();
-  let onIdle: (() => void)[] = [];
+  const onIdle: (() => void)[] = [];
 
   function wake(id: string): void {
     if (signal.aborted) return;
@@ -49,7 +49,7 @@ export function createTurns(options: TurnsOptions): Turns {
       if (running.size >= options.concurrency || signal.aborted) return;
       ready.delete(id);
       running.add(id);
-      run(id).finally(() => {
+      void run(id).finally(() => {
         running.delete(id);
         if (askedAgain.delete(id)) wake(id);
         pump();

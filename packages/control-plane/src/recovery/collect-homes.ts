@@ -1,10 +1,10 @@
 import { type FencingToken, type Stamp, StampyardError } from "@stampyard/domain";
 import { causeOf } from "../reconcilers/failure.ts";
-import { type ReconcileDeps, type Turn, writeContext } from "../reconcilers/turn.ts";
+import { type ReconcileDeps, type TenantHomeRow, type Turn, writeContext } from "../reconcilers/turn.ts";
 
 const lookAgainMs = 1_000;
 
-export type RecoveryDeps = Pick<ReconcileDeps, "store" | "homes" | "specOf" | "clock" | "log">;
+export type RecoveryDeps = Pick<ReconcileDeps, "store" | "engine" | "homes" | "specOf" | "clock" | "log">;
 
 /**
  * While the store is recovering (decision D9): asks every stamp whom it serves, again and again until each has answered,
@@ -52,7 +52,7 @@ async function recoverOnce(deps: RecoveryDeps, turn: Turn): Promise<void> {
 
 async function collect(deps: RecoveryDeps, stamp: Stamp, turn: Turn): Promise<void> {
   try {
-    const homes = await deps.homes.list(await deps.specOf(stamp), turn.signal);
+    const homes = await homesOf(deps, stamp, turn);
     await deps.store.recovery.saveStampHomes(stamp.name, homes, writeContext(turn));
   } catch (caught) {
     if (turn.signal.aborted) throw caught;
@@ -60,4 +60,13 @@ async function collect(deps: RecoveryDeps, stamp: Stamp, turn: Turn): Promise<vo
     if (error.code === "STALE_LEADER") throw error;
     deps.log.warn({ stamp: stamp.name, why: causeOf(error) }, "a stamp cannot say yet whom it serves");
   }
+}
+
+async function homesOf(deps: RecoveryDeps, stamp: Stamp, turn: Turn): Promise<readonly TenantHomeRow[]> {
+  // One that was never built serves nobody. An active one that is not there is another matter: its disk may come back.
+  if (stamp.state.kind !== "active") {
+    const seen = await deps.engine.observe(stamp.name, turn.signal);
+    if (seen.presence === "absent") return [];
+  }
+  return await deps.homes.list(await deps.specOf(stamp), turn.signal);
 }
