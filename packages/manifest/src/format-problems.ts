@@ -10,21 +10,31 @@ const mask = "•";
  * Problems for a terminal: place and message, the source line with a caret, and the mend. Values of `env`, URLs and
  * whatever is named like a secret are shown as dots (I33).
  */
-export function formatProblems(problems: readonly Problem[], raw: string): string {
-  const text = raw.replace(/^\ufeff/, "");
-  const lines = text.length > maxFileBytes ? [] : maskedLines(text);
-  return problems.map((problem) => formatProblem(problem, lines[problem.line - 1])).join("\n\n");
+export function formatProblems(problems: readonly Problem[], text: string): string {
+  const excerpts = excerptsOf(problems, text);
+  return problems
+    .map((problem, index) => {
+      const head = `${problem.file}:${problem.line}:${problem.column} ${problem.message}`;
+      const excerpt = excerpts[index]?.replace(/^/gm, "  ");
+      return [head, ...(excerpt === undefined ? [] : [excerpt]), `  ${problem.mend}`].join("\n");
+    })
+    .join("\n\n");
 }
 
-function formatProblem(problem: Problem, line: string | undefined): string {
-  const head = `${problem.file}:${problem.line}:${problem.column} ${problem.message}`;
-  const mend = `  ${problem.mend}`;
-  if (line === undefined || line.trim() === "") return `${head}\n${mend}`;
+/** For each problem its source line with a caret below, or undefined where there is nothing to show. */
+export function excerptsOf(problems: readonly Problem[], raw: string): readonly (string | undefined)[] {
+  const text = raw.replace(/^\ufeff/, "");
+  const lines = text.length > maxFileBytes ? [] : maskedLines(text);
+  return problems.map((problem) => excerptOf(problem, lines[problem.line - 1] ?? ""));
+}
+
+function excerptOf(problem: Problem, line: string): string | undefined {
+  if (line.trim() === "") return undefined;
   const start = Math.max(0, Math.min(problem.column - 1 - maxWidth / 2, line.length - maxWidth));
   const shown = line.slice(start, start + maxWidth);
   // Tabs stay tabs before the caret, so that it stands under its character at any tab width.
   const indent = shown.slice(0, problem.column - 1 - start).replace(/[^\t]/g, " ");
-  return `${head}\n  ${shown}\n  ${indent}^\n${mend}`;
+  return `${shown}\n${indent}^`;
 }
 
 function maskedLines(text: string): readonly string[] {
@@ -78,29 +88,32 @@ function collect(node: unknown, path: Path, out: Range[]): void {
   }
 }
 
-/** From a sensitive key to the next line that is a field at its indentation or left of it. */
+/**
+ * From a sensitive key to the next line that is a field at its indentation or left of it. Tabs have no width in YAML:
+ * after one, only a line without indentation ends it.
+ */
 function rangesByIndentation(text: string): readonly Range[] {
   const out: Range[] = [];
   const starts = lineStarts(text);
-  let sensitive: number | undefined;
+  let sensitive: { indent: number; tab: boolean } | undefined;
   for (const [index, start] of starts.entries()) {
     const end = starts[index + 1] ?? text.length;
     const line = text.slice(start, end);
-    const indent = /^[\s-]*/.exec(line)?.[0].length ?? 0;
-    const isField = /^[\s-]*["']?[\w.-]+["']?\s*:(?:\s|$)/.test(line);
-    if (sensitive !== undefined && isField && indent <= sensitive) sensitive = undefined;
+    const white = /^[\s-]*/.exec(line)?.[0] ?? "";
+    const tab = white.includes("\t");
+    if (sensitive !== undefined && fieldName.test(line)) {
+      const left = tab || sensitive.tab ? white.length === 0 : white.length <= sensitive.indent;
+      if (left) sensitive = undefined;
+    }
     const keys = [...line.matchAll(/["']?([\w.-]+)["']?\s*:/g)];
     const key = keys.find((match) => isSensitivePath([match[1] ?? ""]));
-    if (sensitive !== undefined) out.push([start + valueStart(line), end]);
+    if (sensitive !== undefined) out.push([start + (fieldName.exec(line)?.[0].length ?? 0), end]);
     else if (key !== undefined) {
-      sensitive = indent;
+      sensitive = { indent: white.length, tab };
       out.push([start + key.index + key[0].length, end]);
     }
   }
   return out;
 }
 
-/** Behind the name of a field, or at the start where the line is no field. */
-function valueStart(line: string): number {
-  return /^[\s-]*["']?[\w.-]+["']?\s*:(?=\s|$)/.exec(line)?.[0].length ?? 0;
-}
+const fieldName = /^[\s-]*["']?[\w.-]+["']?\s*:(?=\s|$)/;

@@ -9,7 +9,10 @@ import { didYouMean } from "./suggest.ts";
 export function checkShape<T>(schema: z.ZodType<T>, file: ReadFile): { data: T | undefined; findings: Finding[] } {
   const parsed = schema.safeParse(file.value);
   if (parsed.success) return { data: parsed.data, findings: [] };
-  return { data: undefined, findings: parsed.error.issues.flatMap((issue) => findingsOf(issue, file)) };
+  // What the reader refused is wrong once, not a second time for its shape.
+  const refused = new Set(file.findings.map((finding) => placeKey(finding.path)));
+  const findings = parsed.error.issues.flatMap((issue) => findingsOf(issue, file));
+  return { data: undefined, findings: findings.filter((finding) => !refused.has(placeKey(finding.path))) };
 }
 
 type Issue = z.core.$ZodIssue;

@@ -27,6 +27,8 @@ export const maxFileBytes = 256 * 1024;
 const maxNodes = 20_000;
 const maxDepth = 24;
 const maxSyntaxFindings = 20;
+/** More are never shown, and collecting them would take time. */
+const maxFindings = 200;
 
 export type Places = ReadonlyMap<string, Place>;
 
@@ -66,7 +68,10 @@ export function readYaml(text: string): ReadFile {
   }
   const documents = compose(text);
   if (!Array.isArray(documents)) return unread([documents]);
-  const syntax = documents.flatMap((document) => syntaxFindings(document)).slice(0, maxSyntaxFindings);
+  const syntax = onePerLine(
+    text,
+    documents.flatMap((document) => syntaxFindings(document)),
+  );
   if (syntax.length > 0) return unread(syntax);
   const second = documents[1];
   if (second !== undefined) {
@@ -77,12 +82,13 @@ export function readYaml(text: string): ReadFile {
   }
   const root = documents[0]?.contents ?? null;
   if (!isMap(root)) return unread([notAMap(root as ParsedNode | null)]);
-  const walk: Walk = { places, findings: [], nodes: 0 };
+  const walk: Walk = { text, places, findings: [], nodes: 0 };
   const value = readMap(walk, root as YAMLMap.Parsed, [], undefined);
   return { value: walk.nodes > maxNodes ? undefined : value, places, findings: walk.findings };
 }
 
 interface Walk {
+  readonly text: string;
   readonly places: Map<string, Place>;
   readonly findings: Finding[];
   nodes: number;
@@ -113,6 +119,18 @@ function syntaxFindings(document: Documents[number]): readonly Finding[] {
     .map((error) => ({ offset: error.pos[0], path: [], ...syntaxMessage(error.code) }));
 }
 
+/** The first fault of a line brings the others about. */
+function onePerLine(text: string, findings: readonly Finding[]): readonly Finding[] {
+  const out: Finding[] = [];
+  for (const finding of [...findings].sort((a, b) => a.offset - b.offset)) {
+    const last = out.at(-1);
+    if (last !== undefined && !text.slice(last.offset, finding.offset).includes("\n")) continue;
+    out.push(finding);
+    if (out.length === maxSyntaxFindings) break;
+  }
+  return out;
+}
+
 function notAMap(root: ParsedNode | null): Finding {
   const empty = root === null || (isScalar(root) && root.value === null);
   return {
@@ -137,9 +155,10 @@ function readNode(walk: Walk, node: ParsedNode | null, path: Path, key: number |
     refuse(walk, node.range[0], path, "Alias is not allowed", "Write the value out instead of *alias.");
     return undefined;
   }
-  if (node.anchor !== undefined) refuse(walk, node.range[0], path, "Anchor is not allowed", "Remove the &anchor.");
+  const props = propsOffset(walk, node);
+  if (node.anchor !== undefined) refuse(walk, props, path, "Anchor is not allowed", "Remove the &anchor.");
   if (node.tag !== undefined) {
-    refuse(walk, node.range[0], path, "Tag is not allowed", "Remove the !tag; quote the value if it is a text.");
+    refuse(walk, props, path, "Tag is not allowed", "Remove the !tag; quote the value if it is a text.");
   }
   if (isMap(node)) return readMap(walk, node as YAMLMap.Parsed, path, key);
   if (isSeq(node)) return readList(walk, node as YAMLSeq.Parsed, path, key);
@@ -199,19 +218,23 @@ function readMap(walk: Walk, node: YAMLMap.Parsed, path: Path, key: number | und
 
 /** A key as it was written, so that `1.10:` and `true:` are the texts they look like. */
 function readKey(walk: Walk, key: ParsedNode, offset: number, path: Path): string | undefined {
-  const before = walk.findings.length;
-  if (isAlias(key)) refuse(walk, offset, path, "Alias is not allowed", "Write the field name out.");
-  else if (key.anchor !== undefined) refuse(walk, offset, path, "Anchor is not allowed", "Remove the &anchor.");
-  else if (key.tag !== undefined) refuse(walk, offset, path, "Tag is not allowed", "Remove the !tag.");
-  else if (!isScalar(key)) refuse(walk, offset, path, "Field name is a list or a map", "Use a plain word.");
-  if (walk.findings.length > before || !isScalar(key)) return undefined;
-  const name = typeof key.value === "string" ? key.value : (key.source ?? "");
-  if (name === "") refuse(walk, offset, path, "Field name is empty", "Write a name before the colon.");
-  else if (name === "<<") refuse(walk, offset, path, "Merge key << is not allowed", "Write the fields out.");
+  const name = isScalar(key) ? (typeof key.value === "string" ? key.value : (key.source ?? "")) : "";
+  const fault = keyFault(key, name);
+  if (fault === undefined) return name;
+  refuse(walk, isScalar(key) ? propsOffset(walk, key) : offset, path, ...fault);
+  return undefined;
+}
+
+function keyFault(key: ParsedNode, name: string): [message: string, mend: string] | undefined {
+  if (isAlias(key)) return ["Alias is not allowed", "Write the field name out."];
+  if (key.anchor !== undefined) return ["Anchor is not allowed", "Remove the &anchor."];
+  if (key.tag !== undefined) return ["Tag is not allowed", "Remove the !tag."];
+  if (!isScalar(key)) return ["Field name is a list or a map", "Use a plain word."];
+  if (name === "") return ["Field name is empty", "Write a name before the colon."];
+  if (name === "<<") return ["Merge key << is not allowed", "Write the fields out."];
   // Names that every JavaScript object answers to are never ours, and hide bugs in whoever looks them up.
-  else if (name in {}) refuse(walk, offset, path, `Field name ${quote(name)} is not allowed`, "Choose another name.");
-  else if (controlInValue.test(name)) refuse(walk, offset, path, "Control character in a field name", "Remove it.");
-  return walk.findings.length > before ? undefined : name;
+  if (name in {}) return [`Field name ${quote(name)} is not allowed`, "Choose another name."];
+  return controlInValue.test(name) ? ["Control character in a field name", "Remove it."] : undefined;
 }
 
 function readList(walk: Walk, node: YAMLSeq.Parsed, path: Path, key: number | undefined): Plain[] {
@@ -225,8 +248,16 @@ function readList(walk: Walk, node: YAMLSeq.Parsed, path: Path, key: number | un
   return out;
 }
 
+/** Anchors and tags stand before a node, outside of its range. */
+function propsOffset(walk: Walk, node: ParsedNode): number {
+  const start = node.range[0];
+  if ((node.anchor === undefined && node.tag === undefined) || walk.findings.length > maxFindings) return start;
+  const before = walk.text.slice(Math.max(0, start - 100), start);
+  return start - (/[!&]\S*(?:\s+[!&]\S*)?\s*$/.exec(before)?.[0].length ?? 0);
+}
+
 function refuse(walk: Walk, offset: number, path: Path, message: string, mend: string): void {
-  walk.findings.push({ offset, path, message, mend });
+  if (walk.findings.length <= maxFindings) walk.findings.push({ offset, path, message, mend });
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for.

@@ -35,7 +35,14 @@ export function renderStamp(
   const faults = parameterFaults(template, parameters);
   if (faults.length > 0) {
     const message = `Cannot render stamp ${quote(identity.name)}: ${faults.map((fault) => fault.message).join("; ")}`;
-    throw new StampyardError("INVALID_MANIFEST", message, { mend: faults.map((fault) => fault.mend).join(" ") });
+    throw new StampyardError("INVALID_MANIFEST", message, {
+      mend: faults.map((fault) => fault.mend).join(" "),
+      problems: faults.map((fault) => ({
+        message: fault.message,
+        mend: fault.mend,
+        path: `parameters.${fault.parameter}`,
+      })),
+    });
   }
   const release = releaseDigest(template, sha256);
   const values = valuesOf(template, identity, parameters, release);
