@@ -1,0 +1,56 @@
+import { randomBytes } from "node:crypto";
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { StampyardError } from "@stampyard/domain";
+
+export interface WriteOptions {
+  /** @default 0o600 */
+  readonly mode?: number;
+  /** Whether the content must outlive a crash of the machine, not only of the process. @default false */
+  readonly durable?: boolean;
+}
+
+/** Replaces a file in one step: a reader sees the old or the new content, never a part. @throws DISK_FULL */
+export function writeWhole(path: string, content: string, options: WriteOptions = {}): void {
+  const draft = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+  try {
+    const file = openSync(draft, "wx", options.mode ?? 0o600);
+    try {
+      writeSync(file, content);
+      if (options.durable === true) fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(draft, path);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw asDiskError(error, dirname(path));
+  }
+}
+
+/** Content of a JSON file, or undefined when there is none. */
+export function readJson<T>(path: string): T | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  return JSON.parse(text) as T;
+}
+
+/** Turns "no space left" into DISK_FULL that names the directory; leaves everything else as it is. */
+export function asDiskError(error: unknown, directory: string): unknown {
+  if (error instanceof StampyardError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  const full =
+    code === "ENOSPC" ||
+    code === "EDQUOT" ||
+    /No space left on device|Disk quota exceeded|Not enough space/i.test(String(message));
+  if (!full) return error;
+  return new StampyardError("DISK_FULL", `No space left on the disk that holds ${directory}`, {
+    cause: error,
+    mend: `Free some space there (a new stamp needs about 60 MB), then apply again.`,
+  });
+}

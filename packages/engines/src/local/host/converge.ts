@@ -1,0 +1,167 @@
+import {
+  canonicalJson,
+  type Component,
+  componentsOf,
+  type Endpoint,
+  type Json,
+  StampyardError,
+} from "@stampyard/domain";
+import type { Goal } from "../goal.ts";
+import { freePort } from "../ledger.ts";
+import { isAlive } from "../process/identity.ts";
+import { stopProcess } from "../process/stop.ts";
+import { type BringOptions, bringInstance, portKey } from "./bring-up.ts";
+import { isJobDone, runReleaseJob } from "./job.ts";
+import { dependenciesOf } from "./order.ts";
+import { definitionOf } from "./process-plan.ts";
+import { clearStore } from "./clear-store.ts";
+import { type Host, type InstanceRecord, instanceKey, saveState, setStatus } from "./state.ts";
+
+export interface ConvergeOptions extends BringOptions {
+  /** Brings only this component; the others keep what they run. */
+  readonly only?: string;
+  /** Brings only what ran once and should run now: the host mending by itself. */
+  readonly heal?: boolean;
+}
+
+/**
+ * Makes the stamp equal to the goal: each component starts as soon as all it needs are healthy, side by side where
+ * nothing stands between. Repeating it changes nothing; after an interruption it goes on from what is there.
+ */
+export async function converge(host: Host, goal: Goal, options: ConvergeOptions): Promise<void> {
+  const components = componentsOf(goal.rendered);
+  const needs = dependenciesOf(goal.rendered);
+  const failures: unknown[] = [];
+  const begun = new Map<string, Promise<boolean>>();
+  const bring = (name: string): Promise<boolean> => {
+    let task = begun.get(name);
+    if (task === undefined) {
+      task = bringWithNeeds(name);
+      begun.set(name, task);
+    }
+    return task;
+  };
+  const bringWithNeeds = async (name: string): Promise<boolean> => {
+    const component = components.find((candidate) => candidate.name === name);
+    if (component === undefined) return false;
+    if (options.only !== undefined && options.only !== name) return true;
+    const needed = await Promise.all([...(needs.get(name) ?? [])].map(bring));
+    if (needed.includes(false)) return false;
+    try {
+      await bringComponent(host, goal, component, options);
+      return true;
+    } catch (error) {
+      failures.push(error);
+      return false;
+    }
+  };
+  await Promise.all(components.map((component) => bring(component.name)));
+  refreshEndpoints(host, goal);
+  options.signal.throwIfAborted();
+  if (failures.length > 0) {
+    saveState(host);
+    throw failures[0];
+  }
+  if (options.heal === true) return;
+  if (options.only === undefined) await removeLeftovers(host, goal);
+  if (isComplete(host, goal)) {
+    const { stampDigest, releaseDigest } = goal.rendered;
+    host.state.applied = { stampDigest, releaseDigest };
+  }
+  saveState(host, true);
+}
+
+async function bringComponent(host: Host, goal: Goal, component: Component, options: ConvergeOptions): Promise<void> {
+  options.signal.throwIfAborted();
+  if (component.kind === "external") return;
+  if (component.kind === "job") {
+    if (component.run === "release" && options.heal !== true) await runReleaseJob(host, goal, component, options);
+    return;
+  }
+  const replicas = component.kind === "service" ? component.replicas : 1;
+  const wanted = Array.from({ length: replicas }, (_, replica) => replica).filter((replica) => {
+    if (options.heal !== true) return true;
+    return host.state.instances[instanceKey(component.name, replica)]?.wanted === true;
+  });
+  await Promise.all(wanted.map((replica) => bringInstance(host, goal, component, replica, options)));
+}
+
+/** Where the router finds the ingress service. A change raises the revision, and only a change does. */
+export function refreshEndpoints(host: Host, goal: Goal): void {
+  const endpoints: Endpoint[] = Object.values(host.state.instances)
+    .filter((record) => record.component === goal.rendered.ingress.service && record.servedPort !== undefined)
+    .sort((a, b) => a.replica - b.replica)
+    .map((record) => ({ host: "127.0.0.1", port: record.servedPort ?? 0 }));
+  if (canonicalJson(endpoints as unknown as Json) === canonicalJson(host.state.endpoints as unknown as Json)) return;
+  host.state.endpoints = endpoints;
+  host.state.endpointRevision++;
+  saveState(host);
+}
+
+/** Stops what the goal no longer names: whole components, and replicas beyond their number. */
+async function removeLeftovers(host: Host, goal: Goal): Promise<void> {
+  const components = componentsOf(goal.rendered);
+  const isLeftover = (record: InstanceRecord) => {
+    const component = components.find((candidate) => candidate.name === record.component);
+    if (component === undefined || component.kind !== record.kind) return true;
+    return component.kind === "service" && record.replica >= component.replicas;
+  };
+  const leftovers = Object.entries(host.state.instances).filter(([, record]) => isLeftover(record));
+  // Services go before the stores they may still talk to.
+  leftovers.sort(([, a], [, b]) => Number(b.kind === "service") - Number(a.kind === "service"));
+  for (const [key, record] of leftovers) {
+    await stopInstance(host, record, graceOf(goal, record));
+    clearStore(host, record);
+    delete host.state.instances[key];
+    saveState(host);
+  }
+  for (const name of Object.keys(host.state.jobs)) {
+    if (!components.some((component) => component.name === name)) delete host.state.jobs[name];
+  }
+  refreshEndpoints(host, goal);
+}
+
+export function graceOf(goal: Goal | undefined, record: InstanceRecord): number {
+  const component = goal && componentsOf(goal.rendered).find((candidate) => candidate.name === record.component);
+  return component?.kind === "service" ? component.stopGraceMs : 20_000;
+}
+
+/** Ends all processes of one replica and frees the ports of those that were replaced. */
+export async function stopInstance(host: Host, record: InstanceRecord, graceMs: number): Promise<void> {
+  record.wanted = false;
+  const signal = record.kind === "postgres" ? "SIGINT" : "SIGTERM";
+  const all = [record.current, record.candidate, ...record.retiring].filter((process) => process !== undefined);
+  const group = record.kind === "service";
+  await Promise.all(all.map((process) => stopProcess(process.identity, { signal, graceMs, group })));
+  const { ledger, place } = host;
+  for (const process of all) {
+    if (process === record.current || process.port === undefined) continue;
+    await freePort(ledger, place.stateDir, place.stamp, portKey(record, process.generation));
+  }
+  delete record.current;
+  delete record.candidate;
+  record.retiring = [];
+  setStatus(record, "stopped");
+}
+
+/** Whether everything that the goal names runs as the goal says. Only then the stamp carries its digest. */
+function isComplete(host: Host, goal: Goal): boolean {
+  return componentsOf(goal.rendered).every((component) => {
+    if (component.kind === "external") return true;
+    if (component.kind === "job") return component.run === "hook" || isJobDone(host, goal, component);
+    const definition = definitionOf(component);
+    const replicas = component.kind === "service" ? component.replicas : 1;
+    const records = Object.values(host.state.instances).filter((record) => record.component === component.name);
+    return (
+      records.length === replicas &&
+      records.every((r) => r.definition === definition && r.current !== undefined && isAlive(r.current.identity))
+    );
+  });
+}
+
+/** @throws StampyardError NOT_FOUND */
+export function requireComponent(goal: Goal, name: string): Component {
+  const found = componentsOf(goal.rendered).find((component) => component.name === name);
+  if (found !== undefined) return found;
+  throw new StampyardError("NOT_FOUND", `Stamp ${goal.rendered.identity.name} has no component ${name}`);
+}

@@ -1,0 +1,159 @@
+import { isDeepStrictEqual } from "node:util";
+import { componentsOf, type Progress, type StampObservation, StampyardError } from "@stampyard/domain";
+import type { HostRequest } from "../control.ts";
+import { type Goal, redact, secretsOf } from "../goal.ts";
+import { staleLeader } from "../ledger.ts";
+import { writeWhole } from "../file.ts";
+import { observationOf } from "../observation.ts";
+import { converge, graceOf, requireComponent, stopInstance } from "./converge.ts";
+import { runJob } from "./job.ts";
+import { dependenciesOf, orderOf } from "./order.ts";
+import { type Host, saveState } from "./state.ts";
+
+/** What a host does on request, one change at a time. */
+export interface Work {
+  handle(request: HostRequest, progress: Progress, signal: AbortSignal): Promise<StampObservation>;
+  heal(): Promise<void>;
+}
+
+interface Turn {
+  readonly kind: "apply" | "heal" | "stop";
+  readonly goal: Goal | undefined;
+  readonly abort: AbortController;
+}
+
+export function makeWork(host: Host): Work {
+  let last: Promise<unknown> = Promise.resolve();
+  let running: Turn | undefined;
+
+  /** Changes run one after the other. A newer wish ends the wait of an older one that wants something else. */
+  async function exclusive(
+    turn: Turn,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    if (running !== undefined && yields(running, turn)) {
+      running.abort.abort(new StampyardError("CANCELLED", "A newer change of this stamp took over"));
+    }
+    const before = last;
+    const mine = (async () => {
+      await before.catch(() => {});
+      running = turn;
+      const both = AbortSignal.any([signal, turn.abort.signal]);
+      try {
+        both.throwIfAborted();
+        await work(both);
+      } finally {
+        running = undefined;
+      }
+    })();
+    last = mine;
+    await mine;
+  }
+
+  let healing = false;
+  return {
+    async handle(request, progress, signal) {
+      if (request.op !== "status") checkHostToken(host, request.token);
+      switch (request.op) {
+        case "status":
+          break;
+        case "apply": {
+          const goal = request.only === undefined ? request.goal : mergeGoal(host.goal, request.goal, request.only);
+          await exclusive({ kind: "apply", goal, abort: new AbortController() }, signal, async (both) => {
+            recordGoal(host, goal);
+            const only = request.only === undefined ? {} : { only: request.only };
+            await converge(host, goal, { signal: both, progress, ...only });
+          });
+          break;
+        }
+        case "run":
+          await runHook(host, request, signal);
+          break;
+        case "stop":
+          await exclusive({ kind: "stop", goal: undefined, abort: new AbortController() }, signal, () => stopAll(host));
+      }
+      const { goal } = host;
+      return observationOf(host.place.stamp, host.state, goal?.rendered, "up");
+    },
+    async heal() {
+      const { goal } = host;
+      if (goal === undefined || healing || running !== undefined) return;
+      healing = true;
+      try {
+        const turn: Turn = { kind: "heal", goal, abort: new AbortController() };
+        await exclusive(turn, turn.abort.signal, (both) =>
+          converge(host, goal, { signal: both, progress: () => {}, heal: true }),
+        );
+      } finally {
+        healing = false;
+      }
+    },
+  };
+}
+
+function yields(running: Turn, next: Turn): boolean {
+  if (next.kind === "stop" || running.kind === "heal") return true;
+  return running.kind === "apply" && next.kind === "apply" && !isDeepStrictEqual(running.goal, next.goal);
+}
+
+/** @throws StampyardError STALE_LEADER */
+function checkHostToken(host: Host, token: number): void {
+  if (token < host.state.token) throw staleLeader(token, host.state.token);
+  if (token === host.state.token) return;
+  host.state.token = token;
+  saveState(host, true);
+}
+
+/** The intent is on disk before anything is done about it (I26). */
+function recordGoal(host: Host, goal: Goal): void {
+  if (!isDeepStrictEqual(host.goal, goal)) writeWhole(host.place.specFile, JSON.stringify(goal), { durable: true });
+  host.goal = goal;
+}
+
+/** The new goal's component in the old goal's place; everything else stays as it was. */
+function mergeGoal(old: Goal | undefined, next: Goal, only: string): Goal {
+  const component = requireComponent(next, only);
+  if (old === undefined) return next;
+  const known = componentsOf(old.rendered).some((candidate) => candidate.name === only);
+  if (!known) return next;
+  const stages = old.rendered.stages.map((stage) => ({
+    ...stage,
+    components: stage.components.map((candidate) => (candidate.name === only ? component : candidate)),
+  }));
+  return { ...next, rendered: { ...next.rendered, stages } };
+}
+
+async function runHook(host: Host, request: Extract<HostRequest, { op: "run" }>, signal: AbortSignal): Promise<void> {
+  const component = requireComponent(request.goal, request.job);
+  if (component.kind !== "job") {
+    throw new StampyardError("INVALID_REQUEST", `Component ${request.job} is a ${component.kind}, not a job`);
+  }
+  let why: string | undefined;
+  try {
+    why = await runJob(host, request.goal, component, request.env, signal);
+  } catch (error) {
+    if (!(error instanceof StampyardError) || error.code !== "STAMP_FAILED") throw error;
+    why = error.message;
+  }
+  if (why === undefined) return;
+  throw new StampyardError("HOOK_FAILED", redact(`Job ${request.job} failed: ${why}`, secretsOf(request.goal)));
+}
+
+/** Ends all components, each before those it needs. */
+async function stopAll(host: Host): Promise<void> {
+  const { goal } = host;
+  const needs = goal === undefined ? new Map<string, ReadonlySet<string>>() : dependenciesOf(goal.rendered);
+  const records = Object.values(host.state.instances);
+  for (const record of records) record.wanted = false;
+  const levels = new Map<string, number>();
+  for (const name of orderOf(needs)) {
+    levels.set(name, 1 + Math.max(-1, ...[...(needs.get(name) ?? [])].map((need) => levels.get(need) ?? 0)));
+  }
+  const levelOf = (component: string) => levels.get(component) ?? 0;
+  for (const level of [...new Set(records.map((record) => levelOf(record.component)))].sort((a, b) => b - a)) {
+    const now = records.filter((record) => levelOf(record.component) === level);
+    await Promise.all(now.map((record) => stopInstance(host, record, graceOf(goal, record))));
+    saveState(host);
+  }
+}
