@@ -30,3 +30,6 @@ export interface Endpoint {
   /** Largest request body in bytes. @default 1 MiB */
   readonly bodyLimit?: number;
 }
+
+/** The common case of a row. */
+export const json = { answers: "json", status: 200 } as const;

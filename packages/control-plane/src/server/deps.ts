@@ -1,4 +1,4 @@
-import type { Clock, FencingToken, Random, Sha256, StampEngine } from "@stampyard/domain";
+import type { Clock, FencingToken, Random, Sha256, Stamp, StampEngine, StampSpec } from "@stampyard/domain";
 import { StampyardError } from "@stampyard/domain";
 import type { Store, WriteContext } from "../store/port.ts";
 import type { Logger } from "./access-log.ts";
@@ -9,6 +9,8 @@ import type { EventBus } from "./events.ts";
 export interface ServerDeps {
   readonly store: Store;
   readonly engine: StampEngine;
+  /** Renders the stamp again from its release and opens its secrets; for engine calls only. */
+  readonly specOf: (stamp: Stamp) => Promise<StampSpec>;
   readonly clock: Clock;
   readonly random: Random;
   readonly sha256: Sha256;

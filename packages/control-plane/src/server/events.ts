@@ -1,5 +1,5 @@
 import type { EventView } from "@stampyard/api";
-import type { Clock, Progress } from "@stampyard/domain";
+import type { Clock } from "@stampyard/domain";
 import type { Store } from "../store/port.ts";
 
 type WithoutTime<E> = E extends unknown ? Omit<E, "at"> : never;
@@ -69,11 +69,6 @@ export function createEventBus(clock: Clock): EventBus {
       return queues.size;
     },
   };
-}
-
-/** An engine's progress as events. */
-export function progressTo(bus: EventBus): Progress {
-  return (event) => bus.publish({ kind: "progress", ...event });
 }
 
 /** Phase changes and directory versions, as the store commits them; so reconcilers tell only progress and waits. */

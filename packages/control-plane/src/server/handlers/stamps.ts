@@ -5,7 +5,6 @@ import type { Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
 import { mapPage, storePage } from "../paging.ts";
 import { newStamp, oneMore } from "../stamp-goal.ts";
-import { stampSpec } from "../stamp-spec.ts";
 import { observationView, stampView } from "../views.ts";
 import { requireFleet } from "./fleet.ts";
 
@@ -54,7 +53,7 @@ export function stampHandlers(deps: ServerDeps): Pick<Handlers, Names> {
 
     async stampDiff({ params, signal }) {
       const { value: stamp } = await requireStamp(store, params.name);
-      const spec = await stampSpec(deps, stamp);
+      const spec = await deps.specOf(stamp);
       const [seen, changes] = await Promise.all([engine.observe(stamp.name, signal), engine.plan(spec, signal)]);
       return {
         stamp: stamp.name,

@@ -1,0 +1,45 @@
+import { createManualClock } from "@stampyard/testing";
+import { expect, test } from "vitest";
+import { createEventBus } from "./events.ts";
+
+const news = (version: number) => ({ kind: "directory" as const, version });
+
+test("createEventBus() tells every reader from its subscription on, in order", async () => {
+  const bus = createEventBus(createManualClock());
+  bus.publish(news(1));
+  const ending = new AbortController();
+  const readers = [0, 1].map(() => bus.subscribe(ending.signal)[Symbol.asyncIterator]());
+  const firsts = readers.map((reader) => reader.next());
+  bus.publish(news(2));
+  bus.publish(news(3));
+  for (const [index, first] of firsts.entries()) {
+    expect((await first).value).toMatchObject({ version: 2 });
+    expect((await readers[index]?.next())?.value).toMatchObject({ version: 3 });
+  }
+  ending.abort();
+  for (const reader of readers) expect((await reader.next()).done).toBe(true);
+  expect(bus.readers).toBe(0);
+});
+
+test("createEventBus() keeps no more than a bounded number for a reader that sleeps (I13)", async () => {
+  const bus = createEventBus(createManualClock());
+  const ending = new AbortController();
+  const reader = bus.subscribe(ending.signal)[Symbol.asyncIterator]();
+  const first = reader.next();
+  for (let version = 1; version <= 5_000; version++) bus.publish(news(version));
+  expect((await first).value).toMatchObject({ version: 4_001 });
+  ending.abort();
+  await reader.return?.();
+});
+
+test("createEventBus() gives a sign of life when nothing happens", async () => {
+  const clock = createManualClock();
+  const bus = createEventBus(clock);
+  const ending = new AbortController();
+  const reader = bus.subscribe(ending.signal)[Symbol.asyncIterator]();
+  const next = reader.next();
+  await clock.advance(10_000);
+  expect(await next).toEqual({ done: false, value: undefined });
+  ending.abort();
+  await reader.return?.();
+});
