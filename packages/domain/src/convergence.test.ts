@@ -200,6 +200,8 @@ function meddle(world: World, random: SeededRandom): void {
   switch (random.int(0, 7)) {
     case 0:
       if (stamp === undefined) {
+        // The store's rule: nobody may find an empty stamp under the name of the one that held its data.
+        if ([...tenants.values()].some((t) => t.stamp === stampName)) break;
         const identity = { name: stampName, pool: "eu", region: "eu", capacity: { tenants: 9, units: {} } };
         const release = { releaseDigest: digest, stampDigest: digest, parameters: {} };
         const fresh = { endpoints: [], endpointRevision: 0, state: { kind: "requested" }, goal: "present" } as const;

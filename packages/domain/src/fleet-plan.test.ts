@@ -111,6 +111,8 @@ describe("planFleet()", () => {
     const gone: StampState = { kind: "gone" };
     const after = { ...state, stamps: [stamp("main-1", "eu", { state: gone }), stamp("main-2", "us")] };
     expect(planFleet(after, goalOf(fleet)).changes).toMatchObject([{ kind: "stamp-create", stamp: "main-1" }]);
+    const reserved = { ...after, reservedNames: ["main-1"] };
+    expect(planFleet(reserved, goalOf(fleet)).changes).toMatchObject([{ kind: "stamp-create", stamp: "main-3" }]);
   });
 
   test("plans nothing once carried out, from any fleet to any other", () => {

@@ -15,6 +15,8 @@ export interface FleetState {
   readonly fleet: Fleet | undefined;
   readonly release: Digest | undefined;
   readonly stamps: readonly Stamp[];
+  /** Names of destroyed stamps that tenants still call home: no new stamp may take them. @default none */
+  readonly reservedNames?: readonly string[];
 }
 
 export interface FleetGoal {
@@ -58,7 +60,8 @@ function planPool(pool: Pool, state: FleetState, goal: FleetGoal, changes: Fleet
     if (to !== stamp.stampDigest)
       changes.push({ kind: "stamp-update", stamp: stamp.name, from: stamp.stampDigest, to });
   }
-  const taken = new Set(state.stamps.filter((stamp) => stamp.state.kind !== "gone").map((stamp) => stamp.name));
+  const named = state.stamps.filter((stamp) => stamp.state.kind !== "gone").map((stamp) => stamp.name);
+  const taken = new Set([...named, ...(state.reservedNames ?? [])]);
   for (const next of nextStamps(pool, present.length, taken, pool.stamps.min - present.length)) {
     changes.push({ kind: "stamp-create", stamp: next.name, pool: pool.name, region: next.region });
   }

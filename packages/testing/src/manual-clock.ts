@@ -42,6 +42,8 @@ export function createManualClock(start: Instant = Date.UTC(2026, 0, 1)): Manual
     },
     async advance(ms) {
       const until = now + ms;
+      // Who was called just now may not have gone to sleep yet.
+      await settle();
       for (let next = dueFirst(until); next !== undefined; next = dueFirst(until)) {
         now = Math.max(now, next.at);
         next.wake();

@@ -2,16 +2,20 @@ import { type Stamp, StampyardError } from "@stampyard/domain";
 import { causeOf, isTurnOver } from "./failure.ts";
 import type { ReconcileDeps, Turn } from "./turn.ts";
 
-/** How often an active stamp is compared part by part: a digest does not tell of route keys, nor of edited files. */
+/** How often an active stamp is compared part by part: a digest does not tell of an edited file or a killed replica. */
 const compareEveryMs = 60_000;
 
+type DriftDeps = Pick<ReconcileDeps, "store" | "engine" | "specOf" | "clock" | "drift" | "log">;
+
 /**
- * Compares an active stamp with its spec, at intervals and whenever its route keys changed (decision D7: the stamp must
- * accept the next key before a router signs with it), and applies the difference.
- * @returns why the difference is still there, or undefined
+ * Brings an active stamp of the right digest in line with what the digest does not cover. At the first look of a new
+ * leader and whenever its route keys changed it is applied again, which changes nothing where nothing differs: the
+ * stamp must accept the next key before a router signs with it (decision D7), whoever died in between. Later it is
+ * compared at intervals.
+ * @returns why a difference is still there, or undefined
  */
 export async function checkDrift(
-  deps: Pick<ReconcileDeps, "store" | "engine" | "specOf" | "clock" | "drift" | "log">,
+  deps: DriftDeps,
   stamp: Stamp,
   turn: Turn,
   apply: (why: string) => Promise<void>,
@@ -19,16 +23,11 @@ export async function checkDrift(
   const { name } = stamp;
   const keys = (await deps.store.stamps.routeKeys(name)).map((key) => key.kid).join();
   const last = deps.drift.get(name);
-  const now = deps.clock.now();
-  if (last !== undefined && last.keys === keys && now < last.at + compareEveryMs) return last.cause;
+  if (last !== undefined && last.keys === keys && deps.clock.now() < last.at + compareEveryMs) return last.cause;
 
   try {
-    const changes = await deps.engine.plan(await deps.specOf(stamp), turn.signal);
-    const first = changes[0];
-    if (first !== undefined) {
-      const rest = changes.length > 1 ? ` and ${changes.length - 1} more` : "";
-      await apply(`${first.component}: ${first.why}${rest}`);
-    }
+    const why = await whyApply(deps, stamp, last === undefined ? undefined : last.keys === keys, turn);
+    if (why !== undefined) await apply(why);
     deps.drift.set(name, { keys, at: deps.clock.now() });
     return undefined;
   } catch (caught) {
@@ -36,9 +35,22 @@ export async function checkDrift(
     const error = StampyardError.from(caught);
     // A changed goal is no failure: the next turn compares with what is wanted then.
     if (error.code === "CANCELLED") return undefined;
-    deps.log.warn({ stamp: name, code: error.code, err: error }, "comparison of a stamp with its spec failed");
-    const cause = `a difference from its spec: ${causeOf(error)}`;
+    deps.log.warn({ stamp: name, code: error.code, err: error }, "an active stamp could not be brought in line");
+    const cause = `what differs from its release: ${causeOf(error)}`;
     deps.drift.set(name, { keys, at: deps.clock.now(), cause });
     return cause;
   }
+}
+
+async function whyApply(
+  deps: DriftDeps,
+  stamp: Stamp,
+  hasSameKeys: boolean | undefined,
+  turn: Turn,
+): Promise<string | undefined> {
+  if (hasSameKeys === undefined) return "first look of this leader";
+  if (!hasSameKeys) return "its route keys changed";
+  const [first, ...others] = await deps.engine.plan(await deps.specOf(stamp), turn.signal);
+  if (first === undefined) return undefined;
+  return `${first.component}: ${first.why}${others.length > 0 ? `, and ${others.length} more` : ""}`;
 }

@@ -47,16 +47,17 @@ export function runLeadership(options: LeadershipOptions): Leadership {
   }
 
   async function renewUntilLost(lease: Lease, ending: AbortSignal): Promise<void> {
-    // By our own clock and from before the call: we stop before the database would let another one start.
-    let heldUntil = clock.now() + ttlMs;
+    // By our own clock, from before the call and with a margin: we stop before the database lets another one start.
+    const holdMs = ttlMs * 0.9;
+    let heldUntil = clock.now() + holdMs;
     while (!ending.aborted) {
-      await pause(clock, ttlMs / 5, ending);
+      await pause(clock, Math.min(ttlMs / 5, Math.max(1, heldUntil - clock.now())), ending);
       if (ending.aborted) return;
       const asked = clock.now();
       if (asked >= heldUntil) return log.warn({}, "lease ran out before it could be renewed");
       try {
         await within(options.store.lease.renew(options.holder, lease.token, ttlMs), clock, heldUntil - asked);
-        heldUntil = asked + ttlMs;
+        heldUntil = asked + holdMs;
       } catch (caught) {
         const error = StampyardError.from(caught);
         log.warn({ code: error.code, err: error }, "lease could not be renewed");
