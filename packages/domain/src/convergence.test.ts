@@ -74,8 +74,14 @@ function createWorld(random: SeededRandom) {
     for (const action of plan.actions) {
       effects += 1;
       if (action.kind === "apply") await engine.apply(specOf(stamp), { token: 1, signal });
-      if (action.kind === "destroy") await engine.destroy(name, { token: 1, signal });
-      if (action.kind === "destroy") told.delete(name);
+      if (action.kind === "destroy") {
+        try {
+          await engine.destroy(name, { token: 1, signal });
+        } finally {
+          // Its database goes with it, also when the answer never came.
+          if (!engine.stamps.has(name)) told.delete(name);
+        }
+      }
       const isLast = action === plan.actions.at(-1);
       const state = isLast ? plan.next : stamp.state;
       if (action.kind === "publish") {
