@@ -151,13 +151,28 @@ test("openFeed() sends a large snapshot in parts that fit frames, and gives back
   expect(world.world.open).toBe(0);
 });
 
-test("openFeed() of an empty directory says so once", async () => {
-  const router = await connect(createDirectoryStore());
-  expect(await router.until("snapshot-end")).toEqual(["hello", "snapshot-begin", "snapshot-end"]);
+test("openFeed() of an empty directory waits for its first version", async () => {
+  const world = createDirectoryStore();
+  const router = await connect(world);
+  await router.until("hello");
   const beat = router.next();
   await expect.poll(() => router.clock.sleepers()).toBeGreaterThan(0);
   await router.clock.advance(5_000);
   expect(await beat).toMatchObject({ kind: "heartbeat", version: 0, chain: chainStart });
+  const first = router.until("snapshot-end");
+  world.commit(tenantPut("acme", "shared-1"));
+  await first;
+  expect(router.position()).toEqual(world.head());
+});
+
+test("openFeed() gives a router that slept through a recovery a snapshot instead of a refusal", async () => {
+  const world = createDirectoryStore();
+  world.world.incarnation = 2;
+  world.commit(tenantPut("acme", "shared-1"));
+  const router = await connect(world, { incarnation: 1, version: 40, chain: "f".repeat(64) });
+  await router.until("snapshot-end");
+  expect(router.position()).toEqual(world.head());
+  expect(world.world.entered).toEqual([]);
 });
 
 test("openFeed() beats every 5 s, at the position it has sent", async () => {
@@ -253,7 +268,7 @@ test("openFeed() cuts a router that takes nothing, and holds nothing for it (I13
 test("openFeed() ends at once when its router goes away while nothing happens", async () => {
   const world = createDirectoryStore();
   const router = await connect(world);
-  await router.until("snapshot-end");
+  await router.until("hello");
   const next = router.next();
   await expect.poll(() => router.clock.sleepers()).toBeGreaterThan(0);
   router.end();

@@ -1,5 +1,5 @@
 import type { DirectoryChange, FeedMessage, FeedPosition } from "@stampyard/directory";
-import { encodeFrame } from "@stampyard/directory";
+import { encodeFrame, feedStart } from "@stampyard/directory";
 import { canonicalJson, type Json, StampyardError } from "@stampyard/domain";
 import type { DirectorySnapshot, StoreEvent } from "../store/port.ts";
 import type { Actor } from "./call.ts";
@@ -38,11 +38,16 @@ export async function openFeed(
 ): Promise<AsyncIterable<Uint8Array>> {
   const head = await deps.store.directory.head();
   await deps.store.routers.seen(seenOf(reader));
+  let from = position;
   if (head.mode === "normal") {
     const first = await deps.store.directory.changesAfter(position, 1);
-    if (first.kind === "diverged") throw await diverged(deps, reader, position, first.head);
+    if (first.kind === "diverged") {
+      if (position.incarnation >= first.head.incarnation) throw await diverged(deps, reader, position, first.head);
+      // It slept through a recovery, which has settled what is true: it begins anew, with a snapshot.
+      from = feedStart;
+    }
   }
-  return untilStalled(deps, runFeed(deps, reader, position, connection.signal), connection.cut);
+  return untilStalled(deps, runFeed(deps, reader, from, connection.signal), connection.cut);
 }
 
 async function* runFeed(
@@ -98,8 +103,6 @@ async function* sendNew(
     const answer = await store.directory.changesAfter(at, batchSize);
     if (answer.kind === "diverged") return undefined;
     if (answer.kind === "snapshot") {
-      // An empty directory: the snapshot of nothing was sent, and there is nothing after it.
-      if (isSame(at, answer.head)) return at;
       await using snapshot = await store.directory.snapshot();
       yield* keys.changed();
       yield* snapshotFrames(snapshot, at);
@@ -268,10 +271,6 @@ function deltaOf({ change, ...position }: { readonly change: DirectoryChange } &
 
 function only({ incarnation, version, chain }: FeedPosition): FeedPosition {
   return { incarnation, version, chain };
-}
-
-function isSame(a: FeedPosition, b: FeedPosition): boolean {
-  return a.incarnation === b.incarnation && a.version === b.version && a.chain === b.chain;
 }
 
 function join(frames: readonly Uint8Array[]): Uint8Array {

@@ -33,7 +33,9 @@ function createHistory(world: World) {
   }
 
   function changesAfter(position: FeedPosition, limit = 1_000): ChangesAnswer {
-    if (position.version === 0 || position.incarnation < world.incarnation) return { kind: "snapshot", head: head() };
+    if (position.version === 0) {
+      return rows.length === 0 ? { kind: "changes", changes: [], head: head() } : { kind: "snapshot", head: head() };
+    }
     const own = rows[position.version - 1];
     if (own === undefined || own.chain !== position.chain) return { kind: "diverged", head: head() };
     if (position.version < world.forgotten) return { kind: "snapshot", head: head() };
