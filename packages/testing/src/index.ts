@@ -8,3 +8,5 @@ export {
   type SimulatedEngineOptions,
   type SimulatedStamp,
 } from "./simulated-engine.ts";
+export { describeStampEngine, type EngineUnderTest } from "./engine-contract.ts";
+export { editSpec, jobFixture, serviceFixture, type SpecFixture, specFixture } from "./stamp-fixture.ts";

@@ -20,6 +20,8 @@ import { type Host, type InstanceRecord, instanceKey, saveState, setStatus } fro
 export interface ConvergeOptions extends BringOptions {
   /** Brings only this component; the others keep what they run. */
   readonly only?: string;
+  /** The whole wish, where `only` takes a part of it: reaching all of it gives the stamp its digest. @default the goal */
+  readonly whole?: Goal;
   /** Brings only what ran once and should run now: the host mending by itself. */
   readonly heal?: boolean;
 }
@@ -64,8 +66,9 @@ export async function converge(host: Host, goal: Goal, options: ConvergeOptions)
   }
   if (options.heal === true) return;
   if (options.only === undefined) await removeLeftovers(host, goal);
-  if (isComplete(host, goal)) {
-    const { stampDigest, releaseDigest } = goal.rendered;
+  const whole = options.whole ?? goal;
+  if (isComplete(host, whole)) {
+    const { stampDigest, releaseDigest } = whole.rendered;
     host.state.applied = { stampDigest, releaseDigest };
   }
   saveState(host, true);

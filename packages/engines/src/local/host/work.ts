@@ -63,7 +63,7 @@ export function makeWork(host: Host): Work {
           await exclusive({ kind: "apply", goal, abort: new AbortController() }, signal, async (both) => {
             recordGoal(host, goal);
             const only = request.only === undefined ? {} : { only: request.only };
-            await converge(host, goal, { signal: both, progress, ...only });
+            await converge(host, goal, { signal: both, progress, whole: request.goal, ...only });
           });
           break;
         }
