@@ -3,8 +3,8 @@ import { closingLine } from "./test/closing-line.ts";
 
 export default defineConfig({
   // Packages are read from their sources here; processes that a test starts run what `tsc -b` built.
-  resolve: { conditions: ["source", "node", "import", "module", "default"] },
-  ssr: { resolve: { conditions: ["source", "node", "import", "module", "default"] } },
+  resolve: { conditions: ["source", "node", "module"] },
+  ssr: { resolve: { conditions: ["source", "node", "module"] } },
   test: {
     include: ["packages/*/src/**/*.test.ts", "examples/*/src/**/*.test.ts", "test/**/*.test.ts"],
     reporters: ["default", closingLine()],
