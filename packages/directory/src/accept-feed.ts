@@ -178,7 +178,7 @@ function acceptDelta(
   table: DirectoryView,
   sha256: Sha256,
 ): FeedStep {
-  const own = state.position;
+  const own = startOf(state.position, delta.incarnation);
   if (state.mode === "recovering") return refuse(state, "recovering", "a delta while the control plane recovers");
   if (state.incoming !== undefined) return broken(state, "a delta inside a snapshot");
   if (delta.incarnation < own.incarnation) {
@@ -214,6 +214,11 @@ function acceptHeartbeat(state: FeedState, beat: Extract<FeedMessage, { kind: "h
   return missed && beat.incarnation === own.incarnation
     ? resync(next, "position", `version ${before.version} never arrived`)
     : { next, effects: [] };
+}
+
+/** A router without any copy has no history to defend: version 0 is the same in every incarnation. */
+function startOf(own: FeedPosition, incarnation: number): FeedPosition {
+  return own.version === 0 && own.incarnation < incarnation ? { ...own, incarnation } : own;
 }
 
 /** A head that cannot be a future of ours. */

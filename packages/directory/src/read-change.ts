@@ -9,14 +9,14 @@ export class Unreadable extends Error {}
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-const maxHostnames = 100;
-const maxEndpoints = 256;
+const maxHostnames = 1_000;
+const maxEndpoints = 1_000;
 const maxRoutingEntries = 100;
 const hostText = /^[A-Za-z0-9.:_-]{1,253}$/;
-const regionText = /^[A-Za-z0-9._-]{1,64}$/;
+const regionText = /^[A-Za-z0-9._-]{1,100}$/;
 const domainText = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
-const prefixText = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]{1,100}){1,8}$/;
-const headerNameText = /^[a-z0-9][a-z0-9-]{0,63}$/;
+const prefixText = /^(?=.{1,128}$)(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)+$/;
+const headerNameText = /^(?!stampyard-)[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
 const peerText = /^[0-9A-Fa-f.:]{2,45}(?:\/[0-9]{1,3})?$/;
 
 /** Reads one change as it came from JSON. */

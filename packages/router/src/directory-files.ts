@@ -1,0 +1,270 @@
+import { createHash } from "node:crypto";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  type Directory,
+  type DirectoryVersion,
+  type DirectoryView,
+  decodeSnapshot,
+  encodeJournalEntry,
+  encodeSnapshot,
+  type FeedPosition,
+  feedStart,
+  replayJournal,
+} from "@stampyard/directory";
+
+export const sha256 = (bytes: Uint8Array): Uint8Array => createHash("sha256").update(bytes).digest();
+
+export interface LoadedDirectory {
+  /** undefined: no copy, or none that can be trusted (I14). */
+  readonly directory: Directory | undefined;
+  readonly position: FeedPosition;
+  /** What was wrong with files that were passed over, for the log. */
+  readonly problems: readonly string[];
+  readonly files: LoadedFiles;
+}
+
+interface LoadedFiles {
+  readonly generations: readonly number[];
+  /** Generations whose snapshot was whole, newest first. */
+  readonly good: readonly number[];
+}
+
+/**
+ * The last known good table on disk: generations of one snapshot and the journal of changes since.
+ *
+ *     directory-00000007.snapshot   directory-00000007.journal     the one before, kept
+ *     directory-00000008.snapshot   directory-00000008.journal     current
+ *
+ * Journals chain across generations, so the older snapshot leads to the newest version too.
+ */
+export interface DirectoryFiles {
+  /** Queues one applied change. */
+  append(version: DirectoryVersion): void;
+  /** Queues a new generation with the table as it is now. */
+  snapshot(directory: DirectoryView, position: FeedPosition): void;
+  /** Whether the journal has grown enough, and the last snapshot is old enough, for a new generation. */
+  wantsSnapshot(): boolean;
+  /** Why the disk is behind, or undefined. While it is, nothing is acknowledged; a snapshot mends it. */
+  trouble(): string | undefined;
+  close(): Promise<void>;
+}
+
+export interface FilesOptions {
+  /** Everything up to this position is on disk. */
+  readonly onDurable: (position: FeedPosition) => void;
+  readonly onTrouble: (reason: string) => void;
+  /** At most one new generation within this time, in milliseconds. @default 30000 */
+  readonly snapshotEveryMs?: number;
+}
+
+const namePattern = /^directory-([0-9]{8})\.(snapshot|journal)$/;
+const nameOf = (generation: number, kind: "snapshot" | "journal") =>
+  `directory-${String(generation).padStart(8, "0")}.${kind}`;
+
+/** Loads the newest table that is whole, with all that the journals add to it. Reads only. */
+export async function loadDirectory(folder: string): Promise<LoadedDirectory> {
+  const problems: string[] = [];
+  const generations = await listGenerations(folder);
+  const good: number[] = [];
+  let newest: { directory: Directory; position: FeedPosition } | undefined;
+  for (const generation of generations.toReversed()) {
+    const bytes = await readIfThere(join(folder, nameOf(generation, "snapshot")));
+    if (bytes === undefined) continue;
+    const decoded = decodeSnapshot(bytes, sha256);
+    if (decoded.kind === "corrupt") {
+      problems.push(`${nameOf(generation, "snapshot")}: ${decoded.reason}`);
+      continue;
+    }
+    good.push(generation);
+    if (newest !== undefined) continue;
+    const journals = generations.filter((other) => other >= generation);
+    newest = await replayAll(folder, journals, decoded.directory, decoded.position, problems);
+  }
+  return {
+    directory: newest?.directory,
+    position: newest?.position ?? feedStart,
+    problems,
+    files: { generations, good },
+  };
+}
+
+async function replayAll(
+  folder: string,
+  generations: readonly number[],
+  directory: Directory,
+  from: FeedPosition,
+  problems: string[],
+) {
+  let position = from;
+  for (const generation of generations) {
+    const bytes = await readIfThere(join(folder, nameOf(generation, "journal")));
+    if (bytes === undefined) continue;
+    const replayed = replayJournal(bytes, directory, position, sha256);
+    position = replayed.position;
+    // A torn tail is what a crash leaves; a later journal begins after it only if its entries were written elsewhere.
+    if (replayed.end !== "clean") problems.push(`${nameOf(generation, "journal")}: ${replayed.end}`);
+    if (replayed.end !== "clean" && replayed.end !== "torn") break;
+  }
+  return { directory, position };
+}
+
+/** Begins to write behind what was loaded. The first thing queued must be a snapshot: a new start is a new generation. */
+export function openDirectoryFiles(folder: string, loaded: LoadedFiles, options: FilesOptions): DirectoryFiles {
+  const { snapshotEveryMs = 30_000 } = options;
+  const writer: Writer = {
+    folder,
+    options,
+    queue: [],
+    generation: loaded.generations.at(-1) ?? 0,
+    previousGood: loaded.good[0],
+    journal: undefined,
+    trouble: undefined,
+  };
+  let working: Promise<void> | undefined;
+  let snapshotBytes = 0;
+  let journalBytes = 0;
+  let snapshotAt = Number.NEGATIVE_INFINITY;
+
+  function enqueue(job: Job): void {
+    writer.queue.push(job);
+    working ??= writeAll(writer).finally(() => {
+      working = undefined;
+      // Queued between the last look and now.
+      if (writer.queue.length > 0) working = writeAll(writer);
+    });
+  }
+
+  return {
+    append(version) {
+      const frame = encodeJournalEntry(version);
+      const { incarnation, version: number, chain, change } = version;
+      journalBytes += frame.length;
+      const sync = change.kind === "tenant-put" || change.kind === "tenant-remove";
+      enqueue({ kind: "append", frame, position: { incarnation, version: number, chain }, sync });
+    },
+    snapshot(directory, position) {
+      // Made now and written later, so that what is appended after it belongs to its own journal.
+      const file = encodeSnapshot(directory, position, sha256);
+      snapshotBytes = file.length;
+      journalBytes = 0;
+      snapshotAt = performance.now();
+      enqueue({ kind: "snapshot", file, position });
+    },
+    wantsSnapshot: () => journalBytes > snapshotBytes / 4 && performance.now() - snapshotAt >= snapshotEveryMs,
+    trouble: () => writer.trouble,
+    async close() {
+      while (working !== undefined) await working;
+      await writer.journal?.close();
+      writer.journal = undefined;
+    },
+  };
+}
+
+type Job =
+  | { readonly kind: "append"; readonly frame: Uint8Array; readonly position: FeedPosition; readonly sync: boolean }
+  | { readonly kind: "snapshot"; readonly file: Uint8Array; readonly position: FeedPosition };
+
+interface Writer {
+  readonly folder: string;
+  readonly options: FilesOptions;
+  readonly queue: Job[];
+  generation: number;
+  previousGood: number | undefined;
+  journal: FileHandle | undefined;
+  trouble: string | undefined;
+}
+
+async function writeAll(writer: Writer): Promise<void> {
+  for (let jobs = take(writer.queue); jobs.length > 0; jobs = take(writer.queue)) {
+    const last = jobs[jobs.length - 1];
+    try {
+      const written = await write(writer, jobs);
+      if (!written || last === undefined) continue;
+      writer.trouble = undefined;
+      writer.options.onDurable(last.position);
+    } catch (caught) {
+      writer.trouble = caught instanceof Error ? caught.message : "unknown";
+      writer.options.onTrouble(writer.trouble);
+    }
+  }
+}
+
+/** One snapshot, or all the changes up to the next snapshot: they share one write and one sync. */
+function take(queue: Job[]): Job[] {
+  const end = queue.findIndex((job) => job.kind === "snapshot");
+  if (end === 0) return queue.splice(0, 1);
+  return queue.splice(0, end < 0 ? queue.length : end);
+}
+
+/** False if the changes were skipped, because one before them is missing on disk. */
+async function write(writer: Writer, jobs: readonly Job[]): Promise<boolean> {
+  const [first] = jobs;
+  if (first?.kind === "snapshot") {
+    await writeGeneration(writer, first.file);
+    return true;
+  }
+  const { journal } = writer;
+  if (writer.trouble !== undefined || journal === undefined) return false;
+  const frames = jobs.flatMap((job) => (job.kind === "append" ? [job.frame] : []));
+  await journal.appendFile(Buffer.concat(frames));
+  // An owner that a router forgot could make it route to the old one: changes of epochs are synced (decision D8).
+  if (jobs.some((job) => job.kind === "append" && job.sync)) await journal.datasync();
+  return true;
+}
+
+async function writeGeneration(writer: Writer, file: Uint8Array): Promise<void> {
+  const { folder } = writer;
+  const next = writer.generation + 1;
+  await writeDurably(folder, nameOf(next, "snapshot"), file, 0o640);
+  const opened = await open(join(folder, nameOf(next, "journal")), "a", 0o640);
+  await writer.journal?.close().catch(() => {});
+  writer.journal = opened;
+  writer.generation = next;
+  // Two good generations stay, and all journals between them, which lead from the older to the newer.
+  const oldest = writer.previousGood ?? next;
+  writer.previousGood = next;
+  for (const old of await listGenerations(folder)) {
+    if (old >= oldest) continue;
+    for (const kind of ["snapshot", "journal"] as const) await unlink(join(folder, nameOf(old, kind))).catch(() => {});
+  }
+}
+
+/** Writes a file so that after a crash there is the old one or the new one, whole: write, sync, rename, sync the folder. */
+export async function writeDurably(
+  folder: string,
+  name: string,
+  bytes: Uint8Array | string,
+  mode: number,
+): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const temporary = join(folder, `${name}.tmp`);
+  const handle = await open(temporary, "w", mode);
+  try {
+    await handle.chmod(mode);
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, join(folder, name));
+  const directory = await open(folder, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+async function listGenerations(folder: string): Promise<number[]> {
+  const names = await readdir(folder).catch(() => []);
+  const found = names.flatMap((name) => {
+    const match = namePattern.exec(name);
+    return match === null ? [] : [Number(match[1])];
+  });
+  return [...new Set(found)].sort((left, right) => left - right);
+}
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  return await readFile(path).catch(() => undefined);
+}

@@ -1,0 +1,84 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { readFile, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { StampyardError } from "@stampyard/domain";
+import { writeDurably } from "./directory-files.ts";
+
+const fileName = "router.json";
+
+export interface ProcessRecord {
+  readonly pid: number;
+  readonly bootId: string;
+  /** As the system counts it; with pid and boot it names one process for ever (decision D11). */
+  readonly startTime: string;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly name: string;
+  readonly url: string;
+  readonly adminUrl: string;
+  readonly listenPort: number;
+  readonly adminPort: number;
+}
+
+/** @throws StampyardError LOCKED when another living router uses the folder: two would write one journal */
+export async function requireUnused(folder: string): Promise<void> {
+  let record: Partial<ProcessRecord>;
+  try {
+    record = JSON.parse(await readFile(join(folder, fileName), "utf8")) as Partial<ProcessRecord>;
+  } catch {
+    return;
+  }
+  const { pid, bootId: boot, startTime } = record;
+  if (typeof pid !== "number" || pid === process.pid) return;
+  if (boot !== bootId() || startTime === undefined || startTimeOf(pid) !== startTime) return;
+  throw new StampyardError("LOCKED", `Another router (process ${pid}) uses ${folder}`, {
+    mend: "Stop it, or give this one another STAMPYARD_ROUTER_STATE.",
+  });
+}
+
+/** Says where this process listens; written when it is ready. */
+export async function writeRecord(
+  folder: string,
+  listening: Pick<ProcessRecord, "name" | "url" | "adminUrl" | "listenPort" | "adminPort">,
+): Promise<void> {
+  const record: ProcessRecord = {
+    pid: process.pid,
+    bootId: bootId(),
+    startTime: startTimeOf(process.pid) ?? "",
+    startedAt: new Date().toISOString(),
+    ...listening,
+  };
+  await writeDurably(folder, fileName, `${JSON.stringify(record)}\n`, 0o640);
+}
+
+export async function removeRecord(folder: string): Promise<void> {
+  await unlink(join(folder, fileName)).catch(() => {});
+}
+
+/** undefined if there is no such process, or only its zombie. */
+function startTimeOf(pid: number): string | undefined {
+  try {
+    if (process.platform !== "linux") {
+      const line = execFileSync("ps", ["-o", "stat=,lstart=", "-p", String(pid)], { encoding: "utf8" }).trim();
+      const [state = "", ...start] = line.split(/\s+/);
+      return line === "" || state.startsWith("Z") ? undefined : start.join(" ");
+    }
+    // proc_pid_stat(5): the command may hold spaces and brackets, so counting starts after the last one.
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
+
+function bootId(): string {
+  try {
+    if (process.platform !== "linux")
+      return execFileSync("sysctl", ["-n", "kern.boottime"], { encoding: "utf8" }).trim();
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return "";
+  }
+}
