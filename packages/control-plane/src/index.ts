@@ -1,1 +1,2 @@
-export {};
+export { type ControlPlaneConfig, readControlPlaneConfig } from "./config.ts";
+export { type ControlPlaneParts, type RunningControlPlane, startControlPlane } from "./start.ts";

@@ -93,14 +93,25 @@ async function forget(deps: ReconcileDeps, tenant: Tenant, stamp: Stamp, epoch: 
   await deps.homes.forget(spec, tenant.key, epoch, turn.signal);
 }
 
+/**
+ * Out of the directory, and out of the routers as far as they answer in time.
+ * @throws StampyardError CONFIRMATION_REQUIRED while the removal is part of a held bulk change (decision D8)
+ */
 async function withdraw(deps: ReconcileDeps, row: Revisioned<Tenant>, turn: Turn): Promise<Revisioned<Tenant>> {
-  const { key } = row.value;
+  const { key, state } = row.value;
   const entry = await deps.store.directory.tenantVersion(key);
   if (entry === undefined) return row;
-  const changes: DirectoryChange[] = [{ kind: "tenant-remove", tenant: key }];
-  const written = await deps.store.tenants.write(row.value, row.revision, { changes }, writeContext(turn));
+  let written = row;
+  // What is pending at a later attempt is the removal itself; at the first it may still be the publication.
+  if (!entry.pending || (state.kind === "deleting" && state.attempt === 0)) {
+    const changes: DirectoryChange[] = [{ kind: "tenant-remove", tenant: key }];
+    written = await deps.store.tenants.write(row.value, row.revision, { changes }, writeContext(turn));
+  }
   await waitForRouters(deps, routersStopWithinMs, turn.signal);
-  return written;
+  if ((await deps.store.directory.tenantVersion(key)) === undefined) return written;
+  throw new StampyardError("CONFIRMATION_REQUIRED", `The removal of tenant ${key} from the directory is held`, {
+    mend: "See what is held with stampyard status, and confirm it.",
+  });
 }
 
 /** State, waitingOn and directory change in one transaction; nothing at all when nothing differs. */

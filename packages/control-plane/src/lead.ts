@@ -1,0 +1,32 @@
+import type { FencingToken, Random } from "@stampyard/domain";
+import { runHousekeeping } from "./reconcilers/housekeeping.ts";
+import { runReconcilers } from "./reconcilers/run-reconcilers.ts";
+import { runSequencer } from "./reconcilers/sequencer.ts";
+import type { ReconcileDeps } from "./reconcilers/turn.ts";
+import { runRecovery } from "./recovery/collect-homes.ts";
+
+/** Everything that only the leader does, until the signal or the first failure; then all of it has ended. */
+export async function lead(
+  deps: ReconcileDeps & { readonly random: Random },
+  token: FencingToken,
+  signal: AbortSignal,
+): Promise<void> {
+  const failed = new AbortController();
+  const ending = AbortSignal.any([signal, failed.signal]);
+  // What the last term knew of stamps may be from before another leader's time.
+  deps.drift.clear();
+  const loops = [runSequencer, runReconcilers, runRecovery, runHousekeeping];
+  const ends = await Promise.allSettled(
+    loops.map(async (loop) => {
+      try {
+        await loop(deps, token, ending);
+      } catch (caught) {
+        failed.abort(caught);
+        throw caught;
+      }
+    }),
+  );
+  if (signal.aborted) return;
+  const failure = ends.find((end) => end.status === "rejected");
+  if (failure !== undefined) throw failure.reason;
+}

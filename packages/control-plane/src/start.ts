@@ -1,0 +1,113 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import type { Clock, Stamp, StampEngine } from "@stampyard/domain";
+import { ensureStore, openLocalEngine } from "@stampyard/engines";
+import type { Logger } from "pino";
+import type { ControlPlaneConfig } from "./config.ts";
+import { lead } from "./lead.ts";
+import { createLog } from "./log.ts";
+import { removeProcessRecord, writeProcessRecord } from "./process-record.ts";
+import { runLeadership } from "./reconcilers/leadership.ts";
+import { readStampSpec } from "./reconcilers/stamp-spec.ts";
+import { createTenantHomes } from "./reconcilers/tenant-homes.ts";
+import { createTenantHooks } from "./reconcilers/tenant-hooks.ts";
+import { createGate } from "./reconcilers/turn.ts";
+import { createApp } from "./server/app.ts";
+import { ensureBootstrapTokens } from "./server/bootstrap.ts";
+import { createEventBus, publishStoreEvents } from "./server/events.ts";
+import { listen } from "./server/listen.ts";
+import { loadMasterKeys } from "./store/master-key.ts";
+import { openStore } from "./store/open.ts";
+import { systemClock, systemRandom, systemSha256 } from "./system-ports.ts";
+
+export interface RunningControlPlane {
+  /** E.g. `http://127.0.0.1:4300`. */
+  readonly url: string;
+  /** Takes no more work, gives the lease back, and leaves store and stamps running. */
+  close(): Promise<void>;
+}
+
+/** What a test puts in place of the real thing. */
+export interface ControlPlaneParts {
+  readonly engine?: StampEngine;
+  readonly clock?: Clock;
+  readonly log?: Logger;
+  /** @default 5000 */
+  readonly leaseTtlMs?: number;
+}
+
+const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
+/** Applies and destroys at a time. Two cores start four stamps hardly faster than two, but none waits for a sick one. */
+const heavyAtATime = 4;
+
+/**
+ * Starts a control plane: store, API, and whatever a leader does as soon as it has the lease.
+ * @throws StampyardError when the store or the address cannot be had
+ */
+export async function startControlPlane(
+  config: ControlPlaneConfig,
+  parts: ControlPlaneParts = {},
+): Promise<RunningControlPlane> {
+  const { stateDir } = config;
+  const log = parts.log ?? createLog(config.logLevel);
+  const clock = parts.clock ?? systemClock;
+  mkdirSync(stateDir, { recursive: true });
+  const keys = loadMasterKeys(
+    { file: join(stateDir, "secrets", "master.key"), env: config.masterKey },
+    { create: true },
+  );
+  const url = config.databaseUrl ?? (await ensureStore({ stateDir })).url;
+  await using opened = new AsyncDisposableStack();
+  const store = opened.use(await openStore({ url, keys }));
+  const engine = parts.engine ?? (await openLocalEngine({ stateDir }));
+  const homes = opened.use(createTenantHomes(engine));
+  const events = createEventBus(clock);
+  opened.defer(publishStoreEvents(store, events));
+
+  const specOf = (stamp: Stamp) => readStampSpec(store, stamp, systemSha256);
+  const world = { store, engine, specOf, clock, random: systemRandom, sha256: systemSha256, events, log };
+  const hooks = createTenantHooks(world);
+  const deps = { ...world, homes, hooks, heavy: createGate(heavyAtATime), drift: new Map() };
+  let mustRecover = config.isRestored;
+  const stop = new AbortController();
+  let leaderToken: () => number | undefined = () => undefined;
+  const listening = await listen(createApp({ ...world, version, leadership: () => leaderToken() }), config.listen);
+  opened.defer(() => listening.close());
+
+  const leadership = runLeadership({
+    store,
+    clock,
+    log,
+    holder: `${hostname()}/${process.pid}/${randomBytes(6).toString("hex")}`,
+    signal: stop.signal,
+    ...(parts.leaseTtlMs === undefined ? {} : { ttlMs: parts.leaseTtlMs }),
+    async lead(token, signal) {
+      const ctx = { actor: "system", token };
+      await ensureBootstrapTokens(store, stateDir, ctx);
+      if (mustRecover) await store.recovery.enter("restored from a backup", ctx);
+      mustRecover = false;
+      await lead(deps, token, signal);
+    },
+  });
+  leaderToken = leadership.token;
+  writeProcessRecord(stateDir, listening.url);
+  log.info({ url: listening.url, version }, "control plane listens");
+
+  const parted = opened.move();
+  let closing: Promise<void> | undefined;
+  return {
+    url: listening.url,
+    close() {
+      closing ??= (async () => {
+        stop.abort();
+        await leadership.ended;
+        removeProcessRecord(stateDir);
+        await parted.disposeAsync();
+      })();
+      return closing;
+    },
+  };
+}
