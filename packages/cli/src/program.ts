@@ -186,7 +186,7 @@ function report(caught: unknown, argv: readonly string[], io: Io): ExitCode {
   const json = argv.some(
     (arg, at) => arg === "--output=json" || arg === "-ojson" || (isOutputFlag(argv[at - 1]) && arg === "json"),
   );
-  if (json) io.err.write(`${JSON.stringify({ error: failure }, undefined, 2)}\n`);
+  if (json) io.err.write(`${JSON.stringify({ error: { ...failure, drawing: undefined } }, undefined, 2)}\n`);
   else io.err.write(formatFailure(failure));
   if (failure.code === "INTERNAL" && caught instanceof Error && (io.env["STAMPYARD_DEBUG"] ?? "") !== "") {
     io.err.write(`${caught.stack ?? ""}\n`);

@@ -35,7 +35,12 @@ function redrawing(sink: Sink, style: Style): LiveView {
       draw();
     },
     note: (text) => draw(`${text}\n`),
-    [Symbol.dispose]: () => clearInterval(spin),
+    // What is drawn stays; whatever is noted later goes below it.
+    [Symbol.dispose]: () => {
+      clearInterval(spin);
+      roots = [];
+      drawn = 0;
+    },
   };
 }
 

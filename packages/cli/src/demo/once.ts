@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { waitFor } from "../process/wait.ts";
+import { isReady } from "../up/stamp-nodes.ts";
+import { killControlPlane, killStamp } from "./damage.ts";
+import { type DemoReport, phaseRows } from "./report.ts";
+import type { Stage } from "./stage.ts";
+import { createTally, type Phase } from "./tally.ts";
+import { createTenant, demoTenants } from "./tenants.ts";
+import { readNoteIds, startTraffic, type Traffic } from "./traffic.ts";
+
+export interface OnceOptions {
+  readonly stage: Stage;
+  readonly startedAt: number;
+  readonly signal: AbortSignal;
+  readonly say: (text: string) => void;
+}
+
+/** How long each phase lasts. Long enough for every tenant to be served some twenty times. */
+const steadyMs = 2_000;
+const withoutControlPlaneMs = 4_000;
+const afterMs = 2_000;
+const backWithinMs = 30_000;
+
+/** The whole story without a person: kill the control plane under traffic, then a stamp, and count who noticed. */
+export async function runOnce(options: OnceOptions): Promise<DemoReport> {
+  const { stage, signal, say } = options;
+  const tally = createTally();
+  let phase: Phase = "steady";
+  const traffic = startTraffic({ routerPort: stage.ports.router, phase: () => phase, onOutcome: tally.add });
+  const timings: { upMs: number; controlPlaneBackMs?: number; stampBackMs?: number } = {
+    upMs: performance.now() - options.startedAt,
+  };
+  const homes: Record<string, string> = {};
+  let victim: string | undefined;
+  let failure: string | undefined;
+  try {
+    for (const tenant of await Promise.all(demoTenants.map((key) => createTenant(stage.client, key, signal)))) {
+      homes[tenant.key] = tenant.stamp;
+      traffic.add(tenant.key, tenant.stamp);
+    }
+    say(`Traffic of ${demoTenants.length} tenants on ${new Set(Object.values(homes)).size} stamps`);
+    await sleep(steadyMs, undefined, { signal });
+
+    phase = "control-plane-dead";
+    say(`Control plane killed (kill -9 ${killControlPlane(stage.state).pid}); traffic goes on`);
+    await sleep(withoutControlPlaneMs, undefined, { signal });
+    phase = "control-plane-back";
+    const restarted = performance.now();
+    await stage.restartControlPlane();
+    timings.controlPlaneBackMs = performance.now() - restarted;
+    say("Control plane is back");
+    await sleep(1_000, undefined, { signal });
+
+    victim = homes[demoTenants[0] ?? ""] ?? "";
+    phase = "stamp-dead";
+    const killed = performance.now();
+    const processes = await killStamp(stage.state, stage.client, victim, signal);
+    say(`Stamp ${victim} killed (kill -9 of ${processes} processes)`);
+    if (await isBack(options, victim, homes)) timings.stampBackMs = performance.now() - killed;
+    say(timings.stampBackMs === undefined ? `Stamp ${victim} did not come back` : `Stamp ${victim} is back`);
+    phase = "after";
+    await sleep(afterMs, undefined, { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    failure = (error as Error).message;
+  } finally {
+    await traffic.stop();
+  }
+  return {
+    victim,
+    stamps: stage.fleet.stamps.map((stamp) => stamp.name).sort(),
+    homes,
+    rows: phaseRows(tally),
+    writes: await countWrites(stage.ports.router, traffic),
+    timings: { ...timings, totalMs: performance.now() - options.startedAt },
+    ...(failure === undefined ? {} : { failure }),
+  };
+}
+
+/** Back means: the control plane sees it whole again, and each of its tenants is answered again, several times in a row. */
+async function isBack(options: OnceOptions, victim: string, homes: Readonly<Record<string, string>>): Promise<boolean> {
+  const { stage, signal } = options;
+  const mine = Object.keys(homes).filter((tenant) => homes[tenant] === victim);
+  const seen = await waitFor(
+    async () => {
+      const stamp = await stage.client.stampGet({ params: { name: victim }, signal });
+      if (!isReady(stamp)) return undefined;
+      for (let round = 0; round < 3; round++) {
+        for (const tenant of mine) if ((await readNoteIds(stage.ports.router, tenant)) === undefined) return undefined;
+      }
+      return true;
+    },
+    { timeoutMs: backWithinMs, signal, everyMs: 100 },
+  );
+  return seen === true;
+}
+
+async function countWrites(port: number, traffic: Traffic): Promise<DemoReport["writes"]> {
+  let acknowledged = 0;
+  let found = 0;
+  for (const [tenant, ids] of traffic.acknowledged()) {
+    const there = await readNoteIds(port, tenant);
+    acknowledged += ids.length;
+    found += ids.filter((id) => there?.has(id) === true).length;
+  }
+  return { acknowledged, found };
+}
