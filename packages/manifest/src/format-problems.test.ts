@@ -46,6 +46,7 @@ const hostile: readonly (readonly [string, string])[] = [
   ["a control character in it", components(`  api: { kind: service, env: { P: "${secret}\\0" } }`)],
   ["an open quote", components(`  api:\n    kind: service\n    env:\n      P: "${secret}\n      Q: 1`)],
   ["an open quote on one line", components(`  api: { kind: service, env: { P: "${secret} } }`)],
+  ["behind a long broken line", components(`  api: { env: { A: "${"x".repeat(600)}\n   ${secret} }`)],
   ["two colons", components(`  api:\n    env:\n      P: ${secret}: ${secret}\n`)],
   ["a tab", components(`  api:\n    env:\n\t  P: ${secret}\n`)],
   ["wrong indentation", components(`  api:\n    env:\n        P: ${secret}\n      Q: ${secret}\n     x`)],

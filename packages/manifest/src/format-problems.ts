@@ -39,7 +39,7 @@ function excerptOf(problem: Problem, line: string): string | undefined {
 
 function maskedLines(text: string): readonly string[] {
   const hidden = hiddenRanges(text);
-  const characters = [...text.split("")];
+  const characters = text.split("");
   for (const [start, end] of hidden) {
     for (let index = start; index < end; index++) {
       if (!/\s/.test(characters[index] ?? " ")) characters[index] = mask;
@@ -63,11 +63,9 @@ function hiddenRanges(text: string): readonly Range[] {
   const out: Range[] = [];
   try {
     const documents = parseAllDocuments(text, { prettyErrors: false, uniqueKeys: false });
-    for (const document of documents) {
-      collect(document.contents, [], out);
-      // The tree of a broken text may miss what a reader sees; there the indentation decides.
-      if (document.errors.length > 0) out.push(...rangesByIndentation(text));
-    }
+    for (const document of documents) collect(document.contents, [], out);
+    // The tree of a broken text may miss what a reader sees; there the indentation decides.
+    if (documents.some((document) => document.errors.length > 0)) return out.concat(rangesByIndentation(text));
   } catch {
     return [[0, text.length]];
   }
@@ -88,6 +86,9 @@ function collect(node: unknown, path: Path, out: Range[]): void {
   }
 }
 
+/** A broken line longer than this is hidden whole; it also bounds what the patterns below can cost. */
+const maxFieldLine = 500;
+
 /**
  * From a sensitive key to the next line that is a field at its indentation or left of it. Tabs have no width in YAML:
  * after one, only a line without indentation ends it.
@@ -99,13 +100,18 @@ function rangesByIndentation(text: string): readonly Range[] {
   for (const [index, start] of starts.entries()) {
     const end = starts[index + 1] ?? text.length;
     const line = text.slice(start, end);
+    if (line.length > maxFieldLine) {
+      out.push([start, end]);
+      sensitive ??= { indent: 0, tab: false };
+      continue;
+    }
     const white = /^[\s-]*/.exec(line)?.[0] ?? "";
     const tab = white.includes("\t");
     if (sensitive !== undefined && fieldName.test(line)) {
       const left = tab || sensitive.tab ? white.length === 0 : white.length <= sensitive.indent;
       if (left) sensitive = undefined;
     }
-    const keys = [...line.matchAll(/["']?([\w.-]+)["']?\s*:/g)];
+    const keys = [...line.matchAll(/(?<![\w.-])([\w.-]+)["']?\s*:/g)];
     const key = keys.find((match) => isSensitivePath([match[1] ?? ""]));
     if (sensitive !== undefined) out.push([start + (fieldName.exec(line)?.[0].length ?? 0), end]);
     else if (key !== undefined) {

@@ -131,6 +131,7 @@ const bombs: Readonly<Record<string, string>> = {
   quotes: fill('"'),
   newlines: fill("\n"),
   documents: fill("---\n"),
+  brokenDocuments: fill("---\nenv: [\n"),
   anchors: fill("a: &a 1\n"),
   doubleKeys: fill("a: 1\n"),
   keys: many(19_000, (i) => `k${i}: 1`),
@@ -139,6 +140,11 @@ const bombs: Readonly<Record<string, string>> = {
   escapes: `${start}  a: { kind: service, command: "${"$${".repeat(60_000)}\${x.y}" }`,
   openQuotes: `${start}  a: { kind: service, command: "${"'a ".repeat(60_000)}" }`,
   circles: `${start}${many(120, (i) => `  a${i}: { kind: service, after: [${many(100, (j) => `a${j}`).replaceAll("\n", ", ")}] }`)}`,
+  colonsInUrl: `${start}  a: { kind: external, url: "https://${":".repeat(200_000)}" }`,
+  brokenLongWord: `env: "${"a".repeat(250_000)}`,
+  brokenDashes: `a: "\n${"-".repeat(250_000)}x`,
+  strangersAndParameters: `${start}  a: { kind: service, command: "${many(2_800, (i) => `\${params.abcdefghijklmnopqrstuvwxzz${i}}`).replaceAll("\n", "")}" }\nparameters:\n${many(2_000, (i) => `  abcdefghijklmnopqrstuvw9876${i}: { type: string }`)}`,
+  unknownFields: `${start}  a: { ${many(9_000, (i) => `abcdefghijklmnopqr${i}: 1`).replaceAll("\n", ", ")} }`,
   longNames: `${start}${many(100, (i) => `  ${"x".repeat(2_000)}${i}: { knid: service }`)}`,
 };
 

@@ -11,9 +11,16 @@ export function checkShape<T>(schema: z.ZodType<T>, file: ReadFile): { data: T |
   if (parsed.success) return { data: parsed.data, findings: [] };
   // What the reader refused is wrong once, not a second time for its shape.
   const refused = new Set(file.findings.map((finding) => placeKey(finding.path)));
-  const findings = parsed.error.issues.flatMap((issue) => findingsOf(issue, file));
-  return { data: undefined, findings: findings.filter((finding) => !refused.has(placeKey(finding.path))) };
+  const findings: Finding[] = [];
+  for (const issue of parsed.error.issues) {
+    findings.push(...findingsOf(issue, file).filter((finding) => !refused.has(placeKey(finding.path))));
+    if (findings.length > enough) break;
+  }
+  return { data: undefined, findings };
 }
+
+/** More are never shown, and looking for what each of them may have meant would take time. */
+const enough = 1_000;
 
 type Issue = z.core.$ZodIssue;
 
@@ -21,7 +28,9 @@ function findingsOf(issue: Issue, file: ReadFile): readonly Finding[] {
   const path = issue.path.filter((part) => typeof part !== "symbol");
   switch (issue.code) {
     case "unrecognized_keys":
-      return issue.keys.map((key) => unknownField([...path, key], key, issue.message.split(" "), file));
+      return issue.keys
+        .slice(0, enough)
+        .map((key) => unknownField([...path, key], key, issue.message.split(" "), file));
     case "invalid_key":
       return [badName(path, issue.issues[0]?.message ?? issue.message, file)];
     case "custom":

@@ -12,7 +12,7 @@ export interface ParameterFault {
 export function parameterFaults(template: Pick<Template, "parameters">, given: object): readonly ParameterFault[] {
   const faults: ParameterFault[] = [];
   const declared = Object.keys(template.parameters);
-  for (const [parameter, value] of Object.entries(given)) {
+  for (const [parameter, value] of Object.entries(given).slice(0, 1_000)) {
     const spec = Object.hasOwn(template.parameters, parameter) ? template.parameters[parameter] : undefined;
     if (spec === undefined) {
       const mend = didYouMean(parameter, declared, "Declare it in the template, or remove it.");

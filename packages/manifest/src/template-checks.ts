@@ -9,6 +9,8 @@ import { didYouMean } from "./suggest.ts";
 import { parseText, splitCommand } from "./text.ts";
 
 const maxComponents = 200;
+/** More are never shown, and looking for what each of them may have meant would take time. */
+const enough = 200;
 
 interface Check {
   readonly file: ReadFile;
@@ -94,10 +96,17 @@ function checkComponent(check: Check, component: OutlineComponent): void {
     const message = `Service ${quote(name)} has a health path but no port`;
     at(check, "key", [...path, "health"], { message, mend: `Add port: auto to ${name}.` });
   }
-  if (kind === "external" && /\/\/[^/?#]*:[^/?#]*@/.test(String(raw["url"]))) {
+  if (kind === "external" && holdsPassword(String(raw["url"]))) {
     const message = `URL of ${quote(name)} holds a password`;
     at(check, "value", [...path, "url"], { message, mend: "Take it out, and name its place in secret: env:NAME." });
   }
+}
+
+/** Whether a URL's user part has a password (RFC 3986 section 3.2.1); without a pattern that could run long. */
+function holdsPassword(url: string): boolean {
+  const authority = url.slice(url.indexOf("//") + 2).split(/[/?#]/, 1)[0] ?? "";
+  const user = authority.slice(0, Math.max(0, authority.lastIndexOf("@")));
+  return user.includes(":");
 }
 
 function checkText(check: Check, component: OutlineComponent, field: TextField): void {
@@ -118,6 +127,7 @@ function checkText(check: Check, component: OutlineComponent, field: TextField):
     const offset = offsetInside(check, field.path, written, from);
     if (offset !== undefined) from = offset + written.length;
     component.references.push(reference);
+    if (check.findings.length > enough) continue;
     const fault = referenceFault(reference, { ...use, field: field.field }, scope);
     if (fault === undefined) continue;
     const start = offset ?? valueOffset(check.file.places, field.path);
@@ -152,6 +162,7 @@ function offsetInside(check: Check, path: Path, piece: string, from: number): nu
 
 function checkAfter(check: Check, component: OutlineComponent, after: OutlineComponent["after"][number]): void {
   const target = check.byName.get(after.name);
+  if (check.findings.length > enough) return;
   if (target === undefined) {
     const names = [...check.byName.keys()].filter((name) => name !== component.name);
     const mend = didYouMean(after.name, names, "Name one of the components.");
@@ -230,6 +241,7 @@ function checkHooks(check: Check): void {
     const { service, path, job } = asMap(raw);
     const here = ["hooks", name];
     if (typeof raw !== "object" || raw === null || Array.isArray(raw)) continue;
+    if (check.findings.length > enough) return;
     const message = `Hook ${name} needs either service and path, or job`;
     if ((job === undefined) === (service === undefined) || (job !== undefined && path !== undefined)) {
       at(check, "key", here, { message, mend: "Keep one of the two." });
