@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseFleet } from "./fleet.ts";
 import { parseTemplate } from "./template.ts";
+import { badFile, type Row } from "./testing/bad-file.ts";
 
 const good = `apiVersion: stampyard.dev/v1alpha1
 kind: Fleet
@@ -32,8 +33,6 @@ tenancy: { model: schema }
 );
 if (!parsedTemplate.ok) throw new Error("The template of this test is wrong");
 const { template } = parsedTemplate;
-
-type Row = readonly [name: string, from: string, to: string, message: string, mend: string];
 
 const rows: readonly Row[] = [
   [
@@ -259,17 +258,13 @@ describe("parseFleet() names the place of every fault", () => {
     });
   });
 
-  test.each(rows)("%s", (name, from, to, message, mend) => {
-    expect(good.split(from), `${name}: the text to replace`).toHaveLength(2);
-    const marked = good.replace(from, () => to);
-    const parsed = parseFleet(marked.replace("‸", ""), { file: "fleet.yaml", template });
+  test.each(rows)("%s", (_, from, to, message, mend) => {
+    const { text, place } = badFile(good, from, to);
+    const parsed = parseFleet(text, { file: "fleet.yaml", template });
     if (parsed.ok) throw new Error("It was taken for good");
     expect(parsed.problems.map((problem) => problem.message)).toEqual([message]);
     expect(parsed.problems[0]?.mend).toContain(mend);
-    if (!marked.includes("‸")) return;
-    const before = marked.slice(0, marked.indexOf("‸")).split("\n");
-    const place = { line: parsed.problems[0]?.line, column: parsed.problems[0]?.column };
-    expect(place).toEqual({ line: before.length, column: (before.at(-1) ?? "").length + 1 });
+    if (place !== undefined) expect(parsed.problems[0]).toMatchObject(place);
   });
 });
 
