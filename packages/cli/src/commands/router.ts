@@ -20,7 +20,7 @@ export const routerCommand = command<{ listen?: string; admin?: string }>({
     for (const [name, value] of Object.entries(env)) process.env[name] ??= value;
     if (run.options.listen !== undefined) process.env["STAMPYARD_ROUTER_LISTEN"] = run.options.listen;
     if (run.options.admin !== undefined) process.env["STAMPYARD_ROUTER_ADMIN"] = run.options.admin;
-    if (run.options.tokenFile !== undefined) process.env["STAMPYARD_ROUTER_TOKEN_FILE"] = run.options.tokenFile;
+    if (run.options.tokenFile !== undefined) process.env["STAMPYARD_TOKEN_FILE"] = run.options.tokenFile;
     await becomeProcess(run.io.handOver, entryOf("@stampyard/router/main"));
   },
 });

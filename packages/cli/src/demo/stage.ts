@@ -13,7 +13,7 @@ import { asIdentity, identify, isAlive, signalProcess } from "../process/identit
 import { freePort } from "../process/ports.ts";
 import { waitFor } from "../process/wait.ts";
 import { type StateDir, stateDirAt } from "../state-dir.ts";
-import { type BroughtUp, bringUp } from "../up/bring-up.ts";
+import { type BroughtUp, bringUp, waitForLead } from "../up/bring-up.ts";
 import { ensureControlPlane, type ListenPorts } from "../up/services.ts";
 import { takeDown } from "../up/take-down.ts";
 
@@ -57,7 +57,10 @@ export async function openStage(options: StageOptions): Promise<Stage> {
       ports,
       fleet,
       client: fleet.client,
-      restartControlPlane: async () => void (await ensureControlPlane(io, state, ports.api, timeoutMs)),
+      restartControlPlane: async () => {
+        await ensureControlPlane(io, state, ports.api, timeoutMs);
+        await waitForLead(fleet.client, timeoutMs, io.signal);
+      },
       [Symbol.asyncDispose]: async () => await removeStage(root, options.say),
     };
   } catch (error) {

@@ -1,11 +1,13 @@
 import { mkdirSync } from "node:fs";
 import type { Client, PlanView, StampView } from "@stampyard/api";
+import { CommandFailure } from "../failure.ts";
 import type { Io } from "../io.ts";
 import type { ManifestTexts } from "../manifest-files.ts";
 import type { NodeState, ProgressNode } from "../output/progress-tree.ts";
+import { waitFor } from "../process/wait.ts";
 import type { StateDir } from "../state-dir.ts";
 import { watchStamps } from "./follow.ts";
-import { ensureControlPlane, ensureRouter, type ListenPorts, readAdminToken } from "./services.ts";
+import { ensureControlPlane, ensureRouter, type ListenPorts, waitForAdminToken } from "./services.ts";
 
 export interface BringUpOptions {
   readonly state: StateDir;
@@ -42,10 +44,12 @@ export async function bringUp(io: Pick<Io, "fetch" | "signal" | "env">, options:
 
   steps.set("control plane", "working", "store and API");
   const controlPlane = await steps.guard("control plane", ensureControlPlane(io, state, ports.api, left()));
-  steps.set("control plane", "done", controlPlane.url);
-
+  const token = await steps.guard("control plane", waitForAdminToken(state, left(), io.signal));
   const { createClient } = await import("@stampyard/api");
-  const client = createClient({ url: controlPlane.url, token: readAdminToken(state), fetch: io.fetch });
+  const client = createClient({ url: controlPlane.url, token, fetch: io.fetch });
+  steps.set("control plane", "working", "its turn to lead");
+  await steps.guard("control plane", waitForLead(client, left(), io.signal));
+  steps.set("control plane", "done", controlPlane.url);
 
   steps.set("files", "working", "plan");
   const plan = await steps.guard("files", applyFiles(client, options.manifests, io.signal));
@@ -70,6 +74,33 @@ export async function bringUp(io: Pick<Io, "fetch" | "signal" | "env">, options:
     ],
   };
 }
+
+/**
+ * After a kill -9 the lease of the dead one has to run out first. Where another control plane leads for good, this one
+ * stands by, and commands must go to the other.
+ */
+export async function waitForLead(client: Client, timeoutMs: number, signal: AbortSignal): Promise<void> {
+  let leader: string | undefined;
+  const leads = await waitFor(
+    async () => {
+      const status = await client.status({ signal });
+      leader = status.leader;
+      return status.role === "leader" ? true : undefined;
+    },
+    { timeoutMs: Math.min(timeoutMs, leadWithinMs), signal },
+  );
+  if (leads === true) return;
+  throw new CommandFailure(
+    "NOT_LEADER",
+    `Another control plane leads this fleet: ${leader ?? "its name is not known"}`,
+    {
+      mend: "Send commands to that one with --server, or stop it.",
+    },
+  );
+}
+
+/** Longer than any lease. */
+const leadWithinMs = 30_000;
 
 /** Applies what was planned, and nothing else: a fleet that moved on in between is planned again. */
 async function applyFiles(client: Client, manifests: ManifestTexts, signal: AbortSignal): Promise<PlanView> {

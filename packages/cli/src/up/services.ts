@@ -1,8 +1,11 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { dirname } from "node:path";
+import { exitCode } from "../exit-codes.ts";
 import { CommandFailure } from "../failure.ts";
 import type { Io } from "../io.ts";
 import { isPortFree } from "../process/ports.ts";
+import { waitFor } from "../process/wait.ts";
 import { readRecorded, type StateDir } from "../state-dir.ts";
 import { ensureService, type Running } from "./service.ts";
 
@@ -53,11 +56,11 @@ export async function ensureControlPlane(
 
 export function routerEnv(state: StateDir, controlPlane: string, ports: ListenPorts): Record<string, string> {
   return {
-    STAMPYARD_STATE: state.root,
+    STAMPYARD_ROUTER_STATE: dirname(state.routerFile),
     STAMPYARD_ROUTER_LISTEN: `127.0.0.1:${ports.router}`,
     STAMPYARD_ROUTER_ADMIN: `127.0.0.1:${ports.routerAdmin}`,
-    STAMPYARD_CONTROL_PLANE: controlPlane,
-    STAMPYARD_ROUTER_TOKEN_FILE: state.routerToken,
+    STAMPYARD_API: controlPlane,
+    STAMPYARD_TOKEN_FILE: state.routerToken,
   };
 }
 
@@ -98,6 +101,21 @@ async function portAgain(recordFile: string, wanted: number, name: string, flag:
   });
 }
 
-export function readAdminToken(state: StateDir): string {
-  return readFileSync(state.adminToken, "utf8").trim();
+/** The first token is made by the first leader, a moment after the control plane answers. */
+export async function waitForAdminToken(state: StateDir, timeoutMs: number, signal: AbortSignal): Promise<string> {
+  const token = await waitFor(() => readToken(state.adminToken), { timeoutMs, signal });
+  if (token !== undefined) return token;
+  throw new CommandFailure("TIMEOUT", `The control plane made no ${state.adminToken}`, {
+    mend: `Read ${state.controlPlaneLog}: it may not have become leader.`,
+    exit: exitCode.notReady,
+  });
+}
+
+function readToken(file: string): string | undefined {
+  try {
+    const token = readFileSync(file, "utf8").trim();
+    return token === "" ? undefined : token;
+  } catch {
+    return undefined;
+  }
 }

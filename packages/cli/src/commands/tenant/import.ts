@@ -29,7 +29,7 @@ export const tenantImport = command<{ dryRun?: boolean }>({
     const dryRun = run.options.dryRun === true;
     const result = await client.tenantImport({ body: { tenants: tenants.slice(), dryRun }, signal: run.io.signal });
     run.emit(result, () => {
-      const verb = dryRun ? "would be created" : "created";
+      const verb = result.applied ? "created" : "to create";
       const summary = `${result.create} ${verb}, ${result.unchanged} unchanged, ${result.conflict.length} in conflict\n`;
       if (result.conflict.length === 0) return summary;
       return (
