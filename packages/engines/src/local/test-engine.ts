@@ -145,3 +145,11 @@ export async function until<T>(
     await new Promise((settle) => setTimeout(settle, 20));
   }
 }
+
+/** The host's lock says nothing of who holds it, but its log does. */
+export function hostPid(under: LocalUnderTest, stamp: string): number {
+  const log = readFileSync(join(under.place(stamp).logDir, "host.log"), "utf8");
+  const pid = Number([...log.matchAll(/stamp host (\d+) for/g)].at(-1)?.[1]);
+  if (!Number.isInteger(pid)) throw new Error(`No host of ${stamp} is known`);
+  return pid;
+}

@@ -1,4 +1,4 @@
-import { chownSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { asDiskError } from "../file.ts";
 import type { Goal } from "../goal.ts";
@@ -57,7 +57,7 @@ async function preparePostgres(
   const dataDir = dataDirOf(host, component.name);
   const socketDir = socketDirOf(host.place, component.name);
   makeOwned(host, socketDir);
-  clearReusedPid(dataDir);
+  disownPid(dataDir);
   for (const file of [".s.PGSQL.5432", ".s.PGSQL.5432.lock"]) rmSync(join(socketDir, file), { force: true });
   const secret = (name: string) => secretOf(goal.secrets, `${component.name}.${name}`);
   await ensureCluster({
@@ -78,14 +78,17 @@ async function preparePostgres(
 }
 
 /**
- * After a boot another process may have the pid that postmaster.pid names, and PostgreSQL would refuse to start. The
- * file goes only then: with a dead pid PostgreSQL itself checks that no old backend is left, and must go on doing so.
+ * After a boot another process may have the pid that postmaster.pid names, or a zombie still has it, and PostgreSQL
+ * would refuse to start. Our own pid in its place reads as stale, since a server's parent cannot be another server;
+ * the rest of the file stays, so that PostgreSQL still looks whether an old backend has the shared memory.
  */
-function clearReusedPid(dataDir: string): void {
+function disownPid(dataDir: string): void {
   const file = join(dataDir, "postmaster.pid");
   if (!existsSync(file)) return;
-  const pid = Number(readFileSync(file, "utf8").split("\n")[0]);
-  if (Number.isInteger(pid) && identify(pid) !== undefined && !commandOf(pid).includes(dataDir)) rmSync(file);
+  const lines = readFileSync(file, "utf8").split("\n");
+  const pid = Number(lines[0]);
+  if (identify(pid) !== undefined && commandOf(pid).includes(dataDir)) return;
+  writeFileSync(file, [process.pid, ...lines.slice(1)].join("\n"));
 }
 
 function redisLines(host: Host, component: Extract<Running, { kind: "redis" }>, password: string): readonly string[] {
