@@ -6,7 +6,7 @@ export {
   type EngineStep,
   type SimulatedEngine,
   type SimulatedEngineOptions,
-  type SimulatedStamp,
 } from "./simulated-engine.ts";
+export type { SimulatedComponent, SimulatedStamp } from "./simulated-stamp.ts";
 export { describeStampEngine, type EngineUnderTest } from "./engine-contract.ts";
 export { editSpec, jobFixture, serviceFixture, type SpecFixture, specFixture } from "./stamp-fixture.ts";

@@ -1,13 +1,11 @@
 import {
   type CallOptions,
   type Clock,
-  type ComponentObservation,
+  type Component,
   type ComponentStatus,
-  componentsOf,
   type Endpoint,
-  type EngineChange,
-  findComponent,
   type FencingToken,
+  findComponent,
   type LogLine,
   type LogOptions,
   type StampEngine,
@@ -15,6 +13,14 @@ import {
   type StampObservation,
   type StampSpec,
 } from "@stampyard/domain";
+import {
+  changesBetween,
+  definitionOf,
+  observationOf,
+  type SimulatedComponent,
+  type SimulatedStamp,
+  wantedReplicas,
+} from "./simulated-stamp.ts";
 
 /** Where a simulated call can be made to fail: before its effect, half way through it, and after it. */
 export type EngineStep = `${"apply" | "update" | "destroy" | "run" | "observe"}:${"before" | "middle" | "after"}`;
@@ -25,22 +31,10 @@ export interface EngineCall {
   readonly token: FencingToken | undefined;
 }
 
-/** One stamp of the simulated world, as it really is. */
-export interface SimulatedStamp {
-  readonly name: string;
-  spec: StampSpec;
-  /** Times it was built from nothing; more than once in its life means that its data was lost. */
-  built: number;
-  complete: boolean;
-  host: "up" | "down";
-  components: Map<string, ComponentStatus>;
-  endpoints: Endpoint[];
-  endpointRevision: number;
-  token: FencingToken;
-}
-
 export interface SimulatedEngine extends StampEngine {
   readonly stamps: ReadonlyMap<string, SimulatedStamp>;
+  /** How often each stamp was built from nothing; more often than it was destroyed means that data was lost. */
+  readonly built: ReadonlyMap<string, number>;
   /** How often each step was passed. */
   readonly passed: ReadonlyMap<EngineStep, number>;
   /** Jobs that ran to their end, with their environment. */
@@ -58,31 +52,55 @@ export interface SimulatedEngine extends StampEngine {
 export interface SimulatedEngineOptions {
   readonly clock: Clock;
   /** Throws to make a step fail, waits to make it slow. */
-  readonly fault?: (call: EngineCall, signal: AbortSignal | undefined) => void | Promise<void>;
+  readonly fault?: (call: EngineCall, signal: AbortSignal) => void | Promise<void>;
   readonly operatorUrl?: (spec: StampSpec, component: string) => string | undefined;
   /** Where the ingress of a stamp listens. @default one loopback endpoint per replica with an invented port */
-  readonly endpoints?: (spec: StampSpec) => Endpoint[];
-  readonly isJobFailing?: (stamp: string, job: string) => boolean;
+  readonly endpoints?: (spec: StampSpec) => readonly Endpoint[];
 }
 
-/** Stamps made of plain data, with faults: as good as the real engine wherever only its contract matters. */
+/** Stamps made of plain data, with faults. It passes the contract of `describeStampEngine`. */
 export function createSimulatedEngine(options: SimulatedEngineOptions): SimulatedEngine {
   const { clock } = options;
   const stamps = new Map<string, SimulatedStamp>();
+  const built = new Map<string, number>();
   const passed = new Map<EngineStep, number>();
   const jobs: { stamp: string; job: string; env: Readonly<Record<string, string>> }[] = [];
+  const lines = new Map<string, LogLine[]>();
   const blind = new Set<string>();
   /** Outlives `destroy`: a leader of long ago may not build it again. */
   const tokens = new Map<string, FencingToken>();
+  /** The last change of each stamp: one at a time, as a host does it. */
+  const busy = new Map<string, Promise<unknown>>();
   let nextPort = 20_000;
+  let nextPid = 1_000;
+  const endpointsOf = options.endpoints ?? invent;
 
-  async function step(name: EngineStep, stamp: string, call: Pick<CallOptions, "token" | "signal"> | AbortSignal) {
-    const signal = "token" in call ? call.signal : call;
-    const token = "token" in call ? call.token : undefined;
+  async function step(name: EngineStep, stamp: string, token: FencingToken | undefined, signal: AbortSignal) {
     signal.throwIfAborted();
     passed.set(name, (passed.get(name) ?? 0) + 1);
     await options.fault?.({ step: name, stamp, token }, signal);
     signal.throwIfAborted();
+  }
+
+  /** One change: fenced, one at a time for each stamp, with its three places to fail. */
+  function change<T>(
+    kind: "apply" | "update" | "destroy" | "run",
+    stamp: string,
+    { token, signal }: CallOptions,
+    work: (middle: () => Promise<void>) => Promise<T>,
+  ): Promise<T> {
+    const turn = (busy.get(stamp) ?? Promise.resolve()).then(async () => {
+      await step(`${kind}:before`, stamp, token, signal);
+      fence(stamp, token);
+      const result = await work(() => step(`${kind}:middle`, stamp, token, signal));
+      await step(`${kind}:after`, stamp, token, signal);
+      return result;
+    });
+    busy.set(
+      stamp,
+      turn.catch(() => {}),
+    );
+    return turn;
   }
 
   function fence(stamp: string, token: FencingToken): void {
@@ -95,77 +113,74 @@ export function createSimulatedEngine(options: SimulatedEngineOptions): Simulate
     if (found !== undefined) found.token = token;
   }
 
-  function invent(spec: StampSpec): Endpoint[] {
+  function invent(spec: StampSpec): readonly Endpoint[] {
     const ingress = findComponent(spec.rendered, "service").find((s) => s.name === spec.rendered.ingress.service);
     return Array.from({ length: ingress?.replicas ?? 1 }, () => ({ host: "127.0.0.1", port: nextPort++ }));
   }
-  const endpointsOf = options.endpoints ?? invent;
 
   function begin(spec: StampSpec, token: FencingToken): SimulatedStamp {
     const { name } = spec.rendered.identity;
     const found = stamps.get(name);
     if (found !== undefined) return found;
-    const fresh: SimulatedStamp = {
-      name,
-      spec,
-      built: 1,
-      complete: false,
+    const empty = {
+      applied: undefined,
       host: "up",
       components: new Map(),
       endpoints: [],
       endpointRevision: 0,
-      token,
-    };
+    } as const;
+    const fresh: SimulatedStamp = { ...empty, name, spec, components: new Map(), token };
     stamps.set(name, fresh);
+    built.set(name, (built.get(name) ?? 0) + 1);
     return fresh;
   }
 
+  /** @throws StampyardError STAMP_FAILED for a service whose environment says BROKEN */
+  function bringUp(stamp: SimulatedStamp, key: string, component: Component): void {
+    const before = stamp.components.get(key);
+    const definition = definitionOf(component);
+    const status = component.kind === "job" ? "done" : "healthy";
+    if (before?.definition === definition && before.status === status) return;
+    const isBroken = component.kind === "service" && component.env["BROKEN"] !== undefined;
+    const record: SimulatedComponent = {
+      name: component.name,
+      replica: Number(key.slice(key.lastIndexOf(".") + 1)),
+      definition,
+      pid: component.kind === "job" ? undefined : nextPid++,
+      since: clock.now(),
+      status: isBroken ? "failed" : status,
+    };
+    stamp.components.set(key, record);
+    if (isBroken) throw new StampyardError("STAMP_FAILED", `Component ${component.name} never got healthy`);
+  }
+
   function finish(stamp: SimulatedStamp, spec: StampSpec): void {
-    stamp.host = "up";
-    stamp.spec = spec;
-    stamp.complete = true;
-    stamp.components = new Map(
-      componentsOf(spec.rendered).map((c) => [c.name, c.kind === "job" ? "done" : ("healthy" as ComponentStatus)]),
-    );
-    if (stamp.endpoints.length > 0) return;
+    const keys = new Set(wantedReplicas(spec).map(({ key }) => key));
+    for (const key of stamp.components.keys()) if (!keys.has(key)) stamp.components.delete(key);
+    const { stampDigest, releaseDigest } = spec.rendered;
+    stamp.applied = { stampDigest, releaseDigest };
+    const ingress = findComponent(spec.rendered, "service").find((s) => s.name === spec.rendered.ingress.service);
+    if (stamp.endpoints.length === (ingress?.replicas ?? 1)) return;
     stamp.endpoints = endpointsOf(spec);
     stamp.endpointRevision += 1;
   }
 
   async function apply(spec: StampSpec, call: CallOptions): Promise<StampObservation> {
     const { name } = spec.rendered.identity;
-    await step("apply:before", name, call);
-    fence(name, call.token);
-    call.progress?.({ stamp: name, step: "apply", state: "begin" });
-    const stamp = begin(spec, call.token);
-    await step("apply:middle", name, call);
-    finish(stamp, spec);
-    call.progress?.({ stamp: name, step: "apply", state: "end", ms: 0 });
-    await step("apply:after", name, call);
-    return look(name);
-  }
-
-  function look(name: string): StampObservation {
-    const stamp = stamps.get(name);
-    const nothing = { stamp: name, components: [], endpoints: [], endpointRevision: 0 };
-    if (stamp === undefined) return { ...nothing, presence: "absent", host: "none" };
-    const { rendered } = stamp.spec;
-    const components: ComponentObservation[] = [...stamp.components].map(([component, status]) => ({
-      name: component,
-      replica: 0,
-      status,
-      restarts: 0,
-      since: clock.now(),
-    }));
-    return {
-      stamp: name,
-      presence: "present",
-      ...(stamp.complete ? { stampDigest: rendered.stampDigest, releaseDigest: rendered.releaseDigest } : {}),
-      host: stamp.host,
-      components,
-      endpoints: [...stamp.endpoints],
-      endpointRevision: stamp.endpointRevision,
-    };
+    return change("apply", name, call, async (middle) => {
+      const stamp = begin(spec, call.token);
+      stamp.spec = spec;
+      stamp.host = "up";
+      if (stamp.applied?.stampDigest !== spec.rendered.stampDigest) stamp.applied = undefined;
+      await middle();
+      for (const { key, component } of wantedReplicas(spec)) {
+        call.progress?.({ stamp: name, component: component.name, step: "start", state: "begin" });
+        call.signal.throwIfAborted();
+        bringUp(stamp, key, component);
+      }
+      finish(stamp, spec);
+      return observationOf(name, stamp);
+    });
   }
 
   function there(name: string): SimulatedStamp {
@@ -177,52 +192,56 @@ export function createSimulatedEngine(options: SimulatedEngineOptions): Simulate
   return {
     kind: "local",
     stamps,
+    built,
     passed,
     jobs,
     blind,
     apply,
     async plan(spec) {
-      const stamp = stamps.get(spec.rendered.identity.name);
-      return changesBetween(stamp, spec);
+      return changesBetween(stamps.get(spec.rendered.identity.name), spec);
     },
-    async update(spec, component, call) {
+    update(spec, only, call) {
       const { name } = spec.rendered.identity;
-      await step("update:before", name, call);
-      fence(name, call.token);
-      there(name).components.set(component, "healthy");
-      await step("update:after", name, call);
-      return look(name);
+      return change("update", name, call, async () => {
+        const stamp = there(name);
+        for (const { key, component } of wantedReplicas(spec)) {
+          if (component.name === only) bringUp(stamp, key, component);
+        }
+        if (changesBetween(stamp, spec).length === 0) finish(stamp, spec);
+        return observationOf(name, stamp);
+      });
     },
     async observe(stamp, signal) {
-      await step("observe:before", stamp, signal);
-      if (blind.has(stamp)) return { ...look(stamp), presence: "unknown", reason: "the simulated machine is dark" };
-      return look(stamp);
+      await step("observe:before", stamp, undefined, signal);
+      const seen = observationOf(stamp, stamps.get(stamp));
+      return blind.has(stamp) ? { ...seen, presence: "unknown", reason: "the simulated machine is dark" } : seen;
     },
     async run(spec, job, env, call) {
       const { name } = spec.rendered.identity;
-      await step("run:before", name, call);
-      fence(name, call.token);
-      if (options.isJobFailing?.(name, job) === true) {
-        throw new StampyardError("HOOK_FAILED", `Job ${job} of stamp ${name} ended with code 1`);
-      }
-      jobs.push({ stamp: name, job, env });
-      await step("run:after", name, call);
+      const script = findComponent(spec.rendered, "job").find((component) => component.name === job)?.command?.[1]?.[0];
+      await change("run", name, call, async () => {
+        if (script === "fail.mjs") throw new StampyardError("HOOK_FAILED", `Job ${job} of stamp ${name} exited with 3`);
+        jobs.push({ stamp: name, job, env });
+        const text = `ran with ${env["EXTRA"] ?? ""}`;
+        lines.set(name, [...(lines.get(name) ?? []), { component: job, replica: 0, text }]);
+      });
     },
     async *logs(stamp, { component, tail = 100 }: LogOptions): AsyncGenerator<LogLine> {
-      const names = component === undefined ? [...there(stamp).components.keys()] : [component];
-      for (const name of names.slice(0, tail)) yield { component: name, replica: 0, text: `${name} is up` };
+      const all = lines.get(stamp) ?? [];
+      yield* all.filter((line) => component === undefined || line.component === component).slice(-tail);
     },
     async destroy(stamp, call) {
-      await step("destroy:before", stamp, call);
-      fence(stamp, call.token);
-      const found = stamps.get(stamp);
-      if (found !== undefined) found.complete = false;
-      await step("destroy:middle", stamp, call);
-      stamps.delete(stamp);
-      await step("destroy:after", stamp, call);
+      await change("destroy", stamp, call, async (middle) => {
+        const found = stamps.get(stamp);
+        if (found !== undefined) found.applied = undefined;
+        await middle();
+        stamps.delete(stamp);
+        lines.delete(stamp);
+      });
     },
     async operatorUrl(spec, component) {
-      return options.operatorUrl?.(spec, component);
+      const isDatabase = findComponent(spec.rendered, "postgres").some((candidate) => candidate.name === component);
+      return isDatabase ? options.operatorUrl?.(spec, component) : undefined;
     },
     async isolation() {
       return [{ what: "uid", level: "advisory", why: "A simulated stamp has no process" }];
@@ -231,7 +250,7 @@ export function createSimulatedEngine(options: SimulatedEngineOptions): Simulate
       there(stamp).host = "down";
     },
     setComponent(stamp, component, status) {
-      there(stamp).components.set(component, status);
+      for (const record of there(stamp).components.values()) if (record.name === component) record.status = status;
     },
     moveEndpoints(stamp) {
       const found = there(stamp);
@@ -242,12 +261,4 @@ export function createSimulatedEngine(options: SimulatedEngineOptions): Simulate
       stamps.delete(stamp);
     },
   };
-}
-
-function changesBetween(stamp: SimulatedStamp | undefined, spec: StampSpec): readonly EngineChange[] {
-  const names = componentsOf(spec.rendered).map((component) => component.name);
-  if (stamp === undefined) return names.map((component) => ({ component, change: "create", why: "new stamp" }));
-  const isSame = stamp.complete && stamp.spec.rendered.stampDigest === spec.rendered.stampDigest;
-  if (isSame) return [];
-  return names.map((component) => ({ component, change: "update", why: "another rendering" }));
 }
