@@ -25,7 +25,9 @@ export function goalOf(spec: StampSpec, programs: Programs, externalSecrets: Rea
 
 /** Everything in a goal that must never be shown. */
 export function secretsOf(goal: Goal): readonly string[] {
-  const values = [...Object.values(goal.secrets), ...Object.values(goal.externalSecrets), goal.routeKeys];
+  // Route keys are written `kid:secret,…`; a log may show one of them alone.
+  const routeSecrets = goal.routeKeys.split(",").map((entry) => entry.slice(entry.indexOf(":") + 1));
+  const values = [...Object.values(goal.secrets), ...Object.values(goal.externalSecrets), ...routeSecrets];
   return values.filter((value) => value.length >= 6);
 }
 
