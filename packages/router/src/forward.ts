@@ -72,7 +72,7 @@ function start(attempt: Attempt): void {
   }
   // Counted by us: Node would drop the rest silently.
   outgoing.maxHeadersCount = 0;
-  const state = { connected: false, answered: false };
+  const state = { connected: false, answered: false, refused: false };
   const leave = () => {
     if (!exchange.response.writableFinished) outgoing.destroy();
   };
@@ -84,20 +84,31 @@ function start(attempt: Attempt): void {
       sendBody(exchange, outgoing);
     });
   });
+  const refuseAnswer = () => {
+    state.refused = true;
+    outgoing.destroy();
+    refuseExchange(exchange, "bad-response");
+  };
   let informational = 0;
   outgoing.on("information", () => {
     informational += 1;
-    if (informational > maxInformational) outgoing.destroy(new Error("Too many informational answers"));
+    if (informational === maxInformational + 1) refuseAnswer();
+  });
+  // Nobody asked for another protocol; without a listener Node would just hang up.
+  outgoing.once("upgrade", (_incoming, socket) => {
+    socket.destroy();
+    refuseAnswer();
   });
   outgoing.once("timeout", () => outgoing.destroy(Object.assign(new Error("Stamp is silent"), { code: "ESILENT" })));
   outgoing.once("response", (incoming) => {
+    if (state.refused) return;
     state.answered = true;
     passAnswer(exchange, outgoing, incoming);
   });
   outgoing.on("error", (error: NodeJS.ErrnoException) => {
     exchange.request.unpipe(outgoing);
     exchange.response.off("close", leave);
-    if (exchange.response.destroyed || exchange.response.writableEnded) return;
+    if (state.refused || exchange.response.destroyed || exchange.response.writableEnded) return;
     if (state.answered) return void exchange.response.destroy();
     if (!state.connected) {
       pool.avoid(endpoint);
