@@ -13,9 +13,10 @@ export interface ManifestTexts {
 }
 
 /** Both files, parsed: problems of both come together. */
-export interface ReadManifests extends ManifestTexts {
+export interface ReadManifests {
+  readonly texts: ManifestTexts;
+  /** Name of the fleet. */
   readonly fleet: string;
-  readonly minStamps: number;
 }
 
 /**
@@ -38,21 +39,8 @@ export async function readManifestsChecked(cwd: string, file: string): Promise<R
     throw await manifestFailure([{ file: templateFile, text: templateYaml, problems: template.problems }]);
   const both = parseFleet(fleetYaml, { file: fleetFile, template: template.template });
   if (!both.ok) throw await manifestFailure([{ file: fleetFile, text: fleetYaml, problems: both.problems }]);
-  return {
-    fleetYaml,
-    fleetFile,
-    templateYaml,
-    templateFile,
-    sourceDir: dirname(templatePath),
-    fleet: both.fleet.name,
-    minStamps: both.fleet.pools.reduce((sum, pool) => sum + pool.stamps.min, 0),
-  };
-}
-
-/** The texts alone, as the API takes them. */
-export async function readManifests(cwd: string, file: string): Promise<ManifestTexts> {
-  const { fleetYaml, fleetFile, templateYaml, templateFile, sourceDir } = await readManifestsChecked(cwd, file);
-  return { fleetYaml, fleetFile, templateYaml, templateFile, sourceDir };
+  const sourceDir = dirname(templatePath);
+  return { texts: { fleetYaml, fleetFile, templateYaml, templateFile, sourceDir }, fleet: both.fleet.name };
 }
 
 const largestBytes = 1024 * 1024;

@@ -50,8 +50,12 @@ export async function runLine(argv: readonly string[], given: Partial<Io> = {}):
   let out = "";
   let err = "";
   const io: Io = {
-    out: { write: (text) => void (out += text), isTTY: false, columns: 100 },
-    err: { write: (text) => void (err += text), isTTY: false, columns: 100 },
+    out: sink((text) => {
+      out += text;
+    }),
+    err: sink((text) => {
+      err += text;
+    }),
     env: {},
     cwd: "/",
     fetch: () => Promise.reject(new TypeError("no network here")),
@@ -62,4 +66,8 @@ export async function runLine(argv: readonly string[], given: Partial<Io> = {}):
   };
   const code = await runProgram(argv, io);
   return { code, out, err };
+}
+
+function sink(write: (text: string) => void): Io["out"] {
+  return { write, isTTY: false, columns: 100 };
 }

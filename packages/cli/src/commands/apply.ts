@@ -1,6 +1,6 @@
 import { command, numberIn } from "../define.ts";
 import { exitCode } from "../exit-codes.ts";
-import { readManifests } from "../manifest-files.ts";
+import { readManifestsChecked } from "../manifest-files.ts";
 import { followStamps } from "../up/follow.ts";
 import { planText } from "./plan.ts";
 
@@ -29,11 +29,11 @@ export const applyCommand = command<Options>({
     ["apply --revision 12", "only if nobody changed the fleet since revision 12 was planned"],
   ],
   run: async (run) => {
-    const manifests = await readManifests(run.io.cwd, run.options.file);
+    const { texts } = await readManifestsChecked(run.io.cwd, run.options.file);
     const client = await run.client();
     const { revision } = run.options;
     const applied = await client.apply({
-      body: { ...manifests, ...(revision === undefined ? {} : { expectedFleetRevision: revision }) },
+      body: { ...texts, ...(revision === undefined ? {} : { expectedFleetRevision: revision }) },
       signal: run.io.signal,
     });
     if (run.options.wait === true) {

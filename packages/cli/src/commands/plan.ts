@@ -1,7 +1,7 @@
 import type { PlanView } from "@stampyard/api";
 import { command } from "../define.ts";
 import { exitCode } from "../exit-codes.ts";
-import { readManifests } from "../manifest-files.ts";
+import { readManifestsChecked } from "../manifest-files.ts";
 
 export const planCommand = command({
   usage: "plan",
@@ -12,9 +12,9 @@ export const planCommand = command({
     ["plan -o json", "the changes for a script, with the revision they were planned against"],
   ],
   run: async (run) => {
-    const manifests = await readManifests(run.io.cwd, run.options.file);
+    const { texts } = await readManifestsChecked(run.io.cwd, run.options.file);
     const client = await run.client();
-    const plan = await client.plan({ body: manifests, signal: run.io.signal });
+    const plan = await client.plan({ body: texts, signal: run.io.signal });
     run.emit(plan, () => planText(plan));
     return plan.changes.length === 0 ? exitCode.ok : exitCode.changes;
   },

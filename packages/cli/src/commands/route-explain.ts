@@ -36,7 +36,7 @@ export const routeExplain = command<Options>({
     if (!headers.some(([name]) => name.toLowerCase() === "host")) headers.unshift(["host", target.host]);
     for (const [name, value] of headers) url.searchParams.append("header", `${name}: ${value}`);
     const answer = await ask(run.io, url);
-    run.emit(answer, () => fields(Object.entries(answer).map(([name, value]) => [name, valueText(value)] as const)));
+    run.emit(answer, () => explanationText(answer));
   },
 });
 
@@ -90,7 +90,23 @@ async function ask(io: Io, url: URL): Promise<Record<string, unknown>> {
   );
 }
 
-function valueText(value: unknown): string | undefined {
-  if (value === undefined || value === null) return undefined;
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+/** The router's answer; a newer router may say more, which JSON shows. */
+function explanationText(answer: Record<string, unknown>): string {
+  const text = (key: string) => (answer[key] === undefined ? undefined : String(answer[key]));
+  const carriers = Array.isArray(answer["carriers"])
+    ? (answer["carriers"] as { rule?: unknown; tenant?: unknown }[])
+    : [];
+  const endpoints = Array.isArray(answer["endpoints"]) ? answer["endpoints"].join(", ") : undefined;
+  const forwarded = `forward to ${text("stamp")} as ${text("forwardedPath") ?? "/"}`;
+  return fields([
+    ["Host", text("host")],
+    ["Path", text("path")],
+    ["Named by", carriers.map((carrier) => `${carrier.rule} (${carrier.tenant})`).join(", ")],
+    ["Tenant", text("tenant")],
+    ["Stamp", text("stamp")],
+    ["Epoch", text("epoch")],
+    ["Endpoints", endpoints],
+    ["Outcome", answer["outcome"] === "forward" ? forwarded : `refuse with ${text("status")}: ${text("reason")}`],
+    ["Directory", text("directoryVersion") === undefined ? undefined : `version ${text("directoryVersion")}`],
+  ]);
 }

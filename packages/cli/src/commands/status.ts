@@ -28,7 +28,7 @@ export function statusText(status: StatusView): string {
     ],
     [
       "Control plane",
-      `${status.version}, ${status.role}${status.leader === undefined ? "" : `, leader ${status.leader}`}`,
+      `${status.version}, ${status.role}${status.role === "leader" ? "" : `; ${status.leader ?? "nobody"} leads`}`,
     ],
     ["Directory", `version ${directory.version}, incarnation ${directory.incarnation}`],
     ["Stamps", counts(status.stamps)],

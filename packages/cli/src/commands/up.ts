@@ -54,7 +54,7 @@ export const up = command<Options>({
     using view = viewFor(run);
     const fleet = await bringUp(run.io, {
       state,
-      manifests,
+      manifests: manifests.texts,
       ports: { api: apiPort, router: port, routerAdmin: adminPort },
       timeoutMs: run.options.timeout * 1000,
       again: `stampyard up -f ${file}`,

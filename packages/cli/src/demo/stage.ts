@@ -49,9 +49,9 @@ export async function openStage(options: StageOptions): Promise<Stage> {
   const state = stateDirAt(join(root, "notes"));
   try {
     const ports = await choosePorts(options);
-    const manifests = await readManifestsChecked(dirname(options.fleetFile), options.fleetFile);
+    const { texts } = await readManifestsChecked(dirname(options.fleetFile), options.fleetFile);
     const { io, timeoutMs, show } = options;
-    const fleet = await bringUp(io, { state, manifests, ports, timeoutMs, again: "npm run demo", show });
+    const fleet = await bringUp(io, { state, manifests: texts, ports, timeoutMs, again: "npm run demo", show });
     return {
       state,
       ports,

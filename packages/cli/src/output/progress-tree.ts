@@ -54,9 +54,12 @@ function mark(state: NodeState, turn: number, style: Style): string {
 /** What changed between two looks, as lines to append where nothing can be redrawn. */
 export function appendedLines(before: readonly ProgressNode[], after: readonly ProgressNode[]): string[] {
   const old = new Map(flatten(before));
+  const roots = new Set(after.map((node) => node.label));
   return flatten(after).flatMap(([path, node]) => {
     const known = old.get(path);
-    if (known?.state === node.state && (known.detail ?? "") === (node.detail ?? "")) return [];
+    // Below the first level only the state counts: a log need not name every step of every component.
+    const isSame = (known?.detail ?? "") === (node.detail ?? "") || !roots.has(path);
+    if (known?.state === node.state && isSame) return [];
     // Where nothing happens yet there is nothing to tell.
     if (node.state === "waiting" && known === undefined && node.detail === undefined) return [];
     const detail = node.detail === undefined ? "" : ` (${node.detail})`;

@@ -16,8 +16,8 @@ export const templateValidate = command<{ fleet?: string }>({
   run: async (run) => {
     if (run.options.fleet !== undefined) {
       const read = await readManifestsChecked(run.io.cwd, run.options.fleet);
-      run.emit({ valid: true, fleet: read.fleet, files: [read.fleetFile, read.templateFile] }, () => {
-        return `${read.fleetFile} and ${read.templateFile} are valid\n`;
+      run.emit({ valid: true, fleet: read.fleet, files: [read.texts.fleetFile, read.texts.templateFile] }, () => {
+        return `${read.texts.fleetFile} and ${read.texts.templateFile} are valid\n`;
       });
       return;
     }
