@@ -1,7 +1,5 @@
-import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
-import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Clock, Stamp, StampEngine } from "@stampyard/domain";
 import { ensureStore, openLocalEngine } from "@stampyard/engines";
@@ -10,6 +8,7 @@ import type { ControlPlaneConfig } from "./config.ts";
 import { lead } from "./lead.ts";
 import { createLog } from "./log.ts";
 import { removeProcessRecord, writeProcessRecord } from "./process-record.ts";
+import { leaseHolder, releaseDeadLease } from "./lease-holder.ts";
 import { runLeadership } from "./reconcilers/leadership.ts";
 import { readStampSpec } from "./reconcilers/stamp-spec.ts";
 import { createTenantHomes } from "./reconcilers/tenant-homes.ts";
@@ -55,13 +54,13 @@ export async function startControlPlane(
   const log = parts.log ?? createLog(config.logLevel);
   const clock = parts.clock ?? systemClock;
   mkdirSync(stateDir, { recursive: true });
-  const keys = loadMasterKeys(
+  const masterKeys = loadMasterKeys(
     { file: join(stateDir, "secrets", "master.key"), env: config.masterKey },
     { create: true },
   );
   const url = config.databaseUrl ?? (await ensureStore({ stateDir })).url;
   await using opened = new AsyncDisposableStack();
-  const store = opened.use(await openStore({ url, keys }));
+  const store = opened.use(await openStore({ url, keys: masterKeys, clock, applicationName: "stampyard control plane" }));
   const engine = parts.engine ?? (await openLocalEngine({ stateDir }));
   const homes = opened.use(createTenantHomes(engine));
   const events = createEventBus(clock);
@@ -73,15 +72,18 @@ export async function startControlPlane(
   const deps = { ...world, homes, hooks, heavy: createGate(heavyAtATime), drift: new Map() };
   let mustRecover = config.isRestored;
   const stop = new AbortController();
+  const holder = leaseHolder();
   let leaderToken: () => number | undefined = () => undefined;
   const listening = await listen(createApp({ ...world, version, leadership: () => leaderToken() }), config.listen);
   opened.defer(() => listening.close());
 
+  // The lease of a control plane that was killed on this machine need not run out first.
+  if (config.databaseUrl === undefined) await releaseDeadLease(store);
   const leadership = runLeadership({
     store,
     clock,
     log,
-    holder: `${hostname()}/${process.pid}/${randomBytes(6).toString("hex")}`,
+    holder,
     signal: stop.signal,
     ...(parts.leaseTtlMs === undefined ? {} : { ttlMs: parts.leaseTtlMs }),
     async lead(token, signal) {

@@ -1,0 +1,23 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { bootId, startTimeOf } from "./process-identity.ts";
+import type { Store } from "./store/port.ts";
+
+/** Names this process in the lease: where it runs, who it is (decision D11), and a part that no other life has. */
+export function leaseHolder(): string {
+  const start = startTimeOf(process.pid)?.replaceAll(" ", "_") ?? "unknown";
+  return [hostname(), bootId(), process.pid, start, randomBytes(6).toString("hex")].join("/");
+}
+
+/**
+ * Ends the lease of a holder of this machine that is dead, so that a killed control plane's successor leads at once.
+ * A mistake would be harmless: the token rises, and whoever had it is refused from then on (I28).
+ */
+export async function releaseDeadLease(store: Pick<Store, "lease">): Promise<void> {
+  const lease = await store.lease.current();
+  if (lease === undefined) return;
+  const [host, boot, pid = "", start] = lease.holder.split("/");
+  if (host !== hostname()) return;
+  const isRunning = boot === bootId() && startTimeOf(Number(pid))?.replaceAll(" ", "_") === start;
+  if (!isRunning) await store.lease.release(lease.holder, lease.token);
+}

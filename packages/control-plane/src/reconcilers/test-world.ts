@@ -1,0 +1,277 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import {
+  type Clock,
+  type Component,
+  type Fleet,
+  type FencingToken,
+  type Pool,
+  type Stamp,
+  stampSchemaSql,
+  type Template,
+} from "@stampyard/domain";
+import { createGuard, highestSeenOwnership } from "@stampyard/guard";
+import { releaseDigest } from "@stampyard/manifest";
+import { createSeededRandom, createSimulatedEngine, type EngineStep, serviceFixture } from "@stampyard/testing";
+import { newStamp } from "../server/stamp-goal.ts";
+import { openStore } from "../store/open.ts";
+import type { Store, WriteContext } from "../store/port.ts";
+import { makeMasterKey } from "../store/seal.ts";
+import { run, type TestPostgres } from "../store/test-postgres.ts";
+import { systemSha256 } from "../system-ports.ts";
+import { reconcileStamp } from "./reconcile-stamp.ts";
+import { reconcileTenant } from "./reconcile-tenant.ts";
+import { runSequencer } from "./sequencer.ts";
+import { readStampSpec } from "./stamp-spec.ts";
+import { createTenantHomes } from "./tenant-homes.ts";
+import { createTenantHooks } from "./tenant-hooks.ts";
+import { createGate, type ReconcileDeps, type TurnEnd } from "./turn.ts";
+
+/** Real time that leaps over every sleep: what waits a minute waits a moment, and never asks in vain. */
+export function createLeapingClock(): Clock & { leap(ms: number): void } {
+  let ahead = 0;
+  return {
+    now: () => Date.now() + ahead,
+    leap(ms) {
+      ahead += ms;
+    },
+    async sleep(ms, signal) {
+      signal?.throwIfAborted();
+      ahead += ms;
+      await new Promise((resolve) => setImmediate(resolve));
+      signal?.throwIfAborted();
+    },
+  };
+}
+
+const random = createSeededRandom(20_261_122);
+export const pool: Pool = {
+  name: "main",
+  tenancy: "shared",
+  regions: ["eu"],
+  stamps: { min: 0, max: 1_000 },
+  parameters: {},
+};
+const fleet: Fleet = { name: "notes", template: "stamp.yaml", pools: [pool], routing: { domains: ["localhost"] } };
+const database: Component = {
+  kind: "postgres",
+  name: "db",
+  version: 18,
+  maxConnections: 20,
+  resources: {},
+  protect: true,
+  ids: {},
+  via: {},
+};
+export const template: Template = {
+  name: "notes",
+  version: "1.0.0",
+  parameters: { size: { type: "number", default: 1 } },
+  stages: [{ name: "main", engine: "local", components: [database, serviceFixture("api", "serve.mjs")] }],
+  ingress: { service: "api" },
+  capacity: { tenants: 100, units: {} },
+  tenancy: { model: "rows", column: "tenant_id" },
+  hooks: {
+    onCreate: { kind: "http", service: "api", path: "/hooks/tenant", timeoutMs: 2_000 },
+    onDelete: { kind: "http", service: "api", path: "/hooks/tenant", timeoutMs: 2_000 },
+  },
+};
+
+/** The application inside all simulated stamps: checks each hook call as a real one would, and remembers it. */
+async function startApplication(store: Store) {
+  const calls: string[] = [];
+  const state = { status: 204 };
+  const server = createServer((request, response) => {
+    const answer = (status: number, text = "") => response.writeHead(status).end(text);
+    const stamp = String(request.headers["stampyard-route"]).split(";")[3] ?? "";
+    store.stamps
+      .routeKeys(stamp)
+      .then((keys) => {
+        const text = keys.map(({ kid, secret }) => `${kid}:${secret}`).join();
+        const guard = createGuard({ stamp, keys: text, ownership: highestSeenOwnership() });
+        const verdict = guard.checkHook(request.headers);
+        if (verdict.kind === "refuse") return answer(verdict.status, verdict.reason);
+        if (state.status >= 300) return answer(state.status, "the outbox is full");
+        calls.push(`${verdict.hook} ${verdict.tenant} ${stamp} ${verdict.epoch}`);
+        return answer(state.status);
+      })
+      .catch(() => answer(500));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const endpoint = { host: "127.0.0.1", port: (server.address() as AddressInfo).port };
+  return { calls, state, endpoint, close: () => closeServer(server) };
+}
+
+function closeServer(server: Server): Promise<void> {
+  server.closeAllConnections();
+  return new Promise((resolve) => server.close(() => resolve()));
+}
+
+/** Called around every durable step and every effect; throws to kill the control plane there. */
+export type Point = (name: string) => void;
+
+export type World = Awaited<ReturnType<typeof createWorld>>;
+
+/** A real store, real stamp databases, a real application, and an engine made of data. */
+export async function createWorld(postgres: TestPostgres) {
+  const stampUrl = await createStampDatabase(postgres);
+  const clock = createLeapingClock();
+  const store = await openStore({
+    url: await postgres.database(),
+    keys: [makeMasterKey(Buffer.alloc(32, 7))],
+    clock,
+  });
+  const lease = await store.lease.acquire("test", 3_600_000);
+  if (lease === undefined) throw new Error("The lease is taken");
+  const application = await startApplication(store);
+  const stop = new AbortController();
+  const log = { info() {}, warn() {}, error() {} };
+  const realClock: Clock = { now: Date.now, sleep: (ms, signal) => waitReally(ms, signal) };
+  const sequencer = runSequencer({ store, clock: realClock, log }, lease.token, stop.signal).catch(() => {});
+
+  let point: Point = () => {};
+  const engine = createSimulatedEngine({
+    clock,
+    operatorUrl: () => stampUrl,
+    endpoints: () => [application.endpoint],
+    fault: ({ step }) => {
+      if (pointed.has(step)) point(`engine.${step}`);
+    },
+  });
+  const homes = createTenantHomes(engine);
+
+  /** A control plane that has just started: nothing in memory, and every step of it goes through `point`. */
+  function freshDeps(): ReconcileDeps {
+    const seen = watched(store, () => point);
+    const hooks = createTenantHooks({ store, engine, clock });
+    return {
+      store: seen,
+      engine,
+      specOf: (stamp: Stamp) => readStampSpec(store, stamp, systemSha256),
+      homes: around("homes", homes, ["open", "close", "forget"], () => point),
+      hooks: around("hooks", hooks, ["call"], () => point),
+      clock,
+      events: { publish() {} },
+      log,
+      heavy: createGate(4),
+      drift: new Map(),
+    };
+  }
+
+  const ctx = () => ({ actor: "test", token: world.token });
+
+  const world = {
+    store,
+    engine,
+    clock,
+    homes,
+    application,
+    stampUrl,
+    token: lease.token as FencingToken,
+    ctx,
+    freshDeps,
+    setPoint(next: Point) {
+      point = next;
+    },
+    /** One stamp in a region of its own, so that a test's tenant has exactly one possible home. */
+    async createStamp(name: string, region = name): Promise<void> {
+      const identity = { name, pool: pool.name, region };
+      await store.stamps.create(newStamp(template, { identity, pool, own: {} }, systemSha256, random), ctx());
+    },
+    homesOf: (tenant: string) =>
+      run(stampUrl, "select state, epoch::int from stampyard.tenant_home where tenant = $1", [tenant]),
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await sequencer;
+      await homes[Symbol.asyncDispose]();
+      await application.close();
+      await store.close();
+    },
+  };
+  await setFleet(store, ctx());
+  return world;
+}
+
+async function setFleet(store: Store, ctx: WriteContext): Promise<void> {
+  const release = { digest: releaseDigest(template, systemSha256), version: "1.0.0", template };
+  const input = { fleet, release: { ...release, source: "", sourceDir: "/" }, stampCreates: [], stampUpdates: [] };
+  await store.fleet.apply({ ...input, expectedRevision: 0 }, ctx);
+}
+
+const pointed: ReadonlySet<EngineStep> = new Set([
+  "apply:before",
+  "apply:middle",
+  "apply:after",
+  "destroy:before",
+  "destroy:middle",
+  "destroy:after",
+]);
+
+function watched(store: Store, point: () => Point): Store {
+  const stamps = around("stamps", store.stamps, ["write", "observe"], point);
+  const tenants = around("tenants", store.tenants, ["write", "place", "vacate"], point);
+  return { ...store, stamps, tenants };
+}
+
+function around<T extends object>(
+  label: string,
+  target: T,
+  names: readonly (keyof T & string)[],
+  point: () => Point,
+): T {
+  const copy = { ...target };
+  for (const name of names) {
+    const method = target[name] as (...args: unknown[]) => Promise<unknown>;
+    const wrapped = async (...args: unknown[]) => {
+      point()(`${label}.${name}:before`);
+      const result = await method.apply(target, args);
+      point()(`${label}.${name}:after`);
+      return result;
+    };
+    copy[name] = wrapped as T[typeof name];
+  }
+  return copy;
+}
+
+/** Turns of everything, one after the other, until nobody has anything to do; leaps over planned waits. */
+export async function settle(world: World, deps: ReconcileDeps, signal = new AbortController().signal): Promise<void> {
+  const turn = { token: world.token, signal };
+  for (let n = 0; n < 80; n++) {
+    const ends: TurnEnd[] = [];
+    for (const { value } of await world.store.stamps.all()) ends.push(await reconcileStamp(deps, value.name, turn));
+    for (const key of await tenantKeys(world.store)) ends.push(await reconcileTenant(deps, key, turn));
+    const retries = ends.flatMap((end) => (end.kind === "rest" && end.until !== undefined ? [end.until] : []));
+    if (ends.some((end) => end.kind === "again")) continue;
+    if (retries.length === 0) return;
+    world.clock.leap(Math.max(0, Math.min(...retries) - world.clock.now()));
+  }
+  throw new Error("The world does not come to rest");
+}
+
+async function tenantKeys(store: Store): Promise<string[]> {
+  return (await store.tenants.list({ limit: 1_000 })).items.map(({ value }) => value.key);
+}
+
+async function createStampDatabase(postgres: TestPostgres): Promise<string> {
+  const url = await postgres.database();
+  for (const role of ["stampyard nologin", "stampyard_app", "stampyard_owner", "stampyard_mover login"]) {
+    await run(url, `create role ${role}`);
+  }
+  await run(url, stampSchemaSql);
+  return url.replace("postgres@", "stampyard_mover@");
+}
+
+function waitReally(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) return reject(signal.reason);
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        reject(signal.reason);
+      },
+      { once: true },
+    );
+  });
+}
