@@ -1,6 +1,16 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { StampyardError } from "@stampyard/domain";
 
 export interface WriteOptions {
@@ -26,6 +36,19 @@ export function writeWhole(path: string, content: string, options: WriteOptions 
     rmSync(draft, { force: true });
     throw asDiskError(error, dirname(path));
   }
+}
+
+/**
+ * A new name beside `path` for building it, with older attempts cleared. Each attempt has its own, because a program
+ * that a killed process had started may still be writing into the last one.
+ */
+export function freshDraft(path: string): string {
+  const prefix = `${basename(path)}.draft-`;
+  const parent = dirname(path);
+  for (const name of existsSync(parent) ? readdirSync(parent) : []) {
+    if (name.startsWith(prefix)) rmSync(join(parent, name), { recursive: true, force: true, maxRetries: 5 });
+  }
+  return join(parent, `${prefix}${randomBytes(6).toString("hex")}`);
 }
 
 /** Content of a JSON file, or undefined when there is none. */

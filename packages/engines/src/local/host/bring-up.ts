@@ -14,6 +14,8 @@ import { type Host, type InstanceRecord, instanceKey, type ProcessRecord, saveSt
 export interface BringOptions {
   readonly signal: AbortSignal;
   readonly progress: Progress;
+  /** Set when the host mends by itself: these replicas and no others, one try each, since it comes again. */
+  readonly heal?: ReadonlySet<string>;
 }
 
 /** A process that ends this often before it was ever healthy will not become so by waiting. */
@@ -89,10 +91,14 @@ async function startProcess(
     const why = await timed(host, component, "start", options, () => waitHealthy(host, current, plan, options.signal));
     if (why === undefined) return markHealthy(host, record, current);
     const waited = performance.now() - began;
-    if (isAlive(current.identity) || exits + 1 >= maxEarlyExits || waited > plan.startWithinMs) {
+    const tries = options.heal === undefined ? maxEarlyExits : 1;
+    if (isAlive(current.identity) || exits + 1 >= tries || waited > plan.startWithinMs) {
       await stopProcess(current.identity, plan.stop);
-      record.wanted = false;
-      throw failed(host, goal, record, why, waited);
+      // What ran well before is tried again by the host; what never did waits for another apply.
+      record.wanted = record.proven !== undefined && record.proven === record.inputs;
+      setStatus(record, record.wanted ? "unhealthy" : "failed", why);
+      saveState(host);
+      throw failure(host, goal, record, why, waited);
     }
     await sleep(100 * 2 ** exits, undefined, { signal: options.signal });
   }
@@ -124,11 +130,9 @@ async function replaceProcess(
     throw error;
   });
   if (why !== undefined) {
-    const error = failed(host, goal, record, why, performance.now() - began);
+    const error = failure(host, goal, record, why, performance.now() - began);
     await dropCandidate(host, record, component);
-    // The old process still serves; the record says what stands in the way of the new one.
-    setStatus(record, "healthy", error.message);
-    throw error;
+    throw error; // The old process still serves, and nothing about it has changed.
   }
   delete record.candidate;
   record.generation = generation;
@@ -187,6 +191,7 @@ async function waitHealthy(
 
 function markHealthy(host: Host, record: InstanceRecord, process: ProcessRecord): void {
   setStatus(record, "healthy");
+  record.proven = record.inputs;
   if (process.port !== undefined) record.servedPort = process.port;
   saveState(host);
 }
@@ -224,11 +229,9 @@ export function portKey(record: Pick<InstanceRecord, "component" | "replica">, g
   return `${instanceKey(record.component, record.replica)}:${generation}`;
 }
 
-function failed(host: Host, goal: Goal, record: InstanceRecord, why: string, ms: number): StampyardError {
+function failure(host: Host, goal: Goal, record: InstanceRecord, why: string, ms: number): StampyardError {
   const log = logTail(host, instanceKey(record.component, record.replica), goal);
   const reason = `${why} (gave up after ${(ms / 1000).toFixed(1)} s)`;
-  setStatus(record, "failed", reason);
-  saveState(host);
   return new StampyardError("STAMP_FAILED", `Component ${record.component} does not get healthy: ${reason}${log}`, {
     mend: `Read its log with: stampyard stamp logs ${host.place.stamp} --component ${record.component}. Mend the cause and apply again; what is up stays up.`,
   });

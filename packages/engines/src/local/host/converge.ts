@@ -22,8 +22,6 @@ export interface ConvergeOptions extends BringOptions {
   readonly only?: string;
   /** The whole wish, where `only` takes a part of it: reaching all of it gives the stamp its digest. @default the goal */
   readonly whole?: Goal;
-  /** Brings only what ran once and should run now: the host mending by itself. */
-  readonly heal?: boolean;
 }
 
 /**
@@ -33,6 +31,7 @@ export interface ConvergeOptions extends BringOptions {
 export async function converge(host: Host, goal: Goal, options: ConvergeOptions): Promise<void> {
   const components = componentsOf(goal.rendered);
   const needs = dependenciesOf(goal.rendered);
+  if (options.only === undefined && options.heal === undefined) host.state.sharedUser = undefined;
   const failures: unknown[] = [];
   const begun = new Map<string, Promise<boolean>>();
   const bring = (name: string): Promise<boolean> => {
@@ -64,7 +63,7 @@ export async function converge(host: Host, goal: Goal, options: ConvergeOptions)
     saveState(host);
     throw failures[0];
   }
-  if (options.heal === true) return;
+  if (options.heal !== undefined) return;
   if (options.only === undefined) await removeLeftovers(host, goal);
   const whole = options.whole ?? goal;
   if (isComplete(host, whole)) {
@@ -78,13 +77,12 @@ async function bringComponent(host: Host, goal: Goal, component: Component, opti
   options.signal.throwIfAborted();
   if (component.kind === "external") return;
   if (component.kind === "job") {
-    if (component.run === "release" && options.heal !== true) await runReleaseJob(host, goal, component, options);
+    if (component.run === "release" && options.heal === undefined) await runReleaseJob(host, goal, component, options);
     return;
   }
   const replicas = component.kind === "service" ? component.replicas : 1;
   const wanted = Array.from({ length: replicas }, (_, replica) => replica).filter((replica) => {
-    if (options.heal !== true) return true;
-    return host.state.instances[instanceKey(component.name, replica)]?.wanted === true;
+    return options.heal === undefined || options.heal.has(instanceKey(component.name, replica));
   });
   await Promise.all(wanted.map((replica) => bringInstance(host, goal, component, replica, options)));
 }

@@ -22,6 +22,10 @@ export async function reattach(host: Host): Promise<number> {
     ending.filter(isAlive).map((process) => stopProcess(process, { signal: "SIGTERM", graceMs: 3_000, group: true })),
   );
   host.state.strayJobs = {};
-  saveState(host);
+  try {
+    saveState(host);
+  } catch (error) {
+    console.error("Cannot save the stamp's state now", error); // On a full disk too, the host must answer and say so.
+  }
   return kept.size;
 }

@@ -26,6 +26,8 @@ export interface InstanceRecord {
   definition: string;
   inputs: string;
   generation: number;
+  /** The inputs it was healthy with: what was proven once is kept up by the host for ever. */
+  proven?: string;
   current?: ProcessRecord;
   /** Started, but not yet healthy enough to take over. */
   candidate?: ProcessRecord;

@@ -28,7 +28,7 @@ interface Watch {
 }
 
 /** The host's clockwork: restarts with back-off, health checks, retirement and log rotation. */
-export function startSupervision(host: Host, heal: () => Promise<void>): () => void {
+export function startSupervision(host: Host, heal: (due: ReadonlySet<string>) => Promise<void>): () => void {
   const watches = new Map<string, Watch>();
   const watchOf = (key: string): Watch => {
     const known = watches.get(key) ?? { failures: 0, nextTry: 0, lastExit: 0, failedProbes: 0, probing: false };
@@ -37,9 +37,11 @@ export function startSupervision(host: Host, heal: () => Promise<void>): () => v
   };
   const lookNow = () => {
     const now = performance.now();
-    let due = false;
-    for (const [key, record] of Object.entries(host.state.instances)) due = noteDeath(record, watchOf(key), now) || due;
-    if (due) heal().catch(() => {}); // It is on record, and comes again with the next tick.
+    const due = new Set<string>();
+    for (const [key, record] of Object.entries(host.state.instances)) {
+      if (noteDeath(record, watchOf(key), now)) due.add(key);
+    }
+    if (due.size > 0) heal(due).catch(() => {}); // It is on record, and comes again with the next tick.
     for (const record of Object.values(host.state.instances)) void retire(host, record).catch(() => {});
   };
   host.onExit = lookNow;

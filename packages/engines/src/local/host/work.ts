@@ -13,7 +13,8 @@ import { type Host, saveState } from "./state.ts";
 /** What a host does on request, one change at a time. */
 export interface Work {
   handle(request: HostRequest, progress: Progress, signal: AbortSignal): Promise<StampObservation>;
-  heal(): Promise<void>;
+  /** Starts these replicas again, whose processes ended. */
+  heal(due: ReadonlySet<string>): Promise<void>;
 }
 
 interface Turn {
@@ -76,20 +77,27 @@ export function makeWork(host: Host): Work {
       const { goal } = host;
       return observationOf(host.place.stamp, host.state, goal?.rendered, "up");
     },
-    async heal() {
+    async heal(due) {
       const { goal } = host;
       if (goal === undefined || healing || running !== undefined) return;
       healing = true;
       try {
         const turn: Turn = { kind: "heal", goal, abort: new AbortController() };
-        await exclusive(turn, turn.abort.signal, (both) =>
-          converge(host, goal, { signal: both, progress: () => {}, heal: true }),
-        );
+        await exclusive(turn, turn.abort.signal, async (signal) => {
+          const before = addressesOf(host);
+          await converge(host, goal, { signal, progress: () => {}, heal: due });
+          // A stranger took a port meanwhile: whoever refers to that address has to hear of the new one.
+          if (addressesOf(host) !== before) await converge(host, goal, { signal, progress: () => {} });
+        });
       } finally {
         healing = false;
       }
     },
   };
+}
+
+function addressesOf(host: Host): string {
+  return JSON.stringify(Object.entries(host.state.instances).map(([key, { current }]) => [key, current?.port]));
 }
 
 function yields(running: Turn, next: Turn): boolean {

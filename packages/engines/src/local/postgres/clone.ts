@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { StampyardError } from "@stampyard/domain";
-import { asDiskError } from "../file.ts";
+import { asDiskError, freshDraft } from "../file.ts";
 import { runCommand } from "../process/command.ts";
 import { writeClusterConfig, writeOwned } from "./config.ts";
 import { uidOfNobody } from "./nobody.ts";
@@ -32,14 +32,15 @@ export async function ensureCluster(order: ClusterOrder): Promise<"made" | "foun
     if (readMark(order.dataDir) !== markOf(order)) await setPasswords(order, order.dataDir);
     return "found";
   }
-  const draft = `${order.dataDir}.draft`;
+  mkdirSync(dirname(order.dataDir), { recursive: true });
+  const draft = freshDraft(order.dataDir);
   try {
-    rmSync(draft, { recursive: true, force: true });
-    mkdirSync(dirname(draft), { recursive: true });
     await copyTree(order.template, draft, order.signal);
     await setPasswords(order, draft);
     writeClusterConfig({ ...order, dataDir: draft });
     renameSync(draft, order.dataDir);
+    // The copy reaches the disk while the server starts; a power cut in this second costs a stamp that nobody has used.
+    void runCommand("sync", ["-f", order.dataDir]);
     return "made";
   } catch (error) {
     rmSync(draft, { recursive: true, force: true });

