@@ -48,10 +48,12 @@ describe("the reconcilers, killed at any step,", () => {
     const points: string[] = [];
     world.setPoint((name) => points.push(name));
     await live("whole", () => settle(world, world.freshDeps()));
-    expect(points.length).toBeGreaterThan(40);
     expect(new Set(points)).toContain("homes.open:after");
+    // Between the end of one step and the beginning of the next nothing is durable: killed there is killed once.
+    const places = points.flatMap((name, at) => (at > 0 && name.endsWith(":before") ? [] : [at]));
+    expect(places.length).toBeGreaterThan(20);
 
-    for (let crashAt = 0; crashAt < points.length; crashAt++) {
+    for (const crashAt of places) {
       const name = `crash-${crashAt}`;
       let passed = 0;
       let process = new AbortController();
@@ -74,7 +76,7 @@ describe("the reconcilers, killed at any step,", () => {
       expect(passed, `point ${crashAt} was reached`).toBeGreaterThan(crashAt);
     }
     world.setPoint(() => {});
-  });
+  }, 120_000);
 
   test("a tenant-put is never committed before tenant_home and the hook have it (I45)", async () => {
     await world.createStamp("order");

@@ -208,7 +208,7 @@ const pointed: ReadonlySet<EngineStep> = new Set([
 ]);
 
 function watched(store: Store, point: () => Point): Store {
-  const stamps = around("stamps", store.stamps, ["write", "observe"], point);
+  const stamps = around("stamps", store.stamps, ["write"], point);
   const tenants = around("tenants", store.tenants, ["write", "place", "vacate"], point);
   return { ...store, stamps, tenants };
 }
