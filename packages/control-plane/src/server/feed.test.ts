@@ -220,6 +220,17 @@ test("openFeed() says only `recovering` while it recovers, and ends when that en
   expect(world.listeners.size).toBe(0);
 });
 
+test("openFeed() stays when it is told again of the mode that it is in", async () => {
+  const world = createDirectoryStore();
+  const router = await connect(world);
+  await router.until("hello");
+  const next = router.next();
+  await expect.poll(() => router.clock.sleepers()).toBeGreaterThan(0);
+  world.tell({ kind: "mode", mode: "normal" });
+  await router.clock.advance(5_000);
+  expect((await next)?.kind).toBe("heartbeat");
+});
+
 test("openFeed() sends keys when they change, before the stamp that needs them, and not again", async () => {
   const world = createDirectoryStore();
   world.commit(tenantPut("acme", "shared-9"));

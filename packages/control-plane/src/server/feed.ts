@@ -78,8 +78,9 @@ async function* runFeed(
         at = next;
       }
       await told.wait(clock, beatAt - clock.now());
-      // Another mode begins with another hello, on another connection.
-      if (signal.aborted || told.take("mode")) return;
+      if (signal.aborted) return;
+      // Another mode begins with another hello, on another connection. What the store tells may be old news.
+      if (told.take("mode") && (await store.directory.head()).mode !== mode) return;
       if (clock.now() >= beatAt) {
         beats++;
         beatAt = clock.now() + heartbeatMs;

@@ -31,7 +31,7 @@ const template: Template = {
           kind: "service",
           name: "api",
           command: ["node", "api.js"].map((word) => [word]),
-          env: { SIZE: [{ of: "params", field: "size" }] },
+          env: { SIZE: [{ of: "params", field: "size" }], BETA: [{ of: "params", field: "beta" }] },
           resources: {},
           after: [],
           replicas: 1,

@@ -9,6 +9,9 @@ import { tenantEventView, tenantView, time } from "../views.ts";
 
 type Names = Extract<keyof Handlers, `tenant${string}`>;
 
+/** A waiting creation ends well before its Idempotency-Key would count as abandoned (2 minutes). */
+const longestWaitMs = 100_000;
+
 export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
   const { store } = deps;
 
@@ -27,7 +30,7 @@ export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       await refuseRoutedHostnames(deps, body.hostnames);
       const row = await store.tenants.create(inputOf(body), writeContext(deps, call));
       if (query.wait === 0) return viewOf(deps, row);
-      await waitForTenant(deps, row.value.key, query.wait, signal);
+      await waitForTenant(deps, row.value.key, Math.min(query.wait, longestWaitMs), signal);
       return viewOf(deps, (await store.tenants.read(row.value.key)) ?? row);
     },
 
