@@ -6,7 +6,7 @@ export interface HostAndPort {
 
 const label = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?";
 const namePattern = new RegExp(`^${label}(?:\\.${label})*$`);
-const ipv6Pattern = /^\[[0-9a-f:.]{2,45}\]$/;
+const ipv6Pattern = /^\[(?=[^\]]*:[^\]]*:)[0-9a-f:.]{2,45}\]$/;
 
 /**
  * Reads a Host header or the authority of an absolute target (RFC 9110 section 7.2): `name`, `name:port`, `[v6]:port`.

@@ -1,0 +1,64 @@
+import { StampyardError } from "@stampyard/domain";
+import { expect, test } from "vitest";
+import { readRouterConfig } from "./config.ts";
+import { runtimeProblem } from "./runtime.ts";
+
+test("readRouterConfig() has defaults for all but the state folder", () => {
+  expect(readRouterConfig({ STAMPYARD_ROUTER_STATE: "/var/lib/r" })).toEqual({
+    name: "router",
+    stateDir: "/var/lib/r",
+    listen: { host: "127.0.0.1", port: 8080 },
+    admin: { host: "127.0.0.1", port: 8081 },
+  });
+});
+
+test("readRouterConfig() reads everything", () => {
+  const env = {
+    STAMPYARD_ROUTER_STATE: "/s",
+    STAMPYARD_ROUTER_NAME: "edge-1",
+    STAMPYARD_ROUTER_LISTEN: "[::]:0",
+    STAMPYARD_ROUTER_ADMIN: "[::1]:9000",
+    STAMPYARD_API: "http://127.0.0.1:7400/",
+    STAMPYARD_TOKEN_FILE: "/secrets/token",
+    STAMPYARD_ROUTER_ACCESS_LOG: "/log/access",
+    STAMPYARD_ROUTER_DRAIN_MS: "5000",
+    STAMPYARD_ROUTER_MAX_CONNECTIONS: "20",
+  };
+  expect(readRouterConfig(env)).toMatchObject({
+    name: "edge-1",
+    listen: { host: "::", port: 0 },
+    admin: { host: "::1", port: 9000 },
+    controlPlane: { url: "http://127.0.0.1:7400", tokenFile: "/secrets/token" },
+    accessLog: "/log/access",
+    drainMs: 5_000,
+    maxConnections: 20,
+  });
+});
+
+test("readRouterConfig() complains about everything at once", () => {
+  try {
+    readRouterConfig({
+      STAMPYARD_ROUTER_NAME: "Router 1",
+      STAMPYARD_ROUTER_LISTEN: "8080",
+      STAMPYARD_ROUTER_ADMIN: "0.0.0.0:8081",
+      STAMPYARD_API: "ftp://x",
+      STAMPYARD_ROUTER_DRAIN_MS: "-1",
+    });
+    expect.unreachable();
+  } catch (caught) {
+    const { problems } = StampyardError.from(caught);
+    const paths = problems.map((problem) => problem.path?.replace("STAMPYARD_", ""));
+    expect(paths).toEqual(["ROUTER_NAME", "ROUTER_STATE", "ROUTER_LISTEN", "ROUTER_ADMIN", "API", "ROUTER_DRAIN_MS"]);
+    expect(problems.every((problem) => problem.mend !== undefined)).toBe(true);
+  }
+});
+
+test.each([
+  ["20.20.2", false],
+  ["22.23.2", false],
+  ["24.18.1", false],
+  ["24.21.0", true],
+  ["26.1.0", true],
+])("runtimeProblem() of Node %s", (version, fine) => {
+  expect(runtimeProblem(version) === undefined).toBe(fine);
+});
