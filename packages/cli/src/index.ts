@@ -1,3 +1,3 @@
 export { type ExitCode, exitCode } from "./exit-codes.ts";
 export type { Io, Sink } from "./io.ts";
-export { runProgram } from "./program.ts";
+export { buildProgram, runProgram } from "./program.ts";

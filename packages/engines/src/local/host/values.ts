@@ -56,7 +56,7 @@ function referred(reference: Reference, values: Values, self: Self): string {
   const value = component === undefined ? undefined : fieldOf(component, field, values);
   if (value !== undefined) return value;
   throw new StampyardError("INVALID_MANIFEST", `Nothing is known as \${${of}.${field}}`, {
-    mend: "See the table of references in docs/template.md.",
+    mend: "See the table of references in docs/reference/template.md.",
   });
 }
 
