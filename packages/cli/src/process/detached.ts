@@ -7,6 +7,8 @@ import { identify, type ProcessIdentity } from "./identity.ts";
 export interface DetachedSpec {
   /** JavaScript file that Node runs. */
   readonly entry: string;
+  /** Argument without effect, by which `ps` and we find the process again. */
+  readonly mark: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly logFile: string;
@@ -29,7 +31,7 @@ export function startDetached(spec: DetachedSpec): Detached {
   rotate(spec.logFile);
   const log = openSync(spec.logFile, "a", 0o600);
   try {
-    const child = spawn(process.execPath, ["--enable-source-maps", spec.entry], {
+    const child = spawn(process.execPath, ["--enable-source-maps", spec.entry, spec.mark], {
       detached: true,
       stdio: ["ignore", log, log],
       cwd: spec.cwd,

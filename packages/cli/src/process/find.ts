@@ -19,6 +19,7 @@ function fromProc(): { pid: number; line: string }[] {
   return readdirSync("/proc").flatMap((entry) => {
     if (!/^\d+$/.test(entry)) return [];
     try {
+      // Each argument ends with a NUL, so each one in the line is followed by a space.
       return [{ pid: Number(entry), line: readFileSync(`/proc/${entry}/cmdline`, "utf8").replaceAll("\0", " ") }];
     } catch {
       return []; // It ended while we looked.
@@ -30,6 +31,6 @@ function fromPs(): { pid: number; line: string }[] {
   const text = execFileSync("ps", ["-axww", "-o", "pid=,args="], { encoding: "utf8" });
   return text.split("\n").flatMap((row) => {
     const found = /^\s*(\d+)\s(.*)$/.exec(row);
-    return found === null ? [] : [{ pid: Number(found[1]), line: found[2] ?? "" }];
+    return found === null ? [] : [{ pid: Number(found[1]), line: `${found[2] ?? ""} ` }];
   });
 }

@@ -7,6 +7,7 @@ import type { NodeState, ProgressNode } from "../output/progress-tree.ts";
 import { waitFor } from "../process/wait.ts";
 import type { StateDir } from "../state-dir.ts";
 import { watchStamps } from "./follow.ts";
+import { waitUntilServed } from "./served.ts";
 import { ensureControlPlane, ensureRouter, type ListenPorts, waitForAdminToken } from "./services.ts";
 
 export interface BringUpOptions {
@@ -60,7 +61,11 @@ export async function bringUp(io: Pick<Io, "fetch" | "signal" | "env">, options:
   steps.set("router", "done", router.url);
 
   const wanted = { timeoutMs: left(), again: options.again };
-  const stamps = await watchStamps(client, wanted, io.signal, (nodes) => steps.show(nodes));
+  await watchStamps(client, wanted, io.signal, (nodes) => steps.show(nodes));
+  const tell = (missing: string) => steps.set("router", "working", missing);
+  const served = { timeoutMs: left(), again: options.again, tell };
+  const stamps = await steps.guard("router", waitUntilServed(io, client, router.adminUrl, served));
+  steps.set("router", "done", router.url);
   return {
     client,
     api: controlPlane.url,
@@ -117,16 +122,20 @@ async function applyFiles(client: Client, manifests: ManifestTexts, signal: Abor
 }
 
 function stepTree(show: (nodes: readonly ProgressNode[]) => void) {
+  let stamps: readonly ProgressNode[] = [];
   const steps = new Map<string, ProgressNode>(
     ["control plane", "files", "router"].map((label) => [label, { label, state: "waiting" }]),
   );
   const set = (label: string, state: NodeState, detail: string | undefined) => {
     steps.set(label, { label, state, ...(detail === undefined ? {} : { detail }) });
-    show([...steps.values()]);
+    show([...steps.values(), ...stamps]);
   };
   return {
     set,
-    show: (stamps: readonly ProgressNode[]) => show([...steps.values(), ...stamps]),
+    show: (nodes: readonly ProgressNode[]) => {
+      stamps = nodes;
+      show([...steps.values(), ...stamps]);
+    },
     guard: async <T>(label: string, work: Promise<T>): Promise<T> => {
       try {
         return await work;

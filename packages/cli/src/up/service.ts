@@ -1,6 +1,7 @@
 import { CommandFailure } from "../failure.ts";
 import type { Io } from "../io.ts";
 import { type Detached, lastLines, startDetached } from "../process/detached.ts";
+import { processesWith } from "../process/find.ts";
 import { waitFor } from "../process/wait.ts";
 import { readRecorded } from "../state-dir.ts";
 
@@ -8,6 +9,7 @@ import { readRecorded } from "../state-dir.ts";
 export interface ServiceSpec {
   readonly name: "control plane" | "router";
   readonly entry: string;
+  readonly mark: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   /** Where it writes down its identity and address. */
@@ -31,8 +33,7 @@ export interface Running {
  * @throws CommandFailure when it ended or was not ready in time, with the last lines of its log
  */
 export async function ensureService(io: Pick<Io, "fetch" | "signal">, spec: ServiceSpec): Promise<Running> {
-  const before = readRecorded(spec.recordFile);
-  const child = before?.alive === true ? undefined : startDetached(spec);
+  const child = isThere(spec) ? undefined : startDetached(spec);
   const ready = await waitFor(
     async () => {
       const ended = child?.ended();
@@ -50,6 +51,11 @@ export async function ensureService(io: Pick<Io, "fetch" | "signal">, spec: Serv
       mend: `Read ${spec.logFile}, then run the command again.`,
     },
   );
+}
+
+/** One that was started a moment ago, by an `up` that did not live to see it ready, has no record yet. */
+function isThere(spec: ServiceSpec): boolean {
+  return readRecorded(spec.recordFile)?.alive === true || processesWith(`${spec.entry} ${spec.mark} `).length > 0;
 }
 
 function readRunning(spec: ServiceSpec, child: Detached | undefined): Running | undefined {

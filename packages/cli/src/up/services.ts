@@ -29,6 +29,11 @@ export function entryOf(name: "@stampyard/control-plane/main" | "@stampyard/rout
   }
 }
 
+/** Tells processes of different fleets apart. */
+export function markOf(state: StateDir): string {
+  return `--state=${state.root}`;
+}
+
 export function controlPlaneEnv(state: StateDir, port: number): Record<string, string> {
   return { STAMPYARD_STATE: state.root, STAMPYARD_LISTEN: `127.0.0.1:${port}` };
 }
@@ -45,6 +50,7 @@ export async function ensureControlPlane(
   return await ensureService(io, {
     name: "control plane",
     entry: entryOf("@stampyard/control-plane/main"),
+    mark: markOf(state),
     env: { ...io.env, ...controlPlaneEnv(state, listen), ...extraEnv },
     cwd: state.root,
     recordFile: state.controlPlaneFile,
@@ -76,6 +82,7 @@ export async function ensureRouter(
   return await ensureService(io, {
     name: "router",
     entry: entryOf("@stampyard/router/main"),
+    mark: markOf(state),
     env: { ...io.env, ...routerEnv(state, controlPlane, { ...ports, router }) },
     cwd: state.root,
     recordFile: state.routerFile,

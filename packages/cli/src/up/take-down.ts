@@ -1,8 +1,10 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
 import { join } from "node:path";
+import { processesWith } from "../process/find.ts";
 import { stopProcess } from "../process/stop.ts";
 import { readRecorded, type StateDir } from "../state-dir.ts";
+import { entryOf, markOf } from "./services.ts";
 
 export interface TakeDownOptions {
   readonly state: StateDir;
@@ -26,15 +28,19 @@ const graceMs = 10_000;
 export async function takeDown(options: TakeDownOptions): Promise<TakenDown> {
   const { state, signal, say } = options;
   const stopped: string[] = [];
-  for (const [name, file] of [
-    ["router", state.routerFile],
-    ["control plane", state.controlPlaneFile],
+  for (const [name, file, entry] of [
+    ["router", state.routerFile, "@stampyard/router/main"],
+    ["control plane", state.controlPlaneFile, "@stampyard/control-plane/main"],
   ] as const) {
-    const recorded = readRecorded(file);
-    if (recorded === undefined) continue;
-    const outcome = await stopProcess(recorded.identity, graceMs, signal);
-    if (outcome !== "absent") stopped.push(name);
-    say(`${name}: ${outcome === "absent" ? "was not running" : outcome}`);
+    const recorded = readRecorded(file)?.identity;
+    // One that is just starting has no record yet.
+    const unrecorded = processesWith(`${entryOf(entry)} ${markOf(state)} `).filter(({ pid }) => pid !== recorded?.pid);
+    for (const identity of [...(recorded === undefined ? [] : [recorded]), ...unrecorded]) {
+      const outcome = await stopProcess(identity, graceMs, signal);
+      if (outcome === "absent") continue;
+      stopped.push(name);
+      say(`${name}: ${outcome}`);
+    }
   }
   // Only now: the engine brings a PostgreSQL client and more.
   const { destroyStore, openLocalEngine, stopStore } = await import("@stampyard/engines");
