@@ -78,6 +78,8 @@ export interface Store extends AsyncDisposable {
   watch(listener: (event: StoreEvent) => void): () => void;
   /** Everything but leases, idempotency keys and router positions, as one consistent, checksummed text; secrets stay sealed. */
   backup(): AsyncIterable<Uint8Array>;
+  /** Wraps all data keys by the first master key, so that older ones can go. Quick: secrets are not touched. */
+  rewrapSecrets(ctx: WriteContext): Promise<number>;
   close(): Promise<void>;
 }
 

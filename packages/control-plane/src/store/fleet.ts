@@ -1,0 +1,208 @@
+import { canonicalJson, type Capacity, type Fleet, type Json, StampyardError } from "@stampyard/domain";
+import type { ApplyFleetInput, FleetStore } from "./port.ts";
+import type { FleetRecord, PoolUse, Release, ReleaseInput, Revisioned, UsedPlaces, WriteContext } from "./records.ts";
+import { insertStamp, stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";
+import { type Sealer, sealMissing, sealNewStamp } from "./stamp-secrets.ts";
+import { usedPlaces } from "./used-places.ts";
+import {
+  audit,
+  leaveChanges,
+  numericCursor,
+  pageLimit,
+  pageOf,
+  requireNormal,
+  staleRevision,
+  type Write,
+  write,
+} from "./write.ts";
+
+interface FleetRow extends Record<string, unknown> {
+  fleet: Fleet;
+  release_digest: FleetRecord["release"];
+  revision: number;
+  created_at: number;
+  updated_at: number;
+}
+
+interface ReleaseRow extends Record<string, unknown> {
+  id: number;
+  digest: Release["digest"];
+  version: string;
+  template: Release["template"];
+  source: string;
+  source_dir: string;
+  notes: string | null;
+  created_by: string;
+  created_at: number;
+}
+
+const fleetColumns = "fleet, release_digest, revision, created_at, updated_at";
+const releaseColumns = "id, digest, version, template, source, source_dir, notes, created_by, created_at";
+
+export function fleetStore(base: Sealer): FleetStore {
+  const { db } = base;
+  return {
+    async read() {
+      const { rows } = await db.query<FleetRow>(`SELECT ${fleetColumns} FROM fleet`);
+      return rows[0] === undefined ? undefined : toFleet(rows[0]);
+    },
+    apply: (input, ctx) => applyFleet(base, input, ctx),
+    async release(digest) {
+      const { rows } = await db.query<ReleaseRow>(`SELECT ${releaseColumns} FROM releases WHERE digest = $1`, [digest]);
+      return rows[0] === undefined ? undefined : toRelease(rows[0]);
+    },
+    async releases(page = {}) {
+      const limit = pageLimit(page.limit);
+      const { rows } = await db.query<ReleaseRow>(
+        `SELECT ${releaseColumns} FROM releases WHERE id < $1 ORDER BY id DESC LIMIT $2`,
+        [numericCursor(page.cursor) ?? Number.MAX_SAFE_INTEGER, limit + 1],
+      );
+      const { items, nextCursor } = pageOf(rows, limit, (row) => String(row.id));
+      return { items: items.map(toRelease), ...(nextCursor === undefined ? {} : { nextCursor }) };
+    },
+    pools: () => pools(base),
+  };
+}
+
+function applyFleet(base: Sealer, input: ApplyFleetInput, ctx: WriteContext): Promise<Revisioned<FleetRecord>> {
+  return write(base, ctx, async (w) => {
+    requireNormal(w);
+    await insertRelease(w, input.release);
+    const old = await lockFleet(w, input);
+    const { rows } = await w.query<FleetRow>(
+      old === undefined
+        ? `INSERT INTO fleet (fleet, release_digest, revision) VALUES ($1, $2, 1) ON CONFLICT DO NOTHING RETURNING ${fleetColumns}`
+        : `UPDATE fleet SET fleet = $1, release_digest = $2, revision = revision + 1, updated_at = clock_timestamp()
+           RETURNING ${fleetColumns}`,
+      [JSON.stringify(input.fleet), input.release.digest],
+    );
+    const [row] = rows;
+    if (row === undefined) throw staleRevision("The fleet", input.expectedRevision, 1);
+    for (const { stamp, secrets } of input.stampCreates) {
+      await insertStamp(w, stamp);
+      await sealNewStamp(w, base.masters, stamp.name, secrets);
+      w.tell({ kind: "stamp", stamp: stamp.name, phase: stamp.state.kind });
+    }
+    for (const update of input.stampUpdates) await updateStamp(base, w, update);
+    const auditId = await audit(w, "fleet.apply", "fleet", {
+      fleet: input.fleet.name,
+      release: input.release.digest,
+      version: input.release.version,
+      stampCreates: input.stampCreates.map((create) => create.stamp.name),
+      stampUpdates: input.stampUpdates.map((update) => update.name),
+    });
+    const { routing } = input.fleet;
+    if (old === undefined || text(old.fleet.routing) !== text(routing)) {
+      await leaveChanges(w, auditId, [{ kind: "routing-put", routing }]);
+    }
+    w.tell({ kind: "fleet" });
+    return toFleet(row);
+  });
+}
+
+async function lockFleet(w: Write, { fleet, expectedRevision }: ApplyFleetInput): Promise<FleetRow | undefined> {
+  const { rows } = await w.query<FleetRow>(`SELECT ${fleetColumns} FROM fleet FOR UPDATE`);
+  const [row] = rows;
+  if ((row?.revision ?? 0) !== expectedRevision) throw staleRevision("The fleet", expectedRevision, row?.revision ?? 0);
+  if (row !== undefined && row.fleet.name !== fleet.name) {
+    throw new StampyardError("INVALID_REQUEST", `This control plane keeps fleet ${row.fleet.name}, not ${fleet.name}`, {
+      mend: "One control plane is one fleet: use another state directory for another fleet.",
+    });
+  }
+  return row;
+}
+
+async function insertRelease(w: Write, release: ReleaseInput): Promise<void> {
+  await w.query(
+    `INSERT INTO releases (digest, version, template, source, source_dir, notes, created_by)
+     VALUES ($1, $2, $3, $4, $5, $6, $7)
+     ON CONFLICT (digest) DO UPDATE SET source_dir = excluded.source_dir`, // its place on disk is not part of it
+    [
+      release.digest,
+      release.version,
+      JSON.stringify(release.template),
+      release.source,
+      release.sourceDir,
+      release.notes ?? null,
+      w.ctx.actor,
+    ],
+  );
+}
+
+async function updateStamp(base: Sealer, w: Write, update: ApplyFleetInput["stampUpdates"][number]): Promise<void> {
+  const { rows } = await w.query<StampRow>(
+    `UPDATE stamps SET release_digest = $2, stamp_digest = $3, parameters = $4, capacity = $5,
+       revision = revision + 1, updated_at = clock_timestamp()
+     WHERE name = $1 RETURNING ${stampColumns}`,
+    [
+      update.name,
+      update.releaseDigest,
+      update.stampDigest,
+      JSON.stringify(update.parameters),
+      JSON.stringify(update.capacity),
+    ],
+  );
+  const [row] = rows;
+  if (row === undefined) throw stampNotFound(update.name);
+  if (update.secrets !== undefined) await sealMissing(w, base.masters, update.name, update.secrets);
+  w.tell({ kind: "stamp", stamp: update.name, phase: row.state.kind });
+}
+
+async function pools({ db }: Sealer): Promise<readonly PoolUse[]> {
+  const fleet = await db.query<FleetRow>(`SELECT ${fleetColumns} FROM fleet`);
+  const { rows } = await db.query<StampRow>(`SELECT ${stampColumns} FROM stamps WHERE goal = 'present' ORDER BY name`);
+  const used = await usedPlaces(db);
+  const stamps = rows.map((row) => toStamp(row).value);
+  const names = new Set([
+    ...(fleet.rows[0]?.fleet.pools ?? []).map((pool) => pool.name),
+    ...stamps.map((stamp) => stamp.pool),
+  ]);
+  return [...names].map((pool) => {
+    const mine = stamps.filter((stamp) => stamp.pool === pool);
+    const phases: Record<string, number> = {};
+    for (const { state } of mine) phases[state.kind] = (phases[state.kind] ?? 0) + 1;
+    const active = mine.filter((stamp) => stamp.state.kind === "active");
+    return {
+      pool,
+      stamps: phases,
+      used: sum(mine.map((stamp) => used.get(stamp.name) ?? { tenants: 0, units: {} })),
+      capacity: sum(active.map((stamp) => stamp.capacity)) as Capacity,
+    };
+  });
+}
+
+function sum(parts: readonly UsedPlaces[]): UsedPlaces {
+  const units: Record<string, number> = {};
+  let tenants = 0;
+  for (const part of parts) {
+    tenants += part.tenants;
+    for (const [unit, value] of Object.entries(part.units)) units[unit] = (units[unit] ?? 0) + value;
+  }
+  return { tenants, units };
+}
+
+function text(value: unknown): string {
+  return canonicalJson(value as Json);
+}
+
+function toFleet(row: FleetRow): Revisioned<FleetRecord> {
+  return {
+    value: { fleet: row.fleet, release: row.release_digest },
+    revision: row.revision,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}
+
+function toRelease(row: ReleaseRow): Release {
+  return {
+    digest: row.digest,
+    version: row.version,
+    template: row.template,
+    source: row.source,
+    sourceDir: row.source_dir,
+    ...(row.notes === null ? {} : { notes: row.notes }),
+    createdBy: row.created_by,
+    createdAt: row.created_at,
+  };
+}

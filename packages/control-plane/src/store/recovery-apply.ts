@@ -1,0 +1,130 @@
+import type { DirectoryChange } from "@stampyard/directory";
+import { canonicalJson, type Fleet, type Json, type Tenant } from "@stampyard/domain";
+import type { Queryable } from "./database.ts";
+import type { Adoption, RecoveryPlan } from "./recovery-plan.ts";
+import { stampColumns, type StampRow, toStamp } from "./stamp-rows.ts";
+import { eventOf } from "./tenant-create.ts";
+import {
+  type EventInput,
+  insertEvents,
+  insertTenants,
+  tenantColumns,
+  type TenantRow,
+  toTenant,
+  updateTenant,
+} from "./tenant-rows.ts";
+import { entryOf as tenantEntry, forgetTenant } from "./tenant-write.ts";
+import { entryOf, type Write } from "./write.ts";
+
+/** Writes what the plan found to be true. Capacity is not asked: these tenants live there already. */
+export async function applyRecovery(w: Write, plan: RecoveryPlan, now: number): Promise<void> {
+  const keys = [...plan.adopt, ...plan.forget].map((entry) => entry.tenant);
+  const present = await tenantsByKey(w, keys);
+  const pools = await w.query<{ name: string; pool: string }>("SELECT name, pool FROM stamps");
+  const poolOf = new Map(pools.rows.map((row) => [row.name, row.pool]));
+
+  const events: EventInput[] = [];
+  const unknown: Tenant[] = [];
+  for (const adoption of plan.adopt) {
+    const old = present.get(adoption.tenant);
+    const pool = poolOf.get(adoption.stamp) ?? old?.pool ?? "unknown";
+    const tenant = adopted(adoption, pool, old, now);
+    if (old === undefined) unknown.push(tenant);
+    else await updateTenant(w, tenant);
+    events.push(eventOf(tenant, "adopted", adoption.why));
+  }
+  await insertTenants(w, unknown);
+  await adoptHostnames(w, unknown);
+  for (const { tenant: key, epoch } of plan.forget) {
+    await forgetTenant(w, { key, epoch });
+    events.push({ tenant: key, event: "gone", phase: "gone", epoch, detail: "a person decided" });
+  }
+  await insertEvents(w, w.ctx.actor, events);
+}
+
+function adopted(adoption: Adoption, pool: string, old: Tenant | undefined, now: number): Tenant {
+  const { tenant: key, stamp, epoch } = adoption;
+  // A stamp that does not know the tenant at this epoch is told before the directory is (I45).
+  const state: Tenant["state"] = adoption.stampKnows
+    ? { kind: "active" }
+    : { kind: "preparing", attempt: 0, retryAt: now };
+  if (old === undefined) {
+    const { hostnames } = adoption;
+    return {
+      key,
+      pool,
+      tier: "standard",
+      residency: [],
+      weight: { tenants: 1 },
+      hostnames,
+      goal: "present",
+      state,
+      stamp,
+      epoch,
+    };
+  }
+  const { waitingOn: _, ...kept } = old;
+  return { ...kept, goal: "present", state, stamp, epoch };
+}
+
+/** A hostname that another tenant has meanwhile stays there. */
+async function adoptHostnames(w: Write, tenants: readonly Tenant[]): Promise<void> {
+  const claims = tenants.flatMap(({ key, hostnames }) => hostnames.map((hostname) => ({ hostname, tenant: key })));
+  await w.query(
+    `INSERT INTO tenant_hostnames (hostname, tenant) SELECT * FROM unnest($1::text[], $2::text[]) AS t (hostname, tenant)
+     ORDER BY hostname ON CONFLICT (hostname) DO NOTHING`,
+    [claims.map((claim) => claim.hostname), claims.map((claim) => claim.tenant)],
+  );
+}
+
+/** Changes that make the directory say what the tables say. */
+export async function directoryDifference(tx: Queryable): Promise<readonly DirectoryChange[]> {
+  const entries = await tx.query<{ change: DirectoryChange }>(
+    "SELECT change FROM directory_entries ORDER BY rank, name",
+  );
+  const present = new Map(entries.rows.map(({ change }) => [entryOf(change), change]));
+  const wanted = await wantedEntries(tx);
+  const puts = [...wanted.values()].filter((change) => text(present.get(entryOf(change))) !== text(change));
+  const stamps = await tx.query<{ name: string }>("SELECT name FROM stamps WHERE goal = 'present'");
+  const staying = new Set(stamps.rows.map((row) => row.name));
+  const removals: DirectoryChange[] = [];
+  for (const [name, change] of present) {
+    if (wanted.has(name)) continue;
+    if (change.kind === "tenant-put") removals.push({ kind: "tenant-remove", tenant: change.tenant });
+    // One that is being mended keeps its entry: its tenants are better told "unavailable" than "unknown".
+    if (change.kind === "stamp-put" && !staying.has(change.stamp)) {
+      removals.push({ kind: "stamp-remove", stamp: change.stamp });
+    }
+  }
+  // Stamps come before the tenants that live on them, and leave after them.
+  return [...puts, ...removals.sort((a, b) => (a.kind === b.kind ? 0 : a.kind === "tenant-remove" ? -1 : 1))];
+}
+
+async function wantedEntries(tx: Queryable): Promise<ReadonlyMap<string, DirectoryChange>> {
+  const wanted = new Map<string, DirectoryChange>();
+  const put = (change: DirectoryChange) => wanted.set(entryOf(change), change);
+  const stamps = await tx.query<StampRow>(`SELECT ${stampColumns} FROM stamps WHERE goal = 'present' ORDER BY name`);
+  for (const { value } of stamps.rows.map(toStamp)) {
+    const { name: stamp, pool, region, endpoints, endpointRevision } = value;
+    if (endpoints.length > 0) put({ kind: "stamp-put", stamp, pool, region, endpoints, endpointRevision });
+  }
+  const fleet = await tx.query<{ fleet: Fleet }>("SELECT fleet FROM fleet");
+  const routing = fleet.rows[0]?.fleet.routing;
+  if (routing !== undefined) put({ kind: "routing-put", routing });
+  const tenants = await tx.query<TenantRow>(
+    `SELECT ${tenantColumns} FROM tenants WHERE phase = 'active' AND stamp IS NOT NULL ORDER BY key`,
+  );
+  for (const row of tenants.rows) put(tenantEntry(toTenant(row).value));
+  return wanted;
+}
+
+async function tenantsByKey(tx: Queryable, keys: readonly string[]): Promise<ReadonlyMap<string, Tenant>> {
+  const { rows } = await tx.query<TenantRow>(`SELECT ${tenantColumns} FROM tenants WHERE key = ANY ($1) FOR UPDATE`, [
+    keys,
+  ]);
+  return new Map(rows.map((row) => [row.key, toTenant(row).value]));
+}
+
+function text(change: DirectoryChange | undefined): string {
+  return change === undefined ? "" : canonicalJson(change as unknown as Json);
+}

@@ -1,0 +1,178 @@
+import { createHash } from "node:crypto";
+import { StampyardError } from "@stampyard/domain";
+import { Client } from "pg";
+import { type BackupHeader, backupForm, backupTables, writableColumns } from "./backup.ts";
+import { connectionConfig, translate } from "./database.ts";
+import { latestSchemaVersion, migrateSteps, schemaName, schemaVersion } from "./migrations.ts";
+
+export interface RestoreOptions {
+  readonly url: string;
+  readonly source: AsyncIterable<Uint8Array>;
+  readonly actor: string;
+  /** The new incarnation is at least this: one above the highest that any router or state file has seen, if known. */
+  readonly incarnationAtLeast?: number;
+}
+
+export interface Restored {
+  readonly fleetId: string;
+  readonly incarnation: number;
+  /** Head of the directory in the backup. */
+  readonly version: number;
+  readonly takenAt: number;
+  readonly rows: number;
+}
+
+/** No line of ours is longer; a file that is something else must not fill the memory. */
+const maxLineBytes = 64 * 1024 * 1024;
+
+/**
+ * Fills an empty store from a backup, in one transaction: all of it or nothing. The store is then *recovering*, in a new
+ * incarnation (decision D9), and its next lease has a token above any that its earlier life can have given out.
+ * @throws StampyardError INVALID_REQUEST for a damaged or foreign file, WRONG_PHASE when the store is not empty or led
+ */
+export async function restoreStore(options: RestoreOptions): Promise<Restored> {
+  const client = new Client(connectionConfig(options.url, "stampyard restore"));
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    await client.query("SET statement_timeout = 0");
+    await client.query("SET idle_in_transaction_session_timeout = 0");
+    await client.query("BEGIN");
+    await requireEmpty(client);
+    const restored = await load(client, options);
+    await client.query("COMMIT");
+    return restored;
+  } catch (error) {
+    await client.query("ROLLBACK").catch(() => {});
+    throw translate(error);
+  } finally {
+    await client.end();
+  }
+}
+
+async function requireEmpty(client: Client): Promise<void> {
+  if ((await schemaVersion(client)) === 0) return;
+  const { rows } = await client.query<{ used: boolean; led: boolean }>(
+    `SELECT EXISTS (SELECT FROM stamps) OR EXISTS (SELECT FROM tenants) OR EXISTS (SELECT FROM releases)
+       OR (SELECT version FROM directory_head) > 0 AS used,
+       EXISTS (SELECT FROM lease WHERE holder IS NOT NULL AND expires_at > clock_timestamp()) AS led`,
+  );
+  if (rows[0]?.led === true) {
+    throw new StampyardError("WRONG_PHASE", "A control plane is running on this store", {
+      mend: "Stop it before restoring.",
+    });
+  }
+  if (rows[0]?.used === true) {
+    throw new StampyardError("WRONG_PHASE", "The store is not empty, and a restore never overwrites", {
+      mend: "Restore into a new database or state directory.",
+    });
+  }
+}
+
+async function load(client: Client, options: RestoreOptions): Promise<Restored> {
+  let header: BackupHeader | undefined;
+  let rows = 0;
+  for await (const line of checkedLines(options.source)) {
+    if (header === undefined) {
+      header = readHeader(line);
+      await client.query(`DROP SCHEMA IF EXISTS ${schemaName} CASCADE`);
+      await migrateSteps(client, 0, header.schema);
+      await client.query("DELETE FROM meta");
+      await client.query("DELETE FROM lease");
+      await client.query("DELETE FROM directory_head");
+      continue;
+    }
+    rows += await insertLine(client, line);
+  }
+  if (header === undefined) throw damaged("it is empty");
+  await setIdentities(client);
+  await migrateSteps(client, header.schema, latestSchemaVersion);
+  const incarnation = Math.max(header.incarnation + 1, options.incarnationAtLeast ?? 0);
+  const reason = `restored from a backup of ${new Date(header.at).toISOString()}`;
+  await client.query("UPDATE meta SET incarnation = $1, mode = 'recovering', mode_reason = $2", [incarnation, reason]);
+  // Stamp hosts refuse tokens below the highest they saw (I28), and tokens went on rising after the backup.
+  await client.query(
+    `UPDATE lease SET token = greatest(token + 1, ($1::bigint - 1) * 4294967296), holder = NULL, expires_at = now()`,
+    [incarnation],
+  );
+  await client.query("INSERT INTO audit (actor, action, subject, detail) VALUES ($1, 'store.restore', 'store', $2)", [
+    options.actor,
+    JSON.stringify({ incarnation, version: header.version, takenAt: header.at, rows }),
+  ]);
+  return { fleetId: header.fleetId, incarnation, version: header.version, takenAt: header.at, rows };
+}
+
+function readHeader(line: string): BackupHeader {
+  const header = parse(line) as unknown as Partial<BackupHeader>;
+  if (header.stampyardBackup !== backupForm || typeof header.schema !== "number")
+    throw damaged("it is no backup of ours");
+  if (header.schema < 1 || header.schema > latestSchemaVersion) {
+    throw new StampyardError("INVALID_REQUEST", `The backup has schema ${header.schema}, newer than ours`, {
+      mend: "Restore it with the version of stampyard that wrote it, or a later one.",
+    });
+  }
+  return header as BackupHeader;
+}
+
+async function insertLine(client: Client, line: string): Promise<number> {
+  const { table, rows } = parse(line) as { table?: unknown; rows?: unknown };
+  const known = backupTables.find((name) => name === table);
+  if (known === undefined || !Array.isArray(rows)) throw damaged("it holds a line that is not ours");
+  const columns = (await writableColumns(client, known)).map((name) => `"${name}"`).join(", ");
+  await client.query(
+    `INSERT INTO ${known} (${columns}) OVERRIDING SYSTEM VALUE
+     SELECT ${columns} FROM json_populate_recordset(NULL::${known}, $1::json)`,
+    [JSON.stringify(rows)],
+  );
+  return rows.length;
+}
+
+/** New rows continue after the restored ones. */
+async function setIdentities(client: Client): Promise<void> {
+  for (const table of ["audit", "releases", "tenant_events"]) {
+    await client.query(
+      `SELECT setval(pg_get_serial_sequence('${schemaName}.${table}', 'id'), (SELECT coalesce(max(id), 0) + 1 FROM ${table}), false)`,
+    );
+  }
+}
+
+/** Lines before the last one, which must fit them; the transaction commits only after it has been seen. */
+async function* checkedLines(source: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const hash = createHash("sha256");
+  let rest: Buffer = Buffer.alloc(0);
+  let ended = false;
+  for await (const chunk of source) {
+    rest = Buffer.concat([rest, chunk]);
+    for (let at = rest.indexOf(10); at >= 0; at = rest.indexOf(10)) {
+      if (ended) throw damaged("something follows its last line");
+      const bytes = rest.subarray(0, at + 1);
+      rest = rest.subarray(at + 1);
+      const line = bytes.toString("utf8");
+      if (line.startsWith('{"end":true')) {
+        if (parse(line)["sha256"] !== hash.digest("hex")) throw damaged("its checksum differs");
+        ended = true;
+        continue;
+      }
+      hash.update(bytes);
+      yield line;
+    }
+    if (rest.length > maxLineBytes) throw damaged("a line is too long");
+  }
+  if (!ended || rest.length > 0) throw damaged("its end is missing");
+}
+
+function parse(line: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  } catch {
+    // Falls through: the parser's message would quote the file.
+  }
+  throw damaged("a line is not JSON");
+}
+
+function damaged(why: string): StampyardError {
+  return new StampyardError("INVALID_REQUEST", `The backup cannot be used: ${why}`, {
+    mend: "Use another copy of it. Nothing was changed.",
+  });
+}

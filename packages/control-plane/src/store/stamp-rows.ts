@@ -1,0 +1,96 @@
+import { requireName, type Stamp, StampyardError } from "@stampyard/domain";
+import type { Queryable } from "./database.ts";
+import type { Revisioned } from "./records.ts";
+
+export interface StampRow extends Record<string, unknown> {
+  name: string;
+  pool: string;
+  region: string;
+  goal: Stamp["goal"];
+  state: Stamp["state"];
+  release_digest: Stamp["releaseDigest"];
+  parameters: Stamp["parameters"];
+  stamp_digest: Stamp["stampDigest"];
+  capacity: Stamp["capacity"];
+  endpoints: Stamp["endpoints"];
+  endpoint_revision: number;
+  waiting_on: string | null;
+  revision: number;
+  created_at: number;
+  updated_at: number;
+}
+
+export const stampColumns = `name, pool, region, goal, state, release_digest, parameters, stamp_digest, capacity,
+  endpoints, endpoint_revision, waiting_on, revision, created_at, updated_at`;
+
+export function toStamp(row: StampRow): Revisioned<Stamp> {
+  return {
+    value: {
+      name: row.name,
+      pool: row.pool,
+      region: row.region,
+      state: row.state,
+      goal: row.goal,
+      releaseDigest: row.release_digest,
+      parameters: row.parameters,
+      stampDigest: row.stamp_digest,
+      capacity: row.capacity,
+      endpoints: row.endpoints,
+      endpointRevision: row.endpoint_revision,
+      ...(row.waiting_on === null ? {} : { waitingOn: row.waiting_on }),
+    },
+    revision: row.revision,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}
+
+/** Reads a stamp and keeps it as it is until the transaction ends. @throws StampyardError STAMP_NOT_FOUND */
+export async function lockStamp(tx: Queryable, name: string): Promise<Revisioned<Stamp>> {
+  const { rows } = await tx.query<StampRow>(`SELECT ${stampColumns} FROM stamps WHERE name = $1 FOR UPDATE`, [name]);
+  const [row] = rows;
+  if (row === undefined) throw stampNotFound(name);
+  return toStamp(row);
+}
+
+/** @throws StampyardError ALREADY_EXISTS, INVALID_NAME */
+export async function insertStamp(tx: Queryable, stamp: Stamp): Promise<Revisioned<Stamp>> {
+  requireName("stamp", stamp.name);
+  requireName("pool", stamp.pool);
+  const orphans = await tx.query<{ count: number }>("SELECT count(*) AS count FROM tenants WHERE stamp = $1", [
+    stamp.name,
+  ]);
+  const count = orphans.rows[0]?.count ?? 0;
+  if (count > 0) {
+    // An empty stamp under this name would be taken for their home, with their data lost in silence.
+    throw new StampyardError("ALREADY_EXISTS", `${count} tenants still have a destroyed stamp ${stamp.name} as home`, {
+      mend: "Delete these tenants first, or choose another name.",
+    });
+  }
+  const { rows } = await tx.query<StampRow>(
+    `INSERT INTO stamps (name, pool, region, goal, state, release_digest, parameters, stamp_digest, capacity,
+       endpoints, endpoint_revision, waiting_on)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING ${stampColumns}`,
+    [
+      stamp.name,
+      stamp.pool,
+      stamp.region,
+      stamp.goal,
+      JSON.stringify(stamp.state),
+      stamp.releaseDigest,
+      JSON.stringify(stamp.parameters),
+      stamp.stampDigest,
+      JSON.stringify(stamp.capacity),
+      JSON.stringify(stamp.endpoints),
+      stamp.endpointRevision,
+      stamp.waitingOn ?? null,
+    ],
+  );
+  const [row] = rows;
+  if (row === undefined) throw new StampyardError("ALREADY_EXISTS", `Stamp ${stamp.name} exists already`);
+  return toStamp(row);
+}
+
+export function stampNotFound(name: string): StampyardError {
+  return new StampyardError("STAMP_NOT_FOUND", `There is no stamp ${JSON.stringify(name.slice(0, 80))}`);
+}

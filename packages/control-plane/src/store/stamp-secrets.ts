@@ -1,0 +1,171 @@
+import { randomBytes } from "node:crypto";
+import { StampyardError } from "@stampyard/domain";
+import type { Queryable } from "./database.ts";
+import type { RotationStep, StampRouteKey, WriteContext } from "./records.ts";
+import { makeDataKey, type MasterKeys, seal, unseal, unwrapDataKey, wrapDataKey } from "./seal.ts";
+import { lockStamp } from "./stamp-rows.ts";
+import { audit, type StoreBase, write } from "./write.ts";
+
+export interface Sealer extends StoreBase {
+  readonly masters: MasterKeys;
+}
+
+/** Channel on which other processes of this store learn of route keys. */
+export const keysChannel = "stampyard_control_keys";
+
+interface KeyRow extends Record<string, unknown> {
+  stamp: string;
+  master_key_id: string;
+  wrapped: Buffer;
+}
+
+const secretPlace = (stamp: string, name: string) => `stamp/${stamp}/secret/${name}`;
+const routeKeyPlace = (stamp: string, kid: string) => `stamp/${stamp}/route-key/${kid}`;
+
+/** Data key, secrets and first route key of a new stamp. Part of the transaction that makes it. */
+export async function sealNewStamp(
+  tx: Queryable,
+  masters: MasterKeys,
+  stamp: string,
+  secrets: Readonly<Record<string, string>>,
+): Promise<void> {
+  const { key, masterKeyId, wrapped } = makeDataKey(masters, stamp);
+  await tx.query("INSERT INTO stamp_keys (stamp, master_key_id, wrapped) VALUES ($1, $2, $3)", [
+    stamp,
+    masterKeyId,
+    wrapped,
+  ]);
+  await sealSecrets(tx, key, stamp, secrets);
+  await insertRouteKey(tx, key, stamp, "current");
+}
+
+/** Adds what has no value yet; an existing secret is in use by a running stamp and stays. */
+export async function sealMissing(
+  tx: Queryable,
+  masters: MasterKeys,
+  stamp: string,
+  secrets: Readonly<Record<string, string>>,
+): Promise<void> {
+  if (Object.keys(secrets).length === 0) return;
+  await sealSecrets(tx, await dataKey(tx, masters, stamp), stamp, secrets);
+}
+
+export async function openSecrets(base: Sealer, stamp: string): Promise<Readonly<Record<string, string>>> {
+  const key = await dataKey(base.db, base.masters, stamp);
+  const { rows } = await base.db.query<{ name: string; sealed: Buffer }>(
+    "SELECT name, sealed FROM stamp_secrets WHERE stamp = $1 ORDER BY name",
+    [stamp],
+  );
+  return Object.fromEntries(
+    rows.map(({ name, sealed }) => [name, unseal(key, secretPlace(stamp, name), sealed).toString("utf8")]),
+  );
+}
+
+/** Of one stamp, or of all. */
+export async function openRouteKeys(
+  base: Sealer,
+  stamp: string | undefined,
+): Promise<ReadonlyMap<string, readonly StampRouteKey[]>> {
+  const { rows } = await base.db.query<KeyRow & { kid: string; sealed: Buffer; state: StampRouteKey["state"] }>(
+    `SELECT r.stamp, r.kid, r.sealed, r.state, k.master_key_id, k.wrapped
+     FROM stamp_route_keys r JOIN stamp_keys k USING (stamp) WHERE $1::text IS NULL OR r.stamp = $1
+     ORDER BY r.stamp, array_position(ARRAY['current', 'next', 'old'], r.state)`,
+    [stamp ?? null],
+  );
+  const all = new Map<string, StampRouteKey[]>();
+  for (const row of rows) {
+    const key = unwrapDataKey(base.masters, row.stamp, { masterKeyId: row.master_key_id, wrapped: row.wrapped });
+    const secret = unseal(key, routeKeyPlace(row.stamp, row.kid), row.sealed).toString("base64url");
+    const keys = all.get(row.stamp) ?? [];
+    keys.push({ kid: row.kid, secret, state: row.state });
+    all.set(row.stamp, keys);
+  }
+  return all;
+}
+
+/**
+ * One step of a rotation (decision D7). The stamp must know a key before routers sign with it, and routers must have
+ * left the old one before the stamp forgets it; the caller waits for that between the steps.
+ */
+export function rotateRouteKeys(base: Sealer, stamp: string, ctx: WriteContext): Promise<RotationStep> {
+  return write(base, ctx, async (w) => {
+    await lockStamp(w, stamp);
+    const { rows } = await w.query<{ kid: string; state: string }>(
+      "SELECT kid, state FROM stamp_route_keys WHERE stamp = $1",
+      [stamp],
+    );
+    const states = new Set(rows.map((row) => row.state));
+    let step: RotationStep;
+    if (states.has("old")) {
+      step = "dropped";
+      await w.query("DELETE FROM stamp_route_keys WHERE stamp = $1 AND state = 'old'", [stamp]);
+    } else if (states.has("next")) {
+      step = "promoted";
+      await w.query("UPDATE stamp_route_keys SET state = 'old' WHERE stamp = $1 AND state = 'current'", [stamp]);
+      await w.query("UPDATE stamp_route_keys SET state = 'current' WHERE stamp = $1 AND state = 'next'", [stamp]);
+    } else {
+      step = "added";
+      await insertRouteKey(w, await dataKey(w, base.masters, stamp), stamp, "next");
+    }
+    await audit(w, "stamp.rotate-route-keys", `stamp/${stamp}`, { step, before: rows.map((row) => row.kid) });
+    await w.query("SELECT pg_notify($1, $2)", [keysChannel, stamp]);
+    w.tell({ kind: "keys", stamp });
+    return step;
+  });
+}
+
+/** Wraps every data key by the first master key. Secrets are not touched, so it is quick. @returns data keys changed */
+export function rewrapDataKeys(base: Sealer, ctx: WriteContext): Promise<number> {
+  return write(base, ctx, async (w) => {
+    const [master] = base.masters;
+    const { rows } = await w.query<KeyRow>(
+      "SELECT stamp, master_key_id, wrapped FROM stamp_keys WHERE master_key_id <> $1 ORDER BY stamp FOR UPDATE",
+      [master.id],
+    );
+    for (const row of rows) {
+      const key = unwrapDataKey(base.masters, row.stamp, { masterKeyId: row.master_key_id, wrapped: row.wrapped });
+      const { masterKeyId, wrapped } = wrapDataKey(base.masters, row.stamp, key);
+      await w.query("UPDATE stamp_keys SET master_key_id = $2, wrapped = $3 WHERE stamp = $1", [
+        row.stamp,
+        masterKeyId,
+        wrapped,
+      ]);
+    }
+    if (rows.length > 0) await audit(w, "secrets.rewrap", "secrets", { stamps: rows.length, masterKeyId: master.id });
+    return rows.length;
+  });
+}
+
+async function dataKey(tx: Queryable, masters: MasterKeys, stamp: string): Promise<Buffer> {
+  const { rows } = await tx.query<KeyRow>("SELECT stamp, master_key_id, wrapped FROM stamp_keys WHERE stamp = $1", [
+    stamp,
+  ]);
+  const [row] = rows;
+  if (row === undefined) throw new StampyardError("STAMP_NOT_FOUND", `Stamp ${stamp} has no secrets in the store`);
+  return unwrapDataKey(masters, stamp, { masterKeyId: row.master_key_id, wrapped: row.wrapped });
+}
+
+async function sealSecrets(
+  tx: Queryable,
+  key: Uint8Array,
+  stamp: string,
+  secrets: Readonly<Record<string, string>>,
+): Promise<void> {
+  for (const [name, value] of Object.entries(secrets)) {
+    await tx.query("INSERT INTO stamp_secrets (stamp, name, sealed) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", [
+      stamp,
+      name,
+      seal(key, secretPlace(stamp, name), Buffer.from(value, "utf8")),
+    ]);
+  }
+}
+
+async function insertRouteKey(tx: Queryable, key: Uint8Array, stamp: string, state: string): Promise<void> {
+  const kid = `k${randomBytes(6).toString("hex")}`;
+  await tx.query("INSERT INTO stamp_route_keys (stamp, kid, sealed, state) VALUES ($1, $2, $3, $4)", [
+    stamp,
+    kid,
+    seal(key, routeKeyPlace(stamp, kid), randomBytes(32)),
+    state,
+  ]);
+}

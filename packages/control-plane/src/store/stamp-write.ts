@@ -1,0 +1,144 @@
+import type { DirectoryChange } from "@stampyard/directory";
+import { canonicalJson, type Json, type Stamp, StampyardError, stampNext } from "@stampyard/domain";
+import type { StampCreate } from "./port.ts";
+import type { Revisioned, WriteContext } from "./records.ts";
+import { insertStamp, lockStamp, stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";
+import { type Sealer, sealNewStamp } from "./stamp-secrets.ts";
+import { audit, leaveChanges, requireNormal, staleRevision, type Write, write } from "./write.ts";
+
+export function createStamp(base: Sealer, input: StampCreate, ctx: WriteContext): Promise<Revisioned<Stamp>> {
+  return write(base, ctx, async (w) => {
+    requireNormal(w);
+    const created = await insertStamp(w, input.stamp);
+    await sealNewStamp(w, base.masters, input.stamp.name, input.secrets);
+    const { name, pool, region, releaseDigest, stampDigest } = input.stamp;
+    await audit(w, "stamp.create", `stamp/${name}`, { pool, region, releaseDigest, stampDigest });
+    w.tell({ kind: "stamp", stamp: name, phase: input.stamp.state.kind });
+    return created;
+  });
+}
+
+export interface StampWriteOptions {
+  readonly changes?: readonly DirectoryChange[];
+  readonly action?: string;
+}
+
+export function writeStamp(
+  base: Sealer,
+  stamp: Stamp,
+  revision: number,
+  options: StampWriteOptions,
+  ctx: WriteContext,
+): Promise<Revisioned<Stamp>> {
+  return write(base, ctx, async (w) => {
+    const old = await lockStamp(w, stamp.name);
+    if (old.revision !== revision) throw staleRevision(`Stamp ${stamp.name}`, revision, old.revision);
+    requireStep(old.value, stamp);
+    const before = factsOf(old.value);
+    const after = factsOf(stamp);
+    const changes = options.changes ?? [];
+    if (same(before, after) && changes.length === 0) {
+      if (same(notesOf(old.value), notesOf(stamp))) return old;
+      return save(w, stamp);
+    }
+    const auditId = await audit(w, options.action ?? actionOf(old.value, stamp), `stamp/${stamp.name}`, {
+      before,
+      after,
+      ...(changes.length === 0 ? {} : { changes: changes.map((change) => change.kind) }),
+    });
+    const written = stamp.state.kind === "gone" ? await forget(w, old, stamp) : await save(w, stamp);
+    const withdrawal: DirectoryChange[] =
+      stamp.state.kind === "gone" && w.mode === "normal" ? [{ kind: "stamp-remove", stamp: stamp.name }] : [];
+    // Repeating a withdrawal is free: the sequencer numbers no change that changes nothing.
+    await leaveChanges(w, auditId, [...changes, ...withdrawal]);
+    return written;
+  });
+}
+
+/** @throws StampyardError STAMP_NOT_EMPTY */
+export function removeStamp(
+  base: Sealer,
+  name: string,
+  options: { readonly force: boolean; readonly revision?: number },
+  ctx: WriteContext,
+): Promise<Revisioned<Stamp>> {
+  return write(base, ctx, async (w) => {
+    // The lock waits for placements that have chosen this stamp, so the count below sees their tenants.
+    const old = await lockStamp(w, name);
+    if (options.revision !== undefined && options.revision !== old.revision) {
+      throw staleRevision(`Stamp ${name}`, options.revision, old.revision);
+    }
+    if (old.value.goal === "absent") return old;
+    const { rows } = await w.query<{ tenants: number }>("SELECT count(*) AS tenants FROM tenants WHERE stamp = $1", [
+      name,
+    ]);
+    const tenants = rows[0]?.tenants ?? 0;
+    if (tenants > 0 && !options.force) {
+      throw new StampyardError("STAMP_NOT_EMPTY", `Stamp ${name} is the home of ${tenants} tenants`, {
+        mend: "Delete or move its tenants first; --force destroys their data with it.",
+      });
+    }
+    await audit(w, "stamp.remove", `stamp/${name}`, { force: options.force, tenants });
+    return save(w, { ...old.value, goal: "absent" });
+  });
+}
+
+async function save(w: Write, stamp: Stamp): Promise<Revisioned<Stamp>> {
+  const { rows } = await w.query<StampRow>(
+    `UPDATE stamps SET state = $2, goal = $3, endpoints = $4, endpoint_revision = $5, waiting_on = $6,
+       revision = revision + 1, updated_at = clock_timestamp()
+     WHERE name = $1 RETURNING ${stampColumns}`,
+    [
+      stamp.name,
+      JSON.stringify(stamp.state),
+      stamp.goal,
+      JSON.stringify(stamp.endpoints),
+      stamp.endpointRevision,
+      stamp.waitingOn ?? null,
+    ],
+  );
+  const [row] = rows;
+  if (row === undefined) throw stampNotFound(stamp.name);
+  tellOf(w, stamp);
+  return toStamp(row);
+}
+
+/** Its secrets, keys and observation go with the row. */
+async function forget(w: Write, old: Revisioned<Stamp>, stamp: Stamp): Promise<Revisioned<Stamp>> {
+  await w.query("DELETE FROM stamps WHERE name = $1", [stamp.name]);
+  tellOf(w, stamp);
+  return { ...old, value: stamp, revision: old.revision + 1 };
+}
+
+function tellOf(w: Write, stamp: Stamp): void {
+  const cause = "cause" in stamp.state ? stamp.state.cause : undefined;
+  w.tell({ kind: "stamp", stamp: stamp.name, phase: stamp.state.kind, ...(cause === undefined ? {} : { cause }) });
+}
+
+function requireStep(old: Stamp, next: Stamp): void {
+  const from = old.state.kind;
+  const to = next.state.kind;
+  const allowed: readonly string[] = stampNext[from];
+  if (from !== to && !allowed.includes(to)) {
+    throw new StampyardError("WRONG_PHASE", `Stamp ${old.name} is ${from} and cannot become ${to}`);
+  }
+}
+
+/** What an audit row must tell of: phase, goal and endpoints. Retries and waiting are notes. */
+function factsOf(stamp: Stamp): Json {
+  const { goal, endpoints, endpointRevision } = stamp;
+  return { phase: stamp.state.kind, goal, endpoints, endpointRevision } as unknown as Json;
+}
+
+function notesOf(stamp: Stamp): Json {
+  return { state: stamp.state, waitingOn: stamp.waitingOn } as unknown as Json;
+}
+
+function actionOf(old: Stamp, next: Stamp): string {
+  if (old.state.kind !== next.state.kind) return `stamp.${next.state.kind}`;
+  return old.goal === next.goal ? "stamp.update" : "stamp.goal";
+}
+
+export function same(a: Json, b: Json): boolean {
+  return canonicalJson(a) === canonicalJson(b);
+}

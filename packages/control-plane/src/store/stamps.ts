@@ -1,0 +1,90 @@
+import type { Stamp, StampObservation } from "@stampyard/domain";
+import type { StampStore } from "./port.ts";
+import type { ObservedStamp } from "./records.ts";
+import { stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";
+import { openRouteKeys, openSecrets, rotateRouteKeys, type Sealer, sealMissing } from "./stamp-secrets.ts";
+import { createStamp, removeStamp, writeStamp } from "./stamp-write.ts";
+import { usedPlaces } from "./used-places.ts";
+import { audit, pageLimit, pageOf, staleLeader, write } from "./write.ts";
+
+export function stampStore(base: Sealer): StampStore {
+  const { db } = base;
+  return {
+    async read(name) {
+      const { rows } = await db.query<StampRow>(`SELECT ${stampColumns} FROM stamps WHERE name = $1`, [name]);
+      return rows[0] === undefined ? undefined : toStamp(rows[0]);
+    },
+    async list(options = {}) {
+      const limit = pageLimit(options.limit);
+      const { rows } = await db.query<StampRow>(
+        `SELECT ${stampColumns} FROM stamps
+         WHERE name > $1 AND ($2::text IS NULL OR pool = $2) AND ($3::text IS NULL OR phase = $3)
+         ORDER BY name LIMIT $4`,
+        [options.cursor ?? "", options.pool ?? null, options.phase ?? null, limit + 1],
+      );
+      return pageOf(rows.map(toStamp), limit, (stamp) => stamp.value.name);
+    },
+    async all() {
+      const { rows } = await db.query<StampRow>(`SELECT ${stampColumns} FROM stamps ORDER BY name`);
+      return rows.map(toStamp);
+    },
+    create: (input, ctx) => createStamp(base, input, ctx),
+    write: (stamp, revision, options, ctx) => writeStamp(base, stamp, revision, options, ctx),
+    remove: (name, options, ctx) => removeStamp(base, name, options, ctx),
+    observe: (observation, ctx) => observe(base, observation, ctx.token),
+    observation: async (name) => (await readObservations(base, name)).get(name),
+    observations: () => readObservations(base, undefined),
+    async due(observedBefore, limit = 1_000) {
+      const { rows } = await db.query<{ name: string }>(
+        `SELECT s.name FROM stamps s LEFT JOIN stamp_observations o ON o.stamp = s.name
+         WHERE s.phase <> 'active' OR s.goal = 'absent' OR o.at IS NULL OR o.at < to_timestamp($1::float8 / 1000)
+         ORDER BY o.at NULLS FIRST, s.name LIMIT $2`,
+        [observedBefore, limit],
+      );
+      return rows.map((row) => row.name);
+    },
+    used: (names) => usedPlaces(db, names),
+    secrets: (name) => openSecrets(base, name),
+    addSecrets: (name, secrets, ctx) =>
+      write(base, ctx, async (w) => {
+        await sealMissing(w, base.masters, name, secrets);
+        await audit(w, "stamp.add-secrets", `stamp/${name}`, { names: Object.keys(secrets) });
+      }),
+    async routeKeys(name) {
+      const keys = (await openRouteKeys(base, name)).get(name);
+      if (keys === undefined) throw stampNotFound(name);
+      return keys;
+    },
+    allRouteKeys: () => openRouteKeys(base, undefined),
+    rotateRouteKeys: (name, ctx) => rotateRouteKeys(base, name, ctx),
+    async counts() {
+      const { rows } = await db.query<{ phase: Stamp["state"]["kind"]; count: number }>(
+        "SELECT phase, count(*) AS count FROM stamps GROUP BY phase",
+      );
+      return Object.fromEntries(rows.map((row) => [row.phase, row.count]));
+    },
+  };
+}
+
+/** One statement: seen every few seconds for every stamp, and wrong again a moment later. */
+async function observe({ db }: Sealer, observation: StampObservation, token: number): Promise<void> {
+  const { rows } = await db.query<{ leads: boolean; known: boolean }>(
+    `WITH leader AS (SELECT 1 FROM lease WHERE name = 'leader' AND token = $3 FOR KEY SHARE),
+       kept AS (
+         INSERT INTO stamp_observations (stamp, observation)
+         SELECT name, $2 FROM stamps, leader WHERE name = $1
+         ON CONFLICT (stamp) DO UPDATE SET observation = excluded.observation, at = clock_timestamp() RETURNING 1
+       )
+     SELECT EXISTS (SELECT FROM leader) AS leads, EXISTS (SELECT FROM kept) AS known`,
+    [observation.stamp, JSON.stringify(observation), token],
+  );
+  if (rows[0]?.leads !== true) throw staleLeader(token);
+}
+
+async function readObservations({ db }: Sealer, name: string | undefined): Promise<ReadonlyMap<string, ObservedStamp>> {
+  const { rows } = await db.query<{ stamp: string; observation: StampObservation; at: number }>(
+    "SELECT stamp, observation, at FROM stamp_observations WHERE $1::text IS NULL OR stamp = $1",
+    [name ?? null],
+  );
+  return new Map(rows.map(({ stamp, observation, at }) => [stamp, { observation, at }]));
+}

@@ -1,0 +1,187 @@
+import type { DirectoryChange } from "@stampyard/directory";
+import { type Json, requireHostname, StampyardError, type Tenant, tenantNext } from "@stampyard/domain";
+import type { Revisioned, WriteContext } from "./records.ts";
+import { same, type StampWriteOptions } from "./stamp-write.ts";
+import { eventOf, tellOf } from "./tenant-create.ts";
+import { insertEvents, insertHostnames, lockTenant, updateTenant } from "./tenant-rows.ts";
+import { audit, leaveChanges, requireNormal, staleRevision, type StoreBase, type Write, write } from "./write.ts";
+
+export function writeTenant(
+  base: StoreBase,
+  wanted: Tenant,
+  revision: number,
+  options: StampWriteOptions,
+  ctx: WriteContext,
+): Promise<Revisioned<Tenant>> {
+  return write(base, ctx, async (w) => {
+    requireNormal(w);
+    const old = await lockTenant(w, wanted.key);
+    if (old.revision !== revision) throw staleRevision(`Tenant ${wanted.key}`, revision, old.revision);
+    const changes = options.changes ?? [];
+    requireStep(old.value, wanted);
+    const { waitingOn: _, ...kept } = old.value;
+    const { state, goal, waitingOn } = wanted;
+    const tenant: Tenant = { ...kept, state, goal, ...(waitingOn === undefined ? {} : { waitingOn }) };
+    requireOwnChanges(tenant, changes);
+    const facts = { phase: tenant.state.kind, goal: tenant.goal };
+    const before = { phase: old.value.state.kind, goal: old.value.goal };
+    if (same(before, facts) && changes.length === 0) {
+      return same(notesOf(old.value), notesOf(tenant)) ? old : updateTenant(w, tenant);
+    }
+    const action = options.action ?? (before.phase === facts.phase ? "tenant.update" : `tenant.${facts.phase}`);
+    const auditId = await audit(w, action, `tenant/${tenant.key}`, {
+      before,
+      after: facts,
+      ...(tenant.stamp === undefined ? {} : { stamp: tenant.stamp }),
+      epoch: tenant.epoch,
+      ...(changes.length === 0 ? {} : { changes: changes.map((change) => change.kind) }),
+    });
+    if (before.phase !== facts.phase) {
+      await insertEvents(w, ctx.actor, [eventOf(tenant, facts.phase === "gone" ? "gone" : "phase")]);
+    }
+    tellOf(w, tenant);
+    if (facts.phase !== "gone") {
+      const written = await updateTenant(w, tenant);
+      await leaveChanges(w, auditId, changes);
+      return written;
+    }
+    await forgetTenant(w, tenant);
+    // Repeating a withdrawal is free: the sequencer numbers no change that changes nothing.
+    await leaveChanges(w, auditId, [...changes, { kind: "tenant-remove", tenant: tenant.key }]);
+    return { ...old, value: tenant, revision: old.revision + 1 };
+  });
+}
+
+/** Removes the row and keeps the epoch: a later tenant of this key continues above it (I2). */
+export async function forgetTenant(w: Write, tenant: Pick<Tenant, "key" | "epoch">): Promise<void> {
+  await w.query(
+    `INSERT INTO tenant_epochs (key, epoch) VALUES ($1, $2)
+     ON CONFLICT (key) DO UPDATE SET epoch = greatest(tenant_epochs.epoch, excluded.epoch)`,
+    [tenant.key, tenant.epoch],
+  );
+  await w.query("DELETE FROM tenants WHERE key = $1", [tenant.key]);
+}
+
+export function removeTenant(
+  base: StoreBase,
+  key: string,
+  options: { readonly revision?: number },
+  ctx: WriteContext,
+): Promise<Revisioned<Tenant>> {
+  return write(base, ctx, async (w) => {
+    requireNormal(w);
+    const old = await lockTenant(w, key);
+    requireRevision(old, options.revision);
+    if (old.value.goal === "absent") return old;
+    const { stamp, epoch } = old.value;
+    await audit(w, "tenant.remove", `tenant/${key}`, { ...(stamp === undefined ? {} : { stamp }), epoch });
+    const removed: Tenant = { ...old.value, goal: "absent" };
+    await insertEvents(w, ctx.actor, [eventOf(removed, "delete-requested")]);
+    tellOf(w, removed);
+    return updateTenant(w, removed);
+  });
+}
+
+export async function addHostname(
+  base: StoreBase,
+  key: string,
+  hostname: string,
+  options: { readonly revision?: number },
+  ctx: WriteContext,
+): Promise<Revisioned<Tenant>> {
+  requireHostname(hostname);
+  return changeHostnames(base, key, hostname, options, ctx, "hostname-added", async (w, tenant) => {
+    if (tenant.hostnames.includes(hostname)) return undefined;
+    if (tenant.goal === "absent") {
+      throw new StampyardError("WRONG_PHASE", `Tenant ${key} is being deleted and takes no hostname`);
+    }
+    await insertHostnames(w, [{ hostname, tenant: key }]);
+    return [...tenant.hostnames, hostname].sort();
+  });
+}
+
+export function removeHostname(
+  base: StoreBase,
+  key: string,
+  hostname: string,
+  options: { readonly revision?: number },
+  ctx: WriteContext,
+): Promise<Revisioned<Tenant>> {
+  return changeHostnames(base, key, hostname, options, ctx, "hostname-removed", async (w, tenant) => {
+    if (!tenant.hostnames.includes(hostname)) return undefined;
+    await w.query("DELETE FROM tenant_hostnames WHERE hostname = $1 AND tenant = $2", [hostname, key]);
+    return tenant.hostnames.filter((other) => other !== hostname);
+  });
+}
+
+function changeHostnames(
+  base: StoreBase,
+  key: string,
+  hostname: string,
+  options: { readonly revision?: number },
+  ctx: WriteContext,
+  event: "hostname-added" | "hostname-removed",
+  change: (w: Write, tenant: Tenant) => Promise<readonly string[] | undefined>,
+): Promise<Revisioned<Tenant>> {
+  return write(base, ctx, async (w) => {
+    requireNormal(w);
+    const old = await lockTenant(w, key);
+    requireRevision(old, options.revision);
+    const hostnames = await change(w, old.value);
+    if (hostnames === undefined) return old;
+    const tenant: Tenant = { ...old.value, hostnames };
+    const auditId = await audit(w, `tenant.${event}`, `tenant/${key}`, { hostname });
+    await insertEvents(w, ctx.actor, [eventOf(tenant, event, hostname)]);
+    const written = await updateTenant(w, tenant);
+    // One that is not published yet takes its hostnames along when it is.
+    if (tenant.state.kind === "active") await leaveChanges(w, auditId, [entryOf(tenant)]);
+    tellOf(w, tenant);
+    return written;
+  });
+}
+
+/** What the directory says of an active tenant. */
+export function entryOf(tenant: Tenant): DirectoryChange {
+  const { key, stamp = "", epoch, hostnames } = tenant;
+  return { kind: "tenant-put", tenant: key, stamp, epoch, hostnames };
+}
+
+function requireRevision(old: Revisioned<Tenant>, revision: number | undefined): void {
+  if (revision !== undefined && revision !== old.revision) {
+    throw staleRevision(`Tenant ${old.value.key}`, revision, old.revision);
+  }
+}
+
+function requireStep(old: Tenant, next: Tenant): void {
+  const from = old.state.kind;
+  const to = next.state.kind;
+  const allowed: readonly string[] = tenantNext[from];
+  if (from !== to && !allowed.includes(to)) {
+    throw new StampyardError("WRONG_PHASE", `Tenant ${old.key} is ${from} and cannot become ${to}`);
+  }
+  if (old.stamp !== next.stamp || old.epoch !== next.epoch) {
+    throw new StampyardError("INVALID_REQUEST", `The home of tenant ${old.key} changes by placing and vacating only`);
+  }
+}
+
+/** A tenant is published only as it is, and only while its stamp knows it (I45). */
+function requireOwnChanges(tenant: Tenant, changes: readonly DirectoryChange[]): void {
+  for (const change of changes) {
+    if (change.kind === "tenant-remove" && change.tenant === tenant.key) continue;
+    const own =
+      change.kind === "tenant-put" &&
+      tenant.state.kind === "active" &&
+      tenant.stamp !== undefined &&
+      same(change as unknown as Json, entryOf(tenant) as unknown as Json);
+    if (!own) {
+      throw new StampyardError(
+        "INVALID_REQUEST",
+        `A ${change.kind} does not belong to the write of tenant ${tenant.key}`,
+      );
+    }
+  }
+}
+
+function notesOf(tenant: Tenant): Json {
+  return { state: tenant.state, waitingOn: tenant.waitingOn } as unknown as Json;
+}
