@@ -6,7 +6,7 @@ import { askHost, HostGone } from "./control.ts";
 import { readState } from "./host/state.ts";
 import { type Ledger, release, staleLeader } from "./ledger.ts";
 import { removeLimits } from "./limits.ts";
-import { takeLock } from "./lock.ts";
+import { type Lock, tryLock } from "./lock.ts";
 import { makePlace, type StampPlace } from "./places.ts";
 import { findByMarker, isAlive } from "./process/identity.ts";
 import { stopProcess } from "./process/stop.ts";
@@ -16,14 +16,7 @@ export async function destroyStamp(place: StampPlace, ledger: Ledger, call: Call
   const { stamp } = place;
   call.signal.throwIfAborted();
   call.progress?.({ stamp, step: "destroy", state: "begin" });
-  try {
-    await askHost(place.controlSocket, { op: "stop", token: call.token }, { signal: call.signal });
-  } catch (error) {
-    if (!(error instanceof HostGone)) throw error;
-  }
-  makePlace(place);
-  // With its lock held no host can start; a host that is just ending is waited for.
-  const lock = await takeLock(place.hostLock, call.signal);
+  const lock = await lockWithoutHost(place, call);
   try {
     const state = readState(place);
     if (state !== undefined && call.token < state.token) throw staleLeader(call.token, state.token);
@@ -36,10 +29,26 @@ export async function destroyStamp(place: StampPlace, ledger: Ledger, call: Call
     lock[Symbol.dispose]();
   }
   // Parents go with their last stamp; a parent that still holds one stays.
-  for (const path of [join(place.stateDir, "stamps"), join(place.stateDir, "locks"), dirname(place.runDir)]) {
-    removeEmpty(path);
-  }
+  for (const path of [join(place.stateDir, "stamps"), dirname(place.runDir)]) removeEmpty(path);
   call.progress?.({ stamp, step: "destroy", state: "end" });
+}
+
+/** Ends the host and takes its lock, so that no other can start; again when somebody started one in between. */
+async function lockWithoutHost(place: StampPlace, call: CallOptions): Promise<Lock> {
+  makePlace(place);
+  for (;;) {
+    call.signal.throwIfAborted();
+    try {
+      await askHost(place.controlSocket, { op: "stop", token: call.token }, { signal: call.signal });
+    } catch (error) {
+      if (!(error instanceof HostGone)) throw error;
+    }
+    // A host that is just ending needs a moment.
+    for (const deadline = performance.now() + 2_000; performance.now() < deadline; await sleep(10)) {
+      const lock = tryLock(place.hostLock);
+      if (lock !== undefined) return lock;
+    }
+  }
 }
 
 /** What no host could end: recorded processes, and those that only their mark gives away. */

@@ -224,10 +224,14 @@ test.runIf(isRoot && process.platform === "linux")(
     try {
       await using under = await openTestEngine({ stateDir: join(mount, "state") });
       const spec = under.spec("eu-1", [postgres, api({ env: { DB: [{ of: "db", field: "url" }] } })]);
-      await expect(under.engine.apply(spec, call)).rejects.toMatchObject({
-        code: "DISK_FULL",
-        message: expect.stringContaining(mount),
-      });
+      const refusal = { code: "DISK_FULL", message: expect.stringContaining(mount) };
+      const filler = join(mount, "filler");
+      expect(() => writeFileSync(filler, Buffer.alloc(13 * 1_048_576))).toThrow("ENOSPC");
+      await expect(under.engine.apply(spec, call), "without one free byte").rejects.toMatchObject(refusal);
+      await under.engine.destroy("eu-1", call);
+      expect((await under.engine.observe("eu-1", never)).presence).toBe("absent");
+      rmSync(filler);
+      await expect(under.engine.apply(spec, call), "in the middle of the clone").rejects.toMatchObject(refusal);
       expect(readdirSync(under.place("eu-1").dataDir).filter((name) => name.startsWith("db"))).toEqual([]);
       await runCommand("mount", ["-o", "remount,size=300m", mount]);
       const seen = await under.engine.apply(spec, call);

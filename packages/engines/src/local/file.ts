@@ -67,13 +67,16 @@ export function readJson<T>(path: string): T | undefined {
 export function asDiskError(error: unknown, directory: string): unknown {
   if (error instanceof StampyardError) return error;
   const { code, message } = error as NodeJS.ErrnoException;
-  const full =
+  const isFull =
     code === "ENOSPC" ||
     code === "EDQUOT" ||
     /No space left on device|Disk quota exceeded|Not enough space/i.test(String(message));
-  if (!full) return error;
+  return isFull ? diskFull(directory, error) : error;
+}
+
+export function diskFull(directory: string, cause: unknown): StampyardError {
   return new StampyardError("DISK_FULL", `No space left on the disk that holds ${directory}`, {
-    cause: error,
+    cause,
     mend: `Free some space there (a new stamp needs about 60 MB), then apply again.`,
   });
 }

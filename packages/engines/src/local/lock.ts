@@ -2,6 +2,11 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
+import { diskFull } from "./file.ts";
+
+/** Result codes of SQLite. */
+const busy = 5;
+const full = 13;
 
 /** A held lock; disposing of it frees it. */
 export type Lock = Disposable;
@@ -13,13 +18,13 @@ export type Lock = Disposable;
 export function tryLock(path: string): Lock | undefined {
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
-    database.exec("PRAGMA journal_mode = OFF; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+    database.exec("PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
     return { [Symbol.dispose]: () => database.close() };
   } catch (error) {
     database.close();
-    const busy = 5; // SQLITE_BUSY
-    if ((error as { errcode?: number }).errcode === busy) return undefined;
-    throw error;
+    const { errcode } = error as { errcode?: number };
+    if (errcode === busy) return undefined;
+    throw errcode === full ? diskFull(dirname(path), error) : error;
   }
 }
 

@@ -19,6 +19,7 @@ export interface StampPlace {
   readonly runDir: string;
   readonly socketDir: string;
   readonly controlSocket: string;
+  /** With the sockets, so that a full disk cannot keep a stamp from being destroyed. */
   readonly hostLock: string;
   readonly specFile: string;
   readonly stateFile: string;
@@ -32,7 +33,7 @@ export function placeOf(stateDir: string, stamp: string): StampPlace {
   const root = resolve(stateDir);
   const dir = join(root, "stamps", stamp);
   const id = createHash("sha256").update(dir).digest("hex").slice(0, 16);
-  const dataDir = isRoot && !isReachable(root) ? join("/var/lib/stampyard/stamps", id) : join(dir, "data");
+  const dataDir = dataDirOf(root, join(dir, "data"), join("/var/lib/stampyard/stamps", id));
   const runDir = join(runRoot(), id);
   return {
     stateDir: root,
@@ -42,12 +43,21 @@ export function placeOf(stateDir: string, stamp: string): StampPlace {
     runDir,
     socketDir: join(runDir, "s"),
     controlSocket: join(runDir, "host.sock"),
-    hostLock: join(root, "locks", `${stamp}.lock`),
+    hostLock: `${runDir}.lock`,
     specFile: join(dir, "spec.json"),
     stateFile: join(dir, "state.json"),
     logDir: join(dir, "logs"),
     marker: id,
   };
+}
+
+/**
+ * Data lives beside the rest where the stamp's user can come to it. Once made it stays where it is: a state directory
+ * that is opened or closed later must not look like an empty one.
+ */
+function dataDirOf(root: string, inside: string, outside: string): string {
+  if (existsSync(inside) || !isRoot) return inside;
+  return existsSync(outside) || !isReachable(root) ? outside : inside;
 }
 
 /** Sockets are in a short path of their own, since a state directory may be deep. */
@@ -63,7 +73,6 @@ function runRoot(): string {
 export function makePlace(place: StampPlace): void {
   mkdirSync(place.stateDir, { recursive: true, mode: 0o711 });
   makeOwn(join(place.stateDir, "stamps"), 0o711);
-  makeOwn(join(place.stateDir, "locks"), 0o700);
   makeOwn(place.dir, 0o711);
   makeOwn(place.logDir, 0o700);
   if (!place.dataDir.startsWith(place.dir)) mkdirSync(dirname(place.dataDir), { recursive: true, mode: 0o711 });

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { StampObservation } from "@stampyard/domain";
 import { jobFixture, serviceFixture } from "@stampyard/testing";
@@ -194,6 +194,14 @@ describe("a whole local stamp", () => {
     expect(pidOf(after, "db")).toBe(pidOf(before, "db"));
     expect(readFileSync(countFile, "utf8"), "runs of the release job").toBe("xx");
     expect(after.stampDigest).toBe(next.rendered.stampDigest);
+  });
+
+  test.runIf(isRoot)("a state directory that is closed to others later keeps its stamps' data where it is", () => {
+    const { dataDir } = under.place("eu-1");
+    chmodSync(under.dir, 0o700);
+    expect(under.place("eu-1").dataDir).toBe(dataDir);
+    expect(under.place("eu-2").dataDir).toContain("/var/lib/stampyard/");
+    chmodSync(under.dir, 0o755);
   });
 
   test("stop() keeps the data; destroy() leaves no directory, port, user or cgroup", async () => {

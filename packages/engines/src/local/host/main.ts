@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import { emptyState, type Host, readState } from "./state.ts";
-import { readJson } from "../file.ts";
+import { StampyardError } from "@stampyard/domain";
+import { asDiskError, readJson } from "../file.ts";
 import type { Goal } from "../goal.ts";
 import { type Ledger, uidOf } from "../ledger.ts";
 import { tryLock } from "../lock.ts";
@@ -19,6 +20,9 @@ export interface HostArguments {
   readonly stamp: string;
   readonly ledger: Ledger;
 }
+
+/** Exit code that says so where a log line has no room; whoever starts a host knows it too. */
+const exitDiskFull = 28;
 
 async function main(): Promise<void> {
   const { stateDir, stamp, ledger } = JSON.parse(process.argv[2] ?? "{}") as HostArguments;
@@ -57,4 +61,10 @@ async function main(): Promise<void> {
   process.on("unhandledRejection", (error) => console.error("Unexpected failure", error));
 }
 
-await main();
+try {
+  await main();
+} catch (error) {
+  console.error("The stamp host cannot start", error);
+  const known = asDiskError(error, "the stamp");
+  process.exit(known instanceof StampyardError && known.code === "DISK_FULL" ? exitDiskFull : 1);
+}

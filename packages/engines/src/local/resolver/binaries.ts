@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { StampyardError } from "@stampyard/domain";
 import { readJson, writeWhole } from "../file.ts";
 import { runCommand } from "../process/command.ts";
-import { fetchFromDebian, installFromDebian } from "./debian.ts";
+import { fetchFromDebian, findInstalled, installFromDebian } from "./debian.ts";
 import { findProgram } from "./find-program.ts";
 import { makeCacheDir } from "./cache.ts";
 import { postgresFromNpm } from "./postgres-npm.ts";
@@ -75,12 +75,13 @@ export async function resolveBinary(kind: BinaryKind, options: ResolveOptions): 
     if (version !== undefined) return { kind, path: chosen, version, source: "environment" };
     throw missing(kind, recipe, `${recipe.variable} names ${chosen}, which is not a usable server`);
   }
-  for (const path of findProgram(recipe.programs)) {
-    const version = await versionOf(path, recipe, options.cacheDir);
-    if (version !== undefined) return { kind, path, version, source: "path" };
-  }
   const { debian } = recipe;
-  const fetched = await fetchFromDebian({ ...options, name: kind, ...debian, linkAs: recipe.linkAs });
+  const wish = { ...options, name: kind, ...debian, linkAs: recipe.linkAs };
+  for (const path of [...findProgram(recipe.programs), findInstalled(wish)]) {
+    const version = path === undefined ? undefined : await versionOf(path, recipe, options.cacheDir);
+    if (path !== undefined && version !== undefined) return { kind, path, version, source: "path" };
+  }
+  const fetched = await fetchFromDebian(wish);
   if (fetched.kind === "found") {
     const version = await versionOf(fetched.path, recipe, options.cacheDir, fetched.libraries);
     if (version !== undefined) {
@@ -88,7 +89,7 @@ export async function resolveBinary(kind: BinaryKind, options: ResolveOptions): 
     }
   }
   if (options.allowInstall === true && options.lookOnly !== true) {
-    const installed = await installFromDebian({ ...options, name: kind, ...debian, linkAs: recipe.linkAs });
+    const installed = await installFromDebian(wish);
     const version = installed === undefined ? undefined : await versionOf(installed, recipe, options.cacheDir);
     if (installed !== undefined && version !== undefined) {
       return { kind, path: installed, version, source: "debian-installed" };
@@ -97,7 +98,7 @@ export async function resolveBinary(kind: BinaryKind, options: ResolveOptions): 
   throw missing(kind, recipe, fetched.kind === "found" ? "the unpacked program does not run" : fetched.why);
 }
 
-/** One line per server program for `doctor`; looks by default only, so that asking changes nothing. */
+/** One answer per server program, e.g. for `doctor`, which asks with `lookOnly` so that nothing is fetched. */
 export async function resolveBinaries(
   options: Partial<ResolveOptions> & { readonly kinds?: readonly BinaryKind[] } = {},
 ): Promise<readonly ({ kind: BinaryKind; found: Binary } | { kind: BinaryKind; error: StampyardError })[]> {

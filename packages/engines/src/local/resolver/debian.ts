@@ -70,12 +70,21 @@ export async function installFromDebian(wish: DebianWish): Promise<string | unde
   const [program = apt, ...args] = isRoot || sudo === undefined ? words : [sudo, "-n", ...words];
   const { code } = await run(program, args, wish);
   if (code !== 0) return undefined;
+  return findInstalled(wish);
+}
+
+/** The server of an installed package. Debian's redis-tools holds it under another name, so it gets a link. */
+export function findInstalled(wish: Pick<DebianWish, "program" | "linkAs" | "cacheDir">): string | undefined {
   if (wish.linkAs === undefined) return findProgram([baseName(wish.program)])[0];
+  if (!existsSync(join("/", wish.program))) return undefined;
   const bin = join(wish.cacheDir, "bin");
   mkdirSync(bin, { recursive: true, mode: 0o755 });
   const link = join(bin, wish.linkAs);
-  rmSync(link, { force: true });
-  symlinkSync(join("/", wish.program), link);
+  try {
+    symlinkSync(join("/", wish.program), link);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw asDiskError(error, bin);
+  }
   return link;
 }
 
@@ -102,7 +111,8 @@ function firstError(stderr: string): string {
 
 function run(program: string, args: readonly string[], wish: DebianWish, cwd?: string): Promise<CommandResult> {
   return runCommand(program, args, {
-    env: { PATH: process.env["PATH"] ?? "", LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" },
+    // Proxies and apt's own settings may be in our environment.
+    env: { ...process.env, LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" },
     timeoutMs: 300_000,
     ...(cwd === undefined ? {} : { cwd }),
     ...(wish.signal === undefined ? {} : { signal: wish.signal }),

@@ -15,7 +15,7 @@ export async function postgresFromNpm(options: ResolveOptions): Promise<Binary> 
   const { root, version } = findPackage();
   const home = join(options.cacheDir, `postgres-${version}-${process.platform}-${process.arch}`);
   const binary: Binary = { kind: "postgres", path: join(home, "bin/postgres"), version, source: "npm" };
-  if (existsSync(home)) return binary;
+  if (existsSync(home) || options.lookOnly === true) return binary;
   using _lock = await takeLock(`${home}.lock`, options.signal);
   if (existsSync(home)) return binary;
   options.progress?.(`unpacking PostgreSQL ${version}`);
