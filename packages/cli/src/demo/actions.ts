@@ -1,5 +1,6 @@
 import { readRecorded } from "../state-dir.ts";
 import { followDemoStamp } from "./follow-stamp.ts";
+import { waitUntilBack } from "./back.ts";
 import { killControlPlane, killStamp } from "./damage.ts";
 import type { Stage } from "./stage.ts";
 import type { Phase, Tally } from "./tally.ts";
@@ -31,7 +32,7 @@ export const demoActions: readonly DemoAction[] = [
 ];
 
 async function toggleControlPlane({ stage, say, setPhase }: DemoContext): Promise<void> {
-  if (readRecorded(stage.state.controlPlaneFile)?.alive === true) {
+  if (hasControlPlane(stage)) {
     setPhase("control-plane-dead");
     const { pid } = killControlPlane(stage.state);
     say(`kill -9 ${pid}: the control plane is dead. Watch the errors: there are none. k starts it again`);
@@ -50,16 +51,20 @@ async function loseStamp(context: DemoContext): Promise<void> {
   if (victim === undefined) return;
   const tenants = [...tally.tenants()].filter(([, home]) => home === victim).map(([tenant]) => tenant);
   const started = performance.now();
-  const count = await killStamp(stage.state, stage.client, victim, signal);
+  const count = await killStamp(stage.state, victim, signal);
   say(
     `kill -9 of ${count} processes: stamp ${victim} is dead. Only ${tenants.join(", ")} get 503; nobody else notices`,
   );
-  await followDemoStamp(context, victim);
+  if (!(await waitUntilBack(stage, victim, tenants, { timeoutMs: 120_000, signal }))) {
+    say(`Stamp ${victim} is still not back; its logs: stampyard stamp logs ${victim}`);
+    return;
+  }
   say(`Stamp ${victim} is back after ${((performance.now() - started) / 1000).toFixed(1)} s, with all its data`);
 }
 
 async function addStamp(context: DemoContext): Promise<void> {
   const { stage, say, signal } = context;
+  if (!hasControlPlane(stage)) return say("Stamps are made by the control plane, which is dead: press k first");
   const started = performance.now();
   const stamp = await stage.client.stampCreate({ body: { pool: "shared" }, signal });
   say(`Making stamp ${stamp.name} in ${stamp.region}: PostgreSQL, Redis, NATS, api, worker, all its own`);
@@ -71,9 +76,14 @@ async function addStamp(context: DemoContext): Promise<void> {
 
 async function addTenant({ stage, traffic, tally, say, signal }: DemoContext): Promise<void> {
   const started = performance.now();
+  if (!hasControlPlane(stage)) return say("Tenants are placed by the control plane, which is dead: press k first");
   const key = nextTenant(new Set(tally.tenants().keys()));
   const tenant = await createTenant(stage.client, key, signal);
   traffic.add(tenant.key, tenant.stamp);
   const ms = Math.round(performance.now() - started);
   say(`Tenant ${key} lives on ${tenant.stamp} after ${ms} ms: http://${key}.localhost:${stage.ports.router}/`);
+}
+
+function hasControlPlane(stage: Stage): boolean {
+  return readRecorded(stage.state.controlPlaneFile)?.alive === true;
 }

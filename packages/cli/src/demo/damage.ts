@@ -1,4 +1,3 @@
-import type { Client } from "@stampyard/api";
 import { CommandFailure } from "../failure.ts";
 import { processesWith } from "../process/find.ts";
 import { identify, type ProcessIdentity, signalProcess } from "../process/identity.ts";
@@ -13,17 +12,18 @@ export function killControlPlane(state: StateDir): ProcessIdentity {
   return recorded.identity;
 }
 
-/** kill -9 of everything that a stamp is: its host first, so that it cannot start anything again, then its components. */
-export async function killStamp(state: StateDir, client: Client, stamp: string, signal: AbortSignal): Promise<number> {
-  const { observation } = await client.stampGet({ params: { name: stamp }, signal });
-  const components = (observation?.components ?? []).flatMap(({ pid }) =>
-    pid === undefined ? [] : (identify(pid) ?? []),
-  );
+/**
+ * kill -9 of everything that a stamp is: its host first, so that it cannot start anything again, then its components.
+ * Asks the stamp's host who they are, so it works without the control plane, too.
+ */
+export async function killStamp(state: StateDir, stamp: string, signal: AbortSignal): Promise<number> {
+  const { openLocalEngine } = await import("@stampyard/engines");
+  const engine = await openLocalEngine({ stateDir: state.root });
+  const { components } = await engine.observe(stamp, signal);
+  const parts = components.flatMap(({ pid }) => (pid === undefined ? [] : (identify(pid) ?? [])));
   const hosts = processesWith(JSON.stringify({ stateDir: state.root, stamp }).slice(1, -1));
-  if (components.length + hosts.length === 0) {
-    throw new CommandFailure("STAMP_UNREACHABLE", `Found no process of stamp ${stamp} to kill`);
-  }
   let killed = 0;
-  for (const identity of [...hosts, ...components]) if (signalProcess(identity, "SIGKILL")) killed++;
-  return killed;
+  for (const identity of [...hosts, ...parts]) if (signalProcess(identity, "SIGKILL")) killed++;
+  if (killed > 0) return killed;
+  throw new CommandFailure("STAMP_UNREACHABLE", `Found no process of stamp ${stamp} to kill`);
 }

@@ -131,8 +131,7 @@ function listenToKeys(context: DemoContext, quit: () => void): () => void {
       action
         .run(context)
         .catch((error: Error) => {
-          if (!context.signal.aborted)
-            context.say(`${error.message} (the control plane may be dead: k starts it again)`);
+          if (!context.signal.aborted) context.say(error.message);
         })
         .finally(() => {
           busy = undefined;

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { waitFor } from "../process/wait.ts";
-import { isReady } from "../up/stamp-nodes.ts";
+import { waitUntilBack } from "./back.ts";
 import { killControlPlane, killStamp } from "./damage.ts";
 import { type DemoReport, phaseRows } from "./report.ts";
 import type { Stage } from "./stage.ts";
@@ -54,9 +53,11 @@ export async function runOnce(options: OnceOptions): Promise<DemoReport> {
     victim = homes[demoTenants[0] ?? ""] ?? "";
     phase = "stamp-dead";
     const killed = performance.now();
-    const processes = await killStamp(stage.state, stage.client, victim, signal);
+    const processes = await killStamp(stage.state, victim, signal);
     say(`Stamp ${victim} killed (kill -9 of ${processes} processes)`);
-    if (await isBack(options, victim, homes)) timings.stampBackMs = performance.now() - killed;
+    const mine = Object.keys(homes).filter((tenant) => homes[tenant] === victim);
+    const back = await waitUntilBack(stage, victim, mine, { timeoutMs: backWithinMs, signal });
+    if (back) timings.stampBackMs = performance.now() - killed;
     say(timings.stampBackMs === undefined ? `Stamp ${victim} did not come back` : `Stamp ${victim} is back`);
     phase = "after";
     await sleep(afterMs, undefined, { signal });
@@ -75,24 +76,6 @@ export async function runOnce(options: OnceOptions): Promise<DemoReport> {
     timings: { ...timings, totalMs: performance.now() - options.startedAt },
     ...(failure === undefined ? {} : { failure }),
   };
-}
-
-/** Back means: the control plane sees it whole again, and each of its tenants is answered again, several times in a row. */
-async function isBack(options: OnceOptions, victim: string, homes: Readonly<Record<string, string>>): Promise<boolean> {
-  const { stage, signal } = options;
-  const mine = Object.keys(homes).filter((tenant) => homes[tenant] === victim);
-  const seen = await waitFor(
-    async () => {
-      const stamp = await stage.client.stampGet({ params: { name: victim }, signal });
-      if (!isReady(stamp)) return undefined;
-      for (let round = 0; round < 3; round++) {
-        for (const tenant of mine) if ((await readNoteIds(stage.ports.router, tenant)) === undefined) return undefined;
-      }
-      return true;
-    },
-    { timeoutMs: backWithinMs, signal, everyMs: 100 },
-  );
-  return seen === true;
 }
 
 async function countWrites(port: number, traffic: Traffic): Promise<DemoReport["writes"]> {
