@@ -21,14 +21,17 @@ export async function checkDrift(
   apply: (why: string) => Promise<void>,
 ): Promise<string | undefined> {
   const { name } = stamp;
-  const keys = (await deps.store.stamps.routeKeys(name)).map((key) => key.kid).join();
+  const keys = (await deps.store.stamps.routeKeys(name))
+    .map((key) => key.kid)
+    .sort()
+    .join();
   const last = deps.drift.get(name);
   if (last !== undefined && last.keys === keys && deps.clock.now() < last.at + compareEveryMs) return last.cause;
 
   try {
     const why = await whyApply(deps, stamp, last === undefined ? undefined : last.keys === keys, turn);
     if (why !== undefined) await apply(why);
-    deps.drift.set(name, { keys, at: deps.clock.now() });
+    else deps.drift.set(name, { keys, at: deps.clock.now() });
     return undefined;
   } catch (caught) {
     if (isTurnOver(caught, turn)) throw caught;
@@ -40,6 +43,14 @@ export async function checkDrift(
     deps.drift.set(name, { keys, at: deps.clock.now(), cause });
     return cause;
   }
+}
+
+/** The names in a value of `${route.keys}`, as the memory keeps them: never a secret. */
+export function kidsOf(routeKeys: string): string {
+  return routeKeys
+    .split(",")
+    .map((entry) => entry.slice(0, Math.max(0, entry.indexOf(":"))))
+    .join();
 }
 
 async function whyApply(

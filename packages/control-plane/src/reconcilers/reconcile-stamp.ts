@@ -10,7 +10,7 @@ import {
   whatIsLacking,
 } from "@stampyard/domain";
 import type { Revisioned } from "../store/port.ts";
-import { checkDrift } from "./drift.ts";
+import { checkDrift, kidsOf } from "./drift.ts";
 import { causeOf, isTurnOver } from "./failure.ts";
 import { whileStillWanted } from "./still-wanted.ts";
 import { again, type ReconcileDeps, rest, type Turn, type TurnEnd, writeContext } from "./turn.ts";
@@ -98,6 +98,7 @@ async function act(
     await deps.store.stamps.observe(seen, writeContext(turn));
     const lack = whatIsLacking(stamp, seen);
     if (lack !== undefined) throw unfinished(name, `was applied, yet ${lack}`);
+    deps.drift.set(name, { keys: kidsOf(spec.routeKeys), at: deps.clock.now() });
   });
 }
 

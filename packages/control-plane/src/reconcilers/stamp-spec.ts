@@ -23,6 +23,7 @@ export async function readStampSpec(
     rendered: renderStamp(release.template, { name, pool, region }, stamp.parameters, sha256),
     sourceDir: release.sourceDir,
     secrets,
-    routeKeys: formatRouteKeys(keys),
+    // A stamp takes them all alike: in an order that a promotion does not change, it need not restart for one (D7).
+    routeKeys: formatRouteKeys([...keys].sort((a, b) => (a.kid < b.kid ? -1 : 1))),
   };
 }

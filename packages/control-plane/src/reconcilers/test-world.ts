@@ -108,13 +108,15 @@ function closeServer(server: Server): Promise<void> {
 }
 
 /** Called around every durable step and every effect; throws to kill the control plane there. */
-export type Point = (name: string) => void;
+export type Point = (name: string) => void | Promise<void>;
 
 export type World = Awaited<ReturnType<typeof createWorld>>;
 
 /** A real store, real stamp databases, a real application, and an engine made of data. */
 export async function createWorld(postgres: TestPostgres) {
   const stampUrl = await createStampDatabase(postgres);
+  /** Most tests need only one; its tenants have names of their own. */
+  const ownDatabases = new Map<string, string>();
   const clock = createLeapingClock();
   const store = await openStore({
     url: await postgres.database(),
@@ -132,11 +134,9 @@ export async function createWorld(postgres: TestPostgres) {
   let point: Point = () => {};
   const engine = createSimulatedEngine({
     clock,
-    operatorUrl: () => stampUrl,
+    operatorUrl: ({ rendered }) => ownDatabases.get(rendered.identity.name) ?? stampUrl,
     endpoints: () => [application.endpoint],
-    fault: ({ step }) => {
-      if (pointed.has(step)) point(`engine.${step}`);
-    },
+    fault: ({ step }) => (pointed.has(step) ? point(`engine.${step}`) : undefined),
   });
   const homes = createTenantHomes(engine);
 
@@ -177,6 +177,9 @@ export async function createWorld(postgres: TestPostgres) {
     async createStamp(name: string, region = name): Promise<void> {
       const identity = { name, pool: pool.name, region };
       await store.stamps.create(newStamp(template, { identity, pool, own: {} }, systemSha256, random), ctx());
+    },
+    async giveDatabase(stamp: string): Promise<void> {
+      ownDatabases.set(stamp, await createStampDatabase(postgres));
     },
     homesOf: (tenant: string) =>
       run(stampUrl, "select state, epoch::int from stampyard.tenant_home where tenant = $1", [tenant]),
@@ -223,9 +226,9 @@ function around<T extends object>(
   for (const name of names) {
     const method = target[name] as (...args: unknown[]) => Promise<unknown>;
     const wrapped = async (...args: unknown[]) => {
-      point()(`${label}.${name}:before`);
+      await point()(`${label}.${name}:before`);
       const result = await method.apply(target, args);
-      point()(`${label}.${name}:after`);
+      await point()(`${label}.${name}:after`);
       return result;
     };
     copy[name] = wrapped as T[typeof name];
@@ -255,7 +258,8 @@ async function tenantKeys(store: Store): Promise<string[]> {
 async function createStampDatabase(postgres: TestPostgres): Promise<string> {
   const url = await postgres.database();
   for (const role of ["stampyard nologin", "stampyard_app", "stampyard_owner", "stampyard_mover login"]) {
-    await run(url, `create role ${role}`);
+    // Roles are of the whole server: the second database finds them made.
+    await run(url, `do $$ begin create role ${role}; exception when duplicate_object then null; end $$`);
   }
   await run(url, stampSchemaSql);
   return url.replace("postgres@", "stampyard_mover@");

@@ -1,4 +1,5 @@
 import { type FencingToken, type Stamp, StampyardError } from "@stampyard/domain";
+import { closeStrays } from "./close-strays.ts";
 import { causeOf } from "../reconcilers/failure.ts";
 import { type ReconcileDeps, type TenantHomeRow, type Turn, writeContext } from "../reconcilers/turn.ts";
 
@@ -13,6 +14,7 @@ export type RecoveryDeps = Pick<ReconcileDeps, "store" | "engine" | "homes" | "s
  */
 export async function runRecovery(deps: RecoveryDeps, token: FencingToken, signal: AbortSignal): Promise<void> {
   const turn = { token, signal };
+  let mustLookForStrays = true;
   let wake = () => {};
   const unwatch = deps.store.watch((event) => {
     if (event.kind === "mode") wake();
@@ -20,7 +22,13 @@ export async function runRecovery(deps: RecoveryDeps, token: FencingToken, signa
   try {
     while (!signal.aborted) {
       try {
-        if ((await deps.store.meta()).mode === "recovering") await recoverOnce(deps, turn);
+        if ((await deps.store.meta()).mode === "recovering") {
+          mustLookForStrays = true;
+          await recoverOnce(deps, turn);
+        } else if (mustLookForStrays) {
+          await closeStrays(deps, turn);
+          mustLookForStrays = false;
+        }
       } catch (caught) {
         const error = StampyardError.from(caught);
         if (signal.aborted || error.code === "STALE_LEADER") throw error;
