@@ -101,11 +101,12 @@ function readFraming(
 ): AcceptedRequest["body"] | undefined {
   if (encodings.length > 0) {
     if (lengths.length > 0 || encodings.length > 1 || version === "1.0") return undefined;
-    return encodings[0]?.trim().toLowerCase() === "chunked" ? { kind: "chunked" } : undefined;
+    return /^[\t ]*chunked[\t ]*$/i.test(encodings[0] ?? "") ? { kind: "chunked" } : undefined;
   }
   if (lengths.length === 0) return { kind: "none" };
-  const text = lengths[0]?.trim() ?? "";
-  if (lengths.length > 1 || !/^[0-9]{1,16}$/.test(text)) return undefined;
+  // Only space and tab may surround a value: trim() also takes a vertical tab or a no-break space, and others do not.
+  const text = /^[\t ]*([0-9]{1,16})[\t ]*$/.exec(lengths[0] ?? "")?.[1];
+  if (lengths.length > 1 || text === undefined) return undefined;
   const length = Number(text);
   if (!Number.isSafeInteger(length)) return undefined;
   const unexpected = version === "1.0" && (method === "GET" || method === "HEAD" || method === "DELETE");

@@ -227,6 +227,11 @@ describe("a control plane that cannot be believed", () => {
     await eventually(async () => expect(await directoryOf(router)).toMatchObject({ diverged: true, position: own }));
     expect((await ask(router.listenPort, { host: "globex.localhost" })).status).toBe(200);
     expect((await admin(router, "/metrics")).body).toContain("stampyard_router_feed_diverged 1");
+    await eventually(() => expect(bed.controlPlane.asked.length).toBeGreaterThan(3));
+    expect(
+      bed.controlPlane.asked.slice(1).every((from) => from.version === own.version),
+      "never for everything",
+    ).toBe(true);
 
     const routing = { kind: "routing-put", routing: { domains: ["localhost"] } } as const;
     bed.controlPlane.restore({ incarnation: 2, changes: [routing, one.put(), tenantPut("acme", "eu-1", 9)] });

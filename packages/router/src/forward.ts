@@ -198,7 +198,8 @@ function passAnswer(exchange: Exchange, outgoing: ClientRequest, incoming: Incom
     // A body that was cut off must look cut off to the client too.
     if (!incoming.complete) response.destroy();
   });
-  incoming.on("error", () => response.destroy());
+  // Always followed by close.
+  incoming.on("error", () => {});
   incoming.pipe(response, { end: !early });
 }
 

@@ -1,0 +1,77 @@
+import { describe, expect, test } from "vitest";
+import { acceptRequest } from "./accept-request.ts";
+
+const accept = (rawHeaders: string[], more: { method?: string; url?: string; httpVersion?: string } = {}) => {
+  const accepted = acceptRequest({
+    method: "POST",
+    url: "/a?b",
+    httpVersion: "1.1",
+    ...more,
+    rawHeaders: ["Host", "acme.localhost", ...rawHeaders],
+  });
+  return accepted.ok ? accepted.value : accepted.reason;
+};
+
+/** Judged again here although Node's parser refuses most of it: another front will have another parser. */
+describe("acceptRequest() without a parser before it", () => {
+  test.each<[string, string[]]>([
+    ["CL and TE", ["Content-Length", "3", "Transfer-Encoding", "chunked"]],
+    ["TE and CL", ["transfer-encoding", "chunked", "content-length", "0"]],
+    ["two CL, equal", ["Content-Length", "3", "content-length", "3"]],
+    ["CL list", ["Content-Length", "3, 3"]],
+    ["CL with sign", ["Content-Length", "+3"]],
+    ["CL in hexadecimal", ["Content-Length", "0x3"]],
+    ["CL below 0", ["Content-Length", "-1"]],
+    ["CL above 2^53", ["Content-Length", "9007199254740993"]],
+    ["CL empty", ["Content-Length", ""]],
+    ["two TE", ["Transfer-Encoding", "chunked", "Transfer-Encoding", "chunked"]],
+    ["TE list", ["Transfer-Encoding", "chunked, chunked"]],
+    ["TE identity", ["Transfer-Encoding", "identity"]],
+    ["TE with a tail", ["Transfer-Encoding", "chunked;q=1"]],
+    ["TE behind a vertical tab", ["Transfer-Encoding", "\u000bchunked"]],
+    ["TE behind a no-break space", ["Transfer-Encoding", "\u00a0chunked"]],
+    ["CL behind a no-break space", ["Content-Length", "\u00a03"]],
+  ])("refuses %s", (_, headers) => {
+    expect(accept(headers)).toBe("bad-framing");
+  });
+
+  test("reads the framing that is left", () => {
+    expect(accept(["Content-Length", "0010"])).toMatchObject({ body: { kind: "length", length: 10 } });
+    expect(accept(["Transfer-Encoding", "Chunked"])).toMatchObject({ body: { kind: "chunked" } });
+    expect(accept([])).toMatchObject({ body: { kind: "none" }, path: "/a", query: "?b", host: "acme.localhost" });
+  });
+
+  test.each([
+    ["name with a space", ["X Y", "1"], "bad-header"],
+    ["name with a colon", ["X:", "1"], "bad-header"],
+    ["empty name", ["", "1"], "bad-header"],
+    ["second host", ["hOst", "acme.localhost"], "bad-host"],
+    ["Connection: Transfer-Encoding", ["Connection", "Transfer-Encoding"], "bad-header"],
+    ["second Connection line", ["Connection", "close", "connection", "x, Stampyard_Route"], "bad-header"],
+  ])("refuses a %s", (_, headers, reason) => {
+    expect(accept(headers)).toBe(reason);
+  });
+
+  test.each([
+    ["", "bad-target"],
+    ["a", "bad-target"],
+    ["*", "bad-target"],
+    ["/a b", "bad-target"],
+    ["/a\u0000", "bad-target"],
+    ["/a\nb", "bad-target"],
+    ["/\u0100", "bad-target"],
+    ["http://", "bad-target"],
+    ["http:///x", "bad-target"],
+    ["http://acme.localhost:80/", "bad-target"],
+    ["https://acme.localhost#x", "bad-target"],
+  ])("refuses the target %j", (url, reason) => {
+    expect(accept([], { url })).toBe(reason);
+  });
+
+  test("keeps what it does not understand as it is: it is the stamp's", () => {
+    for (const path of ["//evil.example/x", "/a/../b", "/a\\b", "/%0d%0aX:1", "/caf\u00e9"]) {
+      expect(accept([], { url: path })).toMatchObject({ path });
+    }
+    expect(accept([], { url: "http://ACME.localhost?q=/" })).toMatchObject({ path: "/", query: "?q=/" });
+  });
+});
