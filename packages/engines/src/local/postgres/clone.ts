@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { StampyardError } from "@stampyard/domain";
 import { asDiskError, freshDraft } from "../file.ts";
@@ -65,7 +65,7 @@ async function mustRun(program: string, args: readonly string[], signal: AbortSi
  */
 async function setPasswords(order: ClusterOrder, dataDir: string): Promise<void> {
   const named = order.uid === undefined ? undefined : uidOfNobody();
-  if (named !== undefined) await giveTo(named, dataDir, order.signal);
+  if (named !== undefined && statSync(dataDir).uid !== named) await giveTo(named, dataDir, order.signal);
   await runSingleUser(order, dataDir, named);
   if (order.uid !== undefined) await giveTo(order.uid, dataDir, order.signal);
   writeOwned(join(dataDir, passwordMark), markOf(order), order.uid);

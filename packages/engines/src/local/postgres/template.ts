@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { chownSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stampSchemaSql, stampSchemaVersion } from "@stampyard/domain";
 import pg from "pg";
@@ -39,9 +39,11 @@ export async function ensureTemplate(binary: Binary, options: TemplateOptions): 
   using _lock = await takeLock(`${home}.lock`, options.signal);
   if (existsSync(home)) return home;
   options.progress?.(`building the database template (PostgreSQL ${binary.version})`);
-  const draft = freshDraft(home);
+  const draft = freshDraft(join(options.cacheDir, basename(home)));
   try {
-    mkdirSync(parent, { recursive: true, mode: 0o711 });
+    // Closed to all but us: the template itself stays with the user nobody, as whom its copies get their passwords.
+    mkdirSync(parent, { recursive: true, mode: 0o700 });
+    chmodSync(parent, 0o700);
     await build(binary, draft, options.signal);
     renameSync(draft, home);
   } catch (error) {
@@ -72,7 +74,6 @@ async function build(binary: Binary, draft: string, signal: AbortSignal | undefi
     if (made.code !== 0) throw new Error(`initdb failed: ${made.stderr}`);
     writeClusterConfig({ dataDir: draft, socketDir: work, maxConnections: 20, uid });
     await fill(binary, { draft, socketDir: work, uid, password }, signal);
-    if (uid !== undefined) await runCommand("chown", ["-R", "0:0", draft]);
     await runCommand("sync", ["-f", draft]);
   } finally {
     rmSync(work, { recursive: true, force: true });
