@@ -60,8 +60,12 @@ export interface Database extends Queryable {
 export function openDatabase(url: string, applicationName: string, maxConnections: number): Database {
   const pool = new Pool({ ...connectionConfig(url, applicationName), max: maxConnections });
   const longReads = new Pool({ ...connectionConfig(url, `${applicationName} (reads)`), max: maxLongReads });
-  // An idle connection that dies is replaced at the next use; without a listener it would end the process.
-  for (const each of [pool, longReads]) each.on("error", () => {});
+  // A connection that dies is replaced at the next use, and fails the statement that was using it. Without a listener
+  // on the pool (idle ones) and on each client (ones in use) it would end the process.
+  for (const each of [pool, longReads]) {
+    each.on("error", () => {});
+    each.on("connect", (client) => void client.on("error", () => {}));
+  }
   return {
     query: (text, values) => translated(() => send(pool, text, values)),
     transaction: (work) => translated(() => repeatDeadlocks(() => inTransaction(pool, work))),

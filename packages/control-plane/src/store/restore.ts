@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { StampyardError } from "@stampyard/domain";
 import { Client } from "pg";
 import { type BackupHeader, backupForm, backupTables, writableColumns } from "./backup.ts";
-import { connectionConfig, translate } from "./database.ts";
+import { connectionConfig, sqlState, translate } from "./database.ts";
 import { latestSchemaVersion, migrateSteps, schemaName, schemaVersion } from "./migrations.ts";
 
 export interface RestoreOptions {
@@ -119,11 +119,17 @@ async function insertLine(client: Client, line: string): Promise<number> {
   const known = backupTables.find((name) => name === table);
   if (known === undefined || !Array.isArray(rows)) throw damaged("it holds a line that is not ours");
   const columns = (await writableColumns(client, known)).map((name) => `"${name}"`).join(", ");
-  await client.query(
-    `INSERT INTO ${known} (${columns}) OVERRIDING SYSTEM VALUE
-     SELECT ${columns} FROM json_populate_recordset(NULL::${known}, $1::json)`,
-    [JSON.stringify(rows)],
-  );
+  try {
+    await client.query(
+      `INSERT INTO ${known} (${columns}) OVERRIDING SYSTEM VALUE
+       SELECT ${columns} FROM json_populate_recordset(NULL::${known}, $1::json)`,
+      [JSON.stringify(rows)],
+    );
+  } catch (error) {
+    // Wrong data (22) or against a constraint (23): found before the checksum at the end could say so.
+    if (/^2[23]/.test(sqlState(error) ?? "")) throw damaged(`a row of ${known} does not fit`);
+    throw error;
+  }
   return rows.length;
 }
 

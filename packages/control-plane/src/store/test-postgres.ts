@@ -30,7 +30,14 @@ export async function startTestPostgres(): Promise<TestPostgres> {
     ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions", "-D", data],
     { ...quiet, stdio: ["ignore", "ignore", "inherit"] },
   );
-  const settings = { listen_addresses: "", unix_socket_directories: home, fsync: "off", max_connections: "100" };
+  const settings = {
+    listen_addresses: "",
+    unix_socket_directories: home,
+    fsync: "off",
+    max_connections: "100",
+    autovacuum: "off",
+    jit: "off",
+  };
   const args = Object.entries({ ...settings, deadlock_timeout: "100ms" }).flatMap(([name, value]) => [
     "-c",
     `${name}=${value}`,
