@@ -1,3 +1,4 @@
+import { StampyardError } from "@stampyard/domain";
 import { Client } from "pg";
 import { connectionConfig, type Database } from "./database.ts";
 import type { StoreEvent, StoreMode } from "./records.ts";
@@ -21,7 +22,7 @@ interface HeadRow extends Record<string, unknown> {
   chain: string;
 }
 
-/** One listening connection and one poll for all listeners; none of either while nobody listens. */
+/** One listening connection and one poll for all listeners, from the first one on. */
 export function openWatch(url: string, applicationName: string, db: () => Database): Watch {
   const listeners = new Set<(event: StoreEvent) => void>();
   let seen: HeadRow | undefined;
@@ -30,7 +31,14 @@ export function openWatch(url: string, applicationName: string, db: () => Databa
   let turn = Promise.resolve();
 
   const tell = (event: StoreEvent) => {
-    for (const listener of listeners) listener(event);
+    for (const listener of listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        // The write is committed: a listener's fault must not make it look failed.
+        process.emitWarning(`A listener of the store failed at ${event.kind}: ${StampyardError.from(error).code}`);
+      }
+    }
   };
 
   async function look(): Promise<void> {
