@@ -21,8 +21,10 @@ const observeTimeoutMs = 5_000;
 /** One turn of one stamp. Level-triggered: takes a name and never a hint, so a lost event costs only time. */
 export async function reconcileStamp(deps: ReconcileDeps, name: string, turn: Turn): Promise<TurnEnd> {
   const found = await deps.store.stamps.read(name);
-  if (found === undefined) return rest;
-
+  if (found === undefined) {
+    deps.drift.delete(name);
+    return rest;
+  }
   const seen = await observe(deps, name, turn);
   await deps.store.stamps.observe(seen, writeContext(turn));
   // A restored store knows the past: what it would change now may be the truth that it forgot (decision D9).
