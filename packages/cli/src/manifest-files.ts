@@ -48,7 +48,8 @@ const largestBytes = 1024 * 1024;
 /** Reads a file whose size is bounded before it is read: a mistyped path may name anything. */
 export function readManifest(path: string, what: string, mend: string): string {
   try {
-    const { size } = statSync(path);
+    const { size, isFile } = statOf(path);
+    if (!isFile) throw new CommandFailure("NOT_FOUND", `The ${what} ${path} is no file`, { mend });
     if (size > largestBytes) {
       throw new CommandFailure(
         "PAYLOAD_TOO_LARGE",
@@ -61,6 +62,11 @@ export function readManifest(path: string, what: string, mend: string): string {
     const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? "is not there" : (error as Error).message;
     throw new CommandFailure("NOT_FOUND", `The ${what} ${path} ${why}`, { mend, cause: error });
   }
+}
+
+function statOf(path: string): { size: number; isFile: boolean } {
+  const stat = statSync(path);
+  return { size: stat.size, isFile: stat.isFile() };
 }
 
 /** Short where the file is below the working directory, so that editors and terminals can link it. */
