@@ -2,6 +2,7 @@ import type { DirectoryChange } from "@stampyard/directory";
 import {
   afterFailure,
   planStamp,
+  type Progress,
   type Stamp,
   type StampAction,
   StampyardError,
@@ -79,8 +80,7 @@ async function act(
   turn: Turn,
 ): Promise<void> {
   const { name } = stamp;
-  const progress = (event: Parameters<NonNullable<Parameters<typeof deps.engine.destroy>[1]["progress"]>>[0]) =>
-    deps.events.publish({ kind: "progress", ...event });
+  const progress: Progress = (event) => deps.events.publish({ kind: "progress", ...event });
   await whileStillWanted(deps, stamp, turn.signal, async (signal) => {
     const options = { token: turn.token, progress, signal };
     if (action.kind === "destroy") {
