@@ -60,7 +60,9 @@ export async function startControlPlane(
   );
   const url = config.databaseUrl ?? (await ensureStore({ stateDir })).url;
   await using opened = new AsyncDisposableStack();
-  const store = opened.use(await openStore({ url, keys: masterKeys, clock, applicationName: "stampyard control plane" }));
+  const store = opened.use(
+    await openStore({ url, keys: masterKeys, clock, applicationName: "stampyard control plane" }),
+  );
   const engine = parts.engine ?? (await openLocalEngine({ stateDir }));
   const homes = opened.use(createTenantHomes(engine));
   const events = createEventBus(clock);
