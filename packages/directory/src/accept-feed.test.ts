@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { acceptFeed, acceptVersion, feedStart, newFeedState } from "./accept-feed.ts";
+import { acceptFeed, acceptVersion, feedStart, newFeedState, reconnected } from "./accept-feed.ts";
 import { nextChain } from "./change.ts";
 import type { FeedMessage, FeedPosition } from "./feed.ts";
 import { snapshotMessages } from "./snapshot.ts";
@@ -120,7 +120,9 @@ describe("acceptFeed() and the head", () => {
     expect(told(at(2, 10, "b"))).toMatchObject({ reason: "diverged" });
     expect(told(at(2, 10))).toBeUndefined();
     expect(told(at(2, 11))).toBeUndefined();
-    expect(told(at(3, 1))).toBeUndefined();
+    expect(told(at(3, 10))).toMatchObject({ kind: "resync", from: "start" });
+    expect(send(reconnected(newFeedState(at(2, 10)), "start"), [hello(at(3, 10))], tableOf(2)).effect).toBeUndefined();
+    expect(send(newFeedState(feedStart), [hello(at(3, 10))], tableOf(0)).effect).toBeUndefined();
   });
 
   test("asks again when a head it heard of does not arrive before the next heartbeat", () => {

@@ -22,6 +22,8 @@ export interface FeedState {
   /** What the table holds. */
   readonly position: FeedPosition;
   readonly mode: "unknown" | "normal" | "recovering";
+  /** What this connection was asked for: what follows our position, or everything. */
+  readonly asked: "position" | "start";
   /** Head of the control plane as last heard; the difference to `position` is the lag. */
   readonly head: FeedPosition | undefined;
   readonly incoming?: IncomingSnapshot;
@@ -62,13 +64,13 @@ export interface FeedStep {
 export const feedStart: FeedPosition = { incarnation: 0, version: 0, chain: chainStart };
 
 export function newFeedState(position: FeedPosition): FeedState {
-  return { position, mode: "unknown", head: undefined };
+  return { position, mode: "unknown", asked: "position", head: undefined };
 }
 
 /** To be called for every new connection: half a snapshot of the last one is worth nothing. */
-export function reconnected(state: FeedState): FeedState {
+export function reconnected(state: FeedState, asked: FeedState["asked"] = "position"): FeedState {
   const { incoming: _, ...kept } = state;
-  return { ...kept, mode: "unknown", head: undefined };
+  return { ...kept, mode: "unknown", asked, head: undefined };
 }
 
 /**
@@ -107,7 +109,12 @@ export function acceptFeed(state: FeedState, message: FeedMessage, table: Direct
 function acceptHello(state: FeedState, hello: Extract<FeedMessage, { kind: "hello" }>): FeedStep {
   const next: FeedState = { ...state, mode: hello.mode, head: positionOf(hello) };
   if (hello.mode === "recovering") return { next, effects: [{ kind: "report" }] };
-  return { next, effects: refuseHead(state.position, hello) };
+  const own = state.position;
+  // Even the same chain is another life of the store: only its snapshot says that it is whole, and moves us into it.
+  if (hello.incarnation > own.incarnation && own.version > 0 && state.asked === "position") {
+    return resync(next, "start", `incarnation ${hello.incarnation} begins`);
+  }
+  return { next, effects: refuseHead(own, hello) };
 }
 
 function acceptBegin(

@@ -243,6 +243,20 @@ describe("a control plane that cannot be believed", () => {
     expect(await directoryOf(router)).toMatchObject({ diverged: false, position: { incarnation: 2, version: 3 } });
   });
 
+  test("a store that lost nothing is followed into its next incarnation, although no change comes (D9)", async () => {
+    const router = await bed.start();
+    await serves(router, "acme");
+    await inStep(router);
+    const own = bed.controlPlane.head();
+    bed.controlPlane.restore({ incarnation: 2, changes: bed.controlPlane.changes() });
+    await eventually(async () =>
+      expect(await directoryOf(router)).toMatchObject({ position: { ...own, incarnation: 2 } }),
+    );
+    await inStep(router);
+    bed.controlPlane.change(tenantPut("initech", "eu-2"));
+    await serves(router, "initech");
+  });
+
   test("a recovering control plane is told what we have, and changes nothing (D9)", async () => {
     const router = await bed.start();
     await serves(router, "acme");

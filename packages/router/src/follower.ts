@@ -189,7 +189,7 @@ async function run(following: Following, controlPlane: ControlPlane): Promise<vo
   let failures = 0;
   while (!stop.signal.aborted) {
     following.phase = "connecting";
-    following.state = reconnected(following.state);
+    following.state = reconnected(following.state, following.fromStart ? "start" : "position");
     const { position } = following.state;
     const from = following.fromStart ? { incarnation: position.incarnation, version: 0, chain: chainStart } : position;
     let heard = 0;

@@ -26,6 +26,8 @@ export interface FakeControlPlane {
   readonly reports: DirectoryReport[];
   readonly authorizations: (string | undefined)[];
   head(): FeedPosition;
+  /** The whole history. */
+  changes(): readonly DirectoryChange[];
   change(...changes: DirectoryChange[]): void;
   setKeys(stamp: string, keys: StampKeys): void;
   /** Sends any message to all followers. */
@@ -87,6 +89,7 @@ export async function startFakeControlPlane(port = 0): Promise<FakeControlPlane>
     port: bound,
     url: `http://127.0.0.1:${bound}`,
     head: () => headOf(world),
+    changes: () => world.versions.map((version) => version.change),
     change: (...changes) => {
       for (const change of changes) append(world, change);
     },
@@ -116,7 +119,7 @@ export async function startFakeControlPlane(port = 0): Promise<FakeControlPlane>
 function serveFeed(world: World, from: FeedPosition, response: ServerResponse): void {
   const head = headOf(world);
   const known = from.version === 0 ? chainStart : world.versions[from.version - 1]?.chain;
-  const foreign = from.version > 0 && (from.incarnation !== world.incarnation || known !== from.chain);
+  const foreign = from.version > 0 && (from.incarnation > world.incarnation || known !== from.chain);
   if (foreign && world.mode === "normal") {
     response.writeHead(409, { "content-type": "application/problem+json" });
     response.end(JSON.stringify({ status: 409, code: "DIVERGED", incarnation: world.incarnation }));
