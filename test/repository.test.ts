@@ -57,7 +57,9 @@ const read = (path: string) => readFileSync(join(root, path), "utf8");
 const withoutComments = (text: string) => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
 
 const importsOf = (text: string) =>
-  [...withoutComments(text).matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)"([@.\w][\w./:@-]*)"/g)].map((match) => match[1] ?? "");
+  [...withoutComments(text).matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)"([@.\w][\w./:@-]*)"/g)].map(
+    (match) => match[1] ?? "",
+  );
 
 const packageOf = (path: string) => /^packages\/([^/]+)\//.exec(path)?.[1];
 const isTest = (path: string) => /(?:\.test|\.contract)\.tsx?$/.test(path) || /\/test-[^/]+\.ts$/.test(path);
