@@ -26,8 +26,8 @@ export interface DataPlaneOptions {
  * a process of its own beside the one that follows the feed (decision D17).
  */
 export interface DataPlane {
-  /** Resolves with the port. */
-  listen(host: string, port: number): Promise<number>;
+  /** Resolves with the port. With `reusePort` several processes listen on one port, and the system spreads clients. */
+  listen(host: string, port: number, options?: { readonly reusePort?: boolean }): Promise<number>;
   /** Another table is valid from now on. */
   replaceDirectory(directory: DirectoryView): void;
   /** The table that it has was changed in place. Keys stay: a stamp may come back, and keys are sent apart. */
@@ -61,7 +61,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   };
 
   return {
-    listen: (host, port) => listen(server, host, port),
+    listen: (host, port, { reusePort = false } = {}) => listen(server, { host, port, reusePort }),
     replaceDirectory(next) {
       for (const { stamp } of serving.directory?.stamps() ?? []) {
         if (next.lookupStamp(stamp) === undefined) serving.pools.remove(stamp);
@@ -82,10 +82,10 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
 }
 
 /** Resolves with the port, or rejects with what `listen` says, e.g. EADDRINUSE. */
-function listen(server: Server, host: string, port: number): Promise<number> {
+function listen(server: Server, where: { host: string; port: number; reusePort: boolean }): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, host, () => {
+    server.listen(where, () => {
       server.off("error", reject);
       // Later errors are of single accepts, such as too many open files: the router goes on with what it has.
       server.on("error", () => {});
