@@ -160,6 +160,12 @@ describe("up and down", { timeout: 180_000 }, () => {
     expect(processesOfState()).toEqual([]);
     expect(existsSync(state)).toBe(false);
   });
+
+  test("a new fleet in the place of a destroyed one starts from nothing", async () => {
+    expect((await up()).stamps).toMatchObject([{ name: "shared-1", phase: "active" }]);
+    expect(await json("tenant", "list")).toEqual({ items: [] });
+    expect((await run("down", "--destroy", "--yes")).code).toBe(0);
+  });
 });
 
 function lineOf(child: ChildProcess, pattern: RegExp): Promise<void> {

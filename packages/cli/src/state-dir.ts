@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { CommandFailure } from "./failure.ts";
@@ -28,6 +28,11 @@ export function stateDirAt(root: string): StateDir {
     routerLog: join(root, "logs", "router.log"),
     lock: join(root, "up.lock"),
   };
+}
+
+/** Made so that stamps, which run under users of their own, can pass through and see nothing. */
+export function makeStateDir(state: StateDir): void {
+  mkdirSync(state.root, { recursive: true, mode: 0o711 });
 }
 
 /** The state directory that `--state`, STAMPYARD_STATE or the fleet file names, in this order. */

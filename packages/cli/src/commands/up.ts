@@ -2,16 +2,15 @@ import { command, numberIn } from "../define.ts";
 import { exitCode } from "../exit-codes.ts";
 import { readManifestsChecked } from "../manifest-files.ts";
 import { takeLock } from "../process/lock.ts";
-import { findStateDir } from "../state-dir.ts";
+import { findStateDir, makeStateDir } from "../state-dir.ts";
 import { bringUp } from "../up/bring-up.ts";
 import { viewFor } from "../up/follow.ts";
-import { defaultPorts } from "../up/services.ts";
 import { stampTable } from "./stamp/list.ts";
 
 interface Options {
-  readonly port: number;
-  readonly apiPort: number;
-  readonly adminPort: number;
+  readonly port?: number;
+  readonly apiPort?: number;
+  readonly adminPort?: number;
   readonly timeout: number;
 }
 
@@ -22,18 +21,20 @@ export const up = command<Options>({
   exits: [exitCode.ok, exitCode.error, exitCode.notReady, exitCode.interrupted],
   options: (c) =>
     c
-      .option("--port <number>", "where the router listens; 0 = any", numberIn("port", 0, 65_535), defaultPorts.router)
+      .option(
+        "--port <number>",
+        "where the router listens; 0 = any (default: as last time, or 8080)",
+        portNumber("port"),
+      )
       .option(
         "--api-port <number>",
-        "where the control plane listens; 0 = any",
-        numberIn("api-port", 0, 65_535),
-        defaultPorts.api,
+        "where the control plane listens (default: as last time, or 4300)",
+        portNumber("api-port"),
       )
       .option(
         "--admin-port <number>",
-        "the router's admin listener; 0 = any",
-        numberIn("admin-port", 0, 65_535),
-        defaultPorts.routerAdmin,
+        "the router's admin listener (default: as last time, or 8081)",
+        portNumber("admin-port"),
       )
       .option("--timeout <seconds>", "how long to wait until all is active", numberIn("timeout", 1, 86_400), 300),
   examples: [
@@ -45,6 +46,7 @@ export const up = command<Options>({
     const { file, port, apiPort, adminPort } = run.options;
     const manifests = await readManifestsChecked(run.io.cwd, file);
     const state = findStateDir(run.io, run.options);
+    makeStateDir(state);
     await using _lock = await takeLock(state.lock, {
       doing: "stampyard up",
       timeoutMs: run.options.timeout * 1000,
@@ -79,3 +81,7 @@ export const up = command<Options>({
     run.say(`\nNext: stampyard tenant create acme --wait`);
   },
 });
+
+function portNumber(name: string): (text: string) => number {
+  return numberIn(name, 0, 65_535);
+}

@@ -14,13 +14,13 @@ import { freePort } from "../process/ports.ts";
 import { waitFor } from "../process/wait.ts";
 import { type StateDir, stateDirAt } from "../state-dir.ts";
 import { type BroughtUp, bringUp, waitForLead } from "../up/bring-up.ts";
-import { ensureControlPlane, type ListenPorts } from "../up/services.ts";
+import { ensureControlPlane } from "../up/services.ts";
 import { takeDown } from "../up/take-down.ts";
 
 /** A whole fleet in a directory of its own, that is gone afterwards. */
 export interface Stage extends AsyncDisposable {
   readonly state: StateDir;
-  readonly ports: ListenPorts;
+  readonly ports: { readonly api: number; readonly router: number; readonly routerAdmin: number };
   readonly fleet: BroughtUp;
   readonly client: Client;
   restartControlPlane(): Promise<void>;
@@ -70,7 +70,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
   }
 }
 
-async function choosePorts(options: StageOptions): Promise<ListenPorts> {
+async function choosePorts(options: StageOptions): Promise<Stage["ports"]> {
   const router = await freePort(options.port);
   if (router !== options.port) options.say(`Port ${options.port} is taken, so the router listens on ${router}`);
   return {

@@ -1,11 +1,10 @@
-import { mkdirSync } from "node:fs";
 import type { Client, PlanView, StampView } from "@stampyard/api";
 import { CommandFailure } from "../failure.ts";
 import type { Io } from "../io.ts";
 import type { ManifestTexts } from "../manifest-files.ts";
 import type { NodeState, ProgressNode } from "../output/progress-tree.ts";
 import { waitFor } from "../process/wait.ts";
-import type { StateDir } from "../state-dir.ts";
+import { makeStateDir, type StateDir } from "../state-dir.ts";
 import { watchStamps } from "./follow.ts";
 import { waitUntilServed } from "./served.ts";
 import { ensureControlPlane, ensureRouter, type ListenPorts, waitForAdminToken } from "./services.ts";
@@ -40,8 +39,7 @@ export async function bringUp(io: Pick<Io, "fetch" | "signal" | "env">, options:
   const deadline = performance.now() + options.timeoutMs;
   const left = () => Math.max(1_000, deadline - performance.now());
   const steps = stepTree(options.show);
-  // Stamps may run under users of their own, who must be able to pass through.
-  mkdirSync(state.root, { recursive: true, mode: 0o711 });
+  makeStateDir(state);
 
   steps.set("control plane", "working", "store and API");
   const controlPlane = await steps.guard("control plane", ensureControlPlane(io, state, ports.api, left()));

@@ -4,19 +4,24 @@ import { dirname } from "node:path";
 import { exitCode } from "../exit-codes.ts";
 import { CommandFailure } from "../failure.ts";
 import type { Io } from "../io.ts";
-import { isPortFree } from "../process/ports.ts";
+import { stopProcess } from "../process/stop.ts";
 import { waitFor } from "../process/wait.ts";
 import { readRecorded, type StateDir } from "../state-dir.ts";
+import { type Addresses, choosePort, portOf, readAddresses, rememberAddresses } from "./addresses.ts";
 import { ensureService, type Running } from "./service.ts";
 
+/** Ports asked for. 0 = any; absent = the last one, or the usual one. */
 export interface ListenPorts {
-  /** Control plane. 0 = any. */
-  readonly api: number;
-  readonly router: number;
-  readonly routerAdmin: number;
+  readonly api?: number | undefined;
+  readonly router?: number | undefined;
+  readonly routerAdmin?: number | undefined;
 }
 
-export const defaultPorts: ListenPorts = { api: 4300, router: 8080, routerAdmin: 8081 };
+export const defaultPorts: { readonly [Service in keyof ListenPorts]-?: number } = {
+  api: 4300,
+  router: 8080,
+  routerAdmin: 8081,
+};
 
 type ServiceIo = Pick<Io, "fetch" | "signal" | "env">;
 
@@ -42,12 +47,15 @@ export function controlPlaneEnv(state: StateDir, port: number): Record<string, s
 export async function ensureControlPlane(
   io: ServiceIo,
   state: StateDir,
-  port: number,
+  port: number | undefined,
   timeoutMs: number,
   extraEnv: Readonly<Record<string, string>> = {},
 ): Promise<Running> {
-  const listen = await portAgain(state.controlPlaneFile, port, "control plane", "--api-port");
-  return await ensureService(io, {
+  const isRunning = readRecorded(state.controlPlaneFile)?.alive === true;
+  const last = readAddresses(state).api;
+  const choice = { wanted: port, last, fallback: defaultPorts.api, service: "control plane", flag: "--api-port" };
+  const listen = isRunning ? 0 : await choosePort(choice);
+  const running = await ensureService(io, {
     name: "control plane",
     entry: entryOf("@stampyard/control-plane/main"),
     mark: markOf(state),
@@ -55,12 +63,22 @@ export async function ensureControlPlane(
     cwd: state.root,
     recordFile: state.controlPlaneFile,
     logFile: state.controlPlaneLog,
-    readyUrl: (running) => `${running.url}/readyz`,
+    readyUrl: ({ url }) => `${url}/readyz`,
     timeoutMs,
   });
+  rememberAddresses(state, withPort("api", portOf(running.url)));
+  return running;
 }
 
-export function routerEnv(state: StateDir, controlPlane: string, ports: ListenPorts): Record<string, string> {
+function withPort(service: keyof ListenPorts, port: number | undefined): Addresses {
+  return port === undefined ? {} : { [service]: port };
+}
+
+export function routerEnv(
+  state: StateDir,
+  controlPlane: string,
+  ports: { router: number; routerAdmin: number },
+): Record<string, string> {
   return {
     STAMPYARD_ROUTER_STATE: dirname(state.routerFile),
     STAMPYARD_ROUTER_LISTEN: `127.0.0.1:${ports.router}`,
@@ -70,7 +88,7 @@ export function routerEnv(state: StateDir, controlPlane: string, ports: ListenPo
   };
 }
 
-/** Starts the router, if it does not run, and returns when it has a directory. */
+/** Starts the router, if it does not run or follows another control plane, and returns when it has a directory. */
 export async function ensureRouter(
   io: ServiceIo,
   state: StateDir,
@@ -78,35 +96,43 @@ export async function ensureRouter(
   ports: ListenPorts,
   timeoutMs: number,
 ): Promise<Running> {
-  const router = await portAgain(state.routerFile, ports.router, "router", "--port");
-  return await ensureService(io, {
+  const last = readAddresses(state);
+  const before = readRecorded(state.routerFile);
+  const follows = last.routerFollows ?? controlPlane;
+  if (before?.alive === true && follows !== controlPlane) await stopProcess(before.identity, drainMs, io.signal);
+  const isRunning = readRecorded(state.routerFile)?.alive === true;
+  const { router: front, routerAdmin: admin } = defaultPorts;
+  const router = { wanted: ports.router, last: last.router, fallback: front, service: "router", flag: "--port" };
+  const routerAdmin = {
+    wanted: ports.routerAdmin,
+    last: last.routerAdmin,
+    fallback: admin,
+    service: "router's admin listener",
+    flag: "--admin-port",
+  };
+  const listen = isRunning
+    ? { router: 0, routerAdmin: 0 }
+    : { router: await choosePort(router), routerAdmin: await choosePort(routerAdmin) };
+  const running = await ensureService(io, {
     name: "router",
     entry: entryOf("@stampyard/router/main"),
     mark: markOf(state),
-    env: { ...io.env, ...routerEnv(state, controlPlane, { ...ports, router }) },
+    env: { ...io.env, ...routerEnv(state, controlPlane, listen) },
     cwd: state.root,
     recordFile: state.routerFile,
     logFile: state.routerLog,
-    readyUrl: (running) => `${running.adminUrl ?? running.url}/readyz`,
+    readyUrl: ({ url, adminUrl }) => `${adminUrl ?? url}/readyz`,
     timeoutMs,
   });
+  rememberAddresses(state, {
+    ...withPort("router", portOf(running.url)),
+    ...withPort("routerAdmin", portOf(running.adminUrl)),
+    ...(running.started ? { routerFollows: controlPlane } : {}),
+  });
+  return running;
 }
 
-/**
- * The port a service had last, if it is free, so that addresses people wrote down stay right; else the wanted one.
- *
- * @throws CommandFailure PORT_TAKEN
- */
-async function portAgain(recordFile: string, wanted: number, name: string, flag: string): Promise<number> {
-  const recorded = readRecorded(recordFile);
-  if (recorded?.alive === true || wanted === 0) return wanted;
-  const last = recorded?.url === undefined ? undefined : Number(new URL(recorded.url).port);
-  if (last !== undefined && last > 0 && (await isPortFree(last))) return last;
-  if (await isPortFree(wanted)) return wanted;
-  throw new CommandFailure("PORT_TAKEN", `Port ${wanted} for the ${name} is taken by another program`, {
-    mend: `Choose another with ${flag}, or ${flag} 0 for any free one.`,
-  });
-}
+const drainMs = 10_000;
 
 /** The first token is made by the first leader, a moment after the control plane answers. */
 export async function waitForAdminToken(state: StateDir, timeoutMs: number, signal: AbortSignal): Promise<string> {

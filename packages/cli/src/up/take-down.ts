@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, rmSync } from "node:fs";
-import { rmdir } from "node:fs/promises";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtemp, rmdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { processesWith } from "../process/find.ts";
 import { stopProcess } from "../process/stop.ts";
@@ -59,7 +60,10 @@ export async function takeDown(options: TakeDownOptions): Promise<TakenDown> {
     await (options.destroy ? destroyStore(store) : stopStore(store));
     say(`store: ${options.destroy ? "destroyed" : "stopped"}`);
   }
-  if (options.destroy) await removeState(state);
+  if (options.destroy) {
+    await removeState(state);
+    await forgetTokens(signal);
+  }
   return { stopped, stamps };
 }
 
@@ -82,7 +86,37 @@ function lastToken(state: StateDir, stamps: readonly string[]): number {
 
 /** Only what is ours: the directory may hold something else by a mistake in --state. */
 async function removeState(state: StateDir): Promise<void> {
-  const ours = ["store", "secrets", "router", "stamps", "locks", "logs", "control-plane.json", "up.lock"];
-  for (const name of ours) rmSync(join(state.root, name), { recursive: true, force: true });
+  const ours = [
+    "store",
+    "secrets",
+    "router",
+    "stamps",
+    "locks",
+    "logs",
+    "restore-check",
+    "control-plane.json",
+    "head.json",
+    "addresses.json",
+    "head.json",
+    "up.lock",
+  ];
+  const backups = readdirSync(state.root).filter((name) => name.startsWith("before-restore-"));
+  for (const name of [...ours, ...backups]) rmSync(join(state.root, name), { recursive: true, force: true });
   await rmdir(state.root).catch(() => undefined);
+}
+
+/**
+ * The engine remembers per state directory the highest leader's token, and drops those whose directory is gone when it
+ * next writes. A new fleet in the same directory starts with token 1, so that write must come before it; destroying a
+ * stamp that never was, in a directory of its own, brings it about. Not pretty: the engine should offer it.
+ */
+async function forgetTokens(signal: AbortSignal): Promise<void> {
+  const { openLocalEngine } = await import("@stampyard/engines");
+  const scratch = await mkdtemp(join(tmpdir(), "stampyard-down-"));
+  try {
+    const engine = await openLocalEngine({ stateDir: scratch });
+    await engine.destroy("none", { token: 0, signal });
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
 }

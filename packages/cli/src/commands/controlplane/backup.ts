@@ -3,6 +3,7 @@ import { rename, rm, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import type { Client } from "@stampyard/api";
 import { command } from "../../define.ts";
 
 export const controlplaneBackup = command({
@@ -14,19 +15,21 @@ export const controlplaneBackup = command({
   examples: [["controlplane backup notes-2026-11-22.backup", "written completely, or not at all"]],
   run: async (run) => {
     const file = resolve(run.io.cwd, run.args[0] ?? "");
-    const client = await run.client();
-    const body = await client.backup({ signal: run.io.signal });
-    const partial = `${file}.partial`;
-    try {
-      await pipeline(Readable.fromWeb(body as never), createWriteStream(partial, { mode: 0o600 }), {
-        signal: run.io.signal,
-      });
-      await rename(partial, file);
-    } finally {
-      await rm(partial, { force: true });
-    }
+    await saveBackup(await run.client(), file, run.io.signal);
     const { size } = await stat(file);
     run.emit({ file, bytes: size }, () => `Saved ${file}, ${size} bytes\n`);
     run.say("Bring it back with: stampyard controlplane restore FILE");
   },
 });
+
+/** Written completely, or not at all. */
+export async function saveBackup(client: Client, file: string, signal: AbortSignal): Promise<void> {
+  const body = await client.backup({ signal });
+  const partial = `${file}.partial`;
+  try {
+    await pipeline(Readable.fromWeb(body as never), createWriteStream(partial, { mode: 0o600 }), { signal });
+    await rename(partial, file);
+  } finally {
+    await rm(partial, { force: true });
+  }
+}

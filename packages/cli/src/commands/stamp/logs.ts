@@ -1,12 +1,13 @@
 import { command, numberIn } from "../../define.ts";
 import { printable } from "../../output/style.ts";
 
-export const stampLogs = command<{ tail: number; follow?: boolean }>({
+export const stampLogs = command<{ tail: number; follow?: boolean; component?: string }>({
   usage: "logs <stamp> [component]",
   summary: "Print the logs of a stamp's components",
   completes: ["stamp"],
   options: (c) =>
     c
+      .option("--component <name>", "the same as the second argument")
       .option("-n, --tail <lines>", "last lines of each component", numberIn("tail", 0, 10_000), 100)
       .option("--follow", "go on as lines come, until Ctrl-C"),
   examples: [
@@ -15,7 +16,8 @@ export const stampLogs = command<{ tail: number; follow?: boolean }>({
     ["stamp logs shared-1 -o json", "one JSON object per line"],
   ],
   run: async (run) => {
-    const [name = "", component] = run.args;
+    const [name = "", given] = run.args;
+    const component = run.options.component ?? given;
     const client = await run.client();
     const lines = await client.stampLogs({
       params: { name },
