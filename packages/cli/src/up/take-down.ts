@@ -1,6 +1,5 @@
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { mkdtemp, rmdir } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { processesWith } from "../process/find.ts";
 import { stopProcess } from "../process/stop.ts";
@@ -47,7 +46,7 @@ export async function takeDown(options: TakeDownOptions): Promise<TakenDown> {
   const { destroyStore, openLocalEngine, stopStore } = await import("@stampyard/engines");
   const engine = await openLocalEngine({ stateDir: state.root });
   const stamps = await engine.stamps();
-  const token = lastToken(state, stamps);
+  const token = engine.lastToken();
   await Promise.all(
     stamps.map(async (stamp) => {
       const call = { token, signal };
@@ -60,28 +59,8 @@ export async function takeDown(options: TakeDownOptions): Promise<TakenDown> {
     await (options.destroy ? destroyStore(store) : stopStore(store));
     say(`store: ${options.destroy ? "destroyed" : "stopped"}`);
   }
-  if (options.destroy) {
-    await removeState(state);
-    await forgetTokens(signal);
-  }
+  if (options.destroy) await removeState(state);
   return { stopped, stamps };
-}
-
-/**
- * The leader's token that the stamps saw last. With the control plane stopped nobody else leads, so we speak with its
- * token; a higher one would lock the next leader out.
- */
-function lastToken(state: StateDir, stamps: readonly string[]): number {
-  const tokens = stamps.map((stamp) => {
-    try {
-      const text = readFileSync(join(state.root, "stamps", stamp, "state.json"), "utf8");
-      const { token } = JSON.parse(text) as { token?: unknown };
-      return typeof token === "number" ? token : 0;
-    } catch {
-      return 0;
-    }
-  });
-  return Math.max(0, ...tokens);
 }
 
 /** Only what is ours: the directory may hold something else by a mistake in --state. */
@@ -97,26 +76,9 @@ async function removeState(state: StateDir): Promise<void> {
     "control-plane.json",
     "head.json",
     "addresses.json",
-    "head.json",
     "up.lock",
   ];
   const backups = readdirSync(state.root).filter((name) => name.startsWith("before-restore-"));
   for (const name of [...ours, ...backups]) rmSync(join(state.root, name), { recursive: true, force: true });
   await rmdir(state.root).catch(() => undefined);
-}
-
-/**
- * The engine remembers per state directory the highest leader's token, and drops those whose directory is gone when it
- * next writes. A new fleet in the same directory starts with token 1, so that write must come before it; destroying a
- * stamp that never was, in a directory of its own, brings it about. Not pretty: the engine should offer it.
- */
-async function forgetTokens(signal: AbortSignal): Promise<void> {
-  const { openLocalEngine } = await import("@stampyard/engines");
-  const scratch = await mkdtemp(join(tmpdir(), "stampyard-down-"));
-  try {
-    const engine = await openLocalEngine({ stateDir: scratch });
-    await engine.destroy("none", { token: 0, signal });
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
 }

@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import {
   type CallOptions,
   componentsOf,
+  type FencingToken,
   findComponent,
   type Progress,
   type StampEngine,
@@ -17,7 +18,7 @@ import { type Goal, goalOf, type Programs } from "./goal.ts";
 import { readState } from "./host/state.ts";
 import { postgresUrl } from "./host/values.ts";
 import { askStamp } from "./host-client.ts";
-import { checkToken, defaultPortRange, type Ledger, type PortRange } from "./ledger.ts";
+import { checkToken, defaultPortRange, lastToken, type Ledger, type PortRange } from "./ledger.ts";
 import { isolationFacts } from "./limits.ts";
 import { followLogs } from "./logs.ts";
 import { observationOf } from "./observation.ts";
@@ -46,6 +47,10 @@ export interface LocalEngine extends StampEngine {
   stop(stamp: string, options: CallOptions): Promise<void>;
   /** Names of the stamps that have anything in the state directory. */
   stamps(): Promise<readonly string[]>;
+  /**
+   * The last leader's token. Who stopped the control plane may act with it: a higher one would lock the next leader out.
+   */
+  lastToken(): FencingToken;
 }
 
 /** Opens the engine that runs stamps as processes of this machine. Nothing is started or fetched yet. */
@@ -84,6 +89,7 @@ export async function openLocalEngine(options: LocalEngineOptions): Promise<Loca
       const dir = join(stateDir, "stamps");
       return existsSync(dir) ? readdirSync(dir).sort() : [];
     },
+    lastToken: () => lastToken(ledger, stateDir),
   };
 }
 

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { checkToken, freePort, type Ledger, portOf, release, uidOf } from "./ledger.ts";
+import { checkToken, forgetTokens, freePort, lastToken, type Ledger, portOf, release, uidOf } from "./ledger.ts";
 import { isRoot } from "./places.ts";
 
 let dir: string;
@@ -54,4 +54,14 @@ test("checkToken() refuses a token lower than one it has seen (I28)", async () =
   await checkToken(ledger, join(dir, "a"), 5);
   await expect(checkToken(ledger, join(dir, "a"), 4)).rejects.toMatchObject({ code: "STALE_LEADER" });
   await checkToken(ledger, join(dir, "b"), 4);
+});
+
+test("forgetTokens() lets the leaders of a new store count from 1 in an old directory", async () => {
+  await checkToken(ledger, join(dir, "a"), 5);
+  await checkToken(ledger, join(dir, "b"), 4);
+  expect(lastToken(ledger, join(dir, "a"))).toBe(5);
+  await forgetTokens(ledger, [join(dir, "a")]);
+  expect(lastToken(ledger, join(dir, "a"))).toBe(0);
+  await checkToken(ledger, join(dir, "a"), 1);
+  await expect(checkToken(ledger, join(dir, "b"), 1)).rejects.toMatchObject({ code: "STALE_LEADER" });
 });

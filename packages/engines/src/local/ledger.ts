@@ -90,6 +90,19 @@ export async function checkToken(ledger: Ledger, stateDir: string, token: Fencin
   });
 }
 
+/** The highest token that a state directory's stamps have seen; 0 if none. */
+export function lastToken(ledger: Ledger, stateDir: string): FencingToken {
+  return readJson<LedgerContent>(ledger.file)?.tokens[stateDir] ?? 0;
+}
+
+/** Who leads is decided in the store: with the store gone, the next leader counts from 1 again. */
+export async function forgetTokens(ledger: Ledger, stateDirs: readonly string[]): Promise<void> {
+  await change(ledger, async (content) => {
+    const tokens = Object.entries(content.tokens).filter(([stateDir]) => !stateDirs.includes(stateDir));
+    return { content: { ...content, tokens: Object.fromEntries(tokens) }, result: undefined };
+  });
+}
+
 export function staleLeader(token: FencingToken, seen: FencingToken): StampyardError {
   return new StampyardError("STALE_LEADER", `Fencing token ${token} is older than ${seen}, which was seen already`, {
     mend: "Let the control plane that leads now do this.",

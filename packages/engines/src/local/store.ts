@@ -7,7 +7,8 @@ import { type LocalEngineOptions, openLocalEngine } from "./engine.ts";
 import { readJson, writeWhole } from "./file.ts";
 import { postgresUrl } from "./host/values.ts";
 import { takeLock } from "./lock.ts";
-import { placeOf } from "./places.ts";
+import { defaultPortRange, forgetTokens } from "./ledger.ts";
+import { defaultLedgerFile, placeOf } from "./places.ts";
 
 export interface StoreOptions extends LocalEngineOptions {
   readonly progress?: Progress;
@@ -44,13 +45,15 @@ export async function stopStore(options: StoreOptions): Promise<void> {
   await engine.stop(storeName, { token: storeToken, signal: options.signal ?? new AbortController().signal });
 }
 
-/** Removes the control plane's PostgreSQL with all its data. */
+/** Removes the control plane's PostgreSQL with all its data, and the memory of who led: the next leader counts anew. */
 export async function destroyStore(options: StoreOptions): Promise<void> {
   const stateDir = join(resolve(options.stateDir), "store");
   if (!existsSync(stateDir)) return;
   const engine = await openLocalEngine({ ...options, stateDir });
   await engine.destroy(storeName, { token: storeToken, signal: options.signal ?? new AbortController().signal });
   rmSync(stateDir, { recursive: true, force: true });
+  const ledger = { file: options.ledgerFile ?? defaultLedgerFile(), range: options.portRange ?? defaultPortRange };
+  await forgetTokens(ledger, [resolve(options.stateDir), stateDir]);
 }
 
 async function storeSpec(stateDir: string, signal: AbortSignal): Promise<StampSpec> {
