@@ -1,0 +1,120 @@
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+
+/**
+ * One side of the router's I/O. All that the data path asks of a socket is here, so that another way to the kernel can
+ * take the place of `node:net`.
+ */
+export interface Channel {
+  /** One octet per character. False = the other end is slow; `onDrain` follows. */
+  write(text: string): boolean;
+  writeBytes(bytes: Buffer): boolean;
+  /** Holds writes together until `uncork`. */
+  cork(): void;
+  uncork(): void;
+  pause(): void;
+  resume(): void;
+  /** Ends our direction after what was written. */
+  end(): void;
+  /** Ends both directions; what was not sent yet is lost. */
+  destroy(): void;
+  /** As `destroy`, but the other end sees a reset: for an answer that must not look complete. */
+  reset(): void;
+}
+
+export interface ChannelEvents {
+  onBytes(bytes: Buffer): void;
+  onDrain(): void;
+  /** The other end sends no more. */
+  onEnd(): void;
+  /** Both directions are over; nothing follows. */
+  onClose(): void;
+}
+
+export interface Listener {
+  readonly port: number;
+  /** Takes no new connections. Resolves when the last one has ended. */
+  close(): Promise<void>;
+}
+
+/** Speaks to a socket, or to any other duplex stream such as a TLS one. */
+export function openChannel(socket: Duplex, events: ChannelEvents): Channel {
+  socket.on("data", (bytes: Buffer) => events.onBytes(bytes));
+  socket.on("drain", () => events.onDrain());
+  socket.on("end", () => events.onEnd());
+  socket.on("close", () => events.onClose());
+  // Always followed by close.
+  socket.on("error", () => {});
+  return new NodeChannel(socket);
+}
+
+class NodeChannel implements Channel {
+  readonly #socket: Duplex;
+
+  constructor(socket: Duplex) {
+    this.#socket = socket;
+  }
+  write(text: string): boolean {
+    return this.#socket.write(text, "latin1");
+  }
+  writeBytes(bytes: Buffer): boolean {
+    return this.#socket.write(bytes);
+  }
+  cork(): void {
+    this.#socket.cork();
+  }
+  uncork(): void {
+    this.#socket.uncork();
+  }
+  pause(): void {
+    this.#socket.pause();
+  }
+  resume(): void {
+    this.#socket.resume();
+  }
+  end(): void {
+    this.#socket.end();
+  }
+  destroy(): void {
+    this.#socket.destroy();
+  }
+  reset(): void {
+    const { resetAndDestroy } = this.#socket as Partial<Socket>;
+    if (resetAndDestroy === undefined) this.#socket.destroy();
+    else resetAndDestroy.call(this.#socket);
+  }
+}
+
+/** Connects; `onConnected` once it stands, `onClose` of the events if it does not. */
+export function connectChannel(
+  to: { readonly host: string; readonly port: number },
+  events: ChannelEvents,
+  onConnected: () => void,
+): Channel {
+  const socket = connect({ host: to.host, port: to.port, noDelay: true, allowHalfOpen: false });
+  socket.once("connect", onConnected);
+  return openChannel(socket, events);
+}
+
+/**
+ * Listens for connections. Errors of single accepts, such as too many open files, are survived.
+ * @throws what `listen` says, e.g. EADDRINUSE
+ */
+export async function listenOn(
+  at: { readonly host: string; readonly port: number },
+  onSocket: (socket: Socket) => void,
+): Promise<Listener> {
+  const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, onSocket);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host: at.host, port: at.port, backlog: 1024 }, () => {
+      server.off("error", reject);
+      server.on("error", () => {});
+      resolve();
+    });
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+}

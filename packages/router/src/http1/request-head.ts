@@ -1,0 +1,210 @@
+import { hopByHop, isReserved, listTokens } from "../field-names.ts";
+import { formatHost, parseHost } from "../host.ts";
+import type { RefusalReason } from "../refusals.ts";
+import { endOfHead, isHopeless, readLength } from "./field-line.ts";
+import { maxHeadBytes } from "./octets.ts";
+import { newRequestFields, type RequestFields, readRequestFields } from "./request-fields.ts";
+import { type RequestLine, readRequestLine } from "./request-line.ts";
+
+/** A field that may name a tenant or a place, and that no client may send unless its peer is believed. */
+export interface GuardedField {
+  /** Lower case. */
+  readonly name: string;
+  /** This peer's value is believed, so it is also passed on. */
+  readonly believed: boolean;
+}
+
+/** What of a connection decides how a head is read. */
+export interface HeadContext {
+  /** The peer is a proxy of ours: what it says about the client before it is believed. */
+  readonly peerTrusted: boolean;
+  readonly guarded: readonly GuardedField[];
+}
+
+/** A request that every reader understands alike. */
+export interface RequestHead {
+  readonly method: string;
+  readonly http10: boolean;
+  /** Origin-form path without query. */
+  readonly path: string;
+  /** `?…` or empty. */
+  readonly query: string;
+  /** Normalised name for routing. */
+  readonly hostName: string;
+  /** Normalised `name[:port]` for forwarding. */
+  readonly host: string;
+  readonly body: "none" | "length" | "chunked";
+  /** Bytes, when `body` is `length`. */
+  readonly length: number;
+  readonly keepAlive: boolean;
+  /** The client waits for 100 before it sends its body. */
+  readonly awaitsContinue: boolean;
+  /** Asks for a WebSocket, validly; the key is what the answer must prove. "" = not. */
+  readonly webSocketKey: string;
+  readonly fields: RequestFields;
+  /** Values of a field, by its lower-case name, in order; read again from the head, so not for every request. */
+  valuesOf(name: string): readonly string[];
+}
+
+export type HeadReading =
+  | { readonly kind: "incomplete" }
+  /** `head` is there when enough was understood to be worth a line in the log. */
+  | { readonly kind: "refused"; readonly reason: RefusalReason; readonly method: string }
+  | { readonly kind: "complete"; readonly head: RequestHead; readonly end: number };
+
+const incomplete: HeadReading = { kind: "incomplete" };
+const line: RequestLine = { method: "", target: "", path: "", query: "", authority: undefined, http10: false, next: 0 };
+
+/**
+ * Reads a request head from text of one octet per character, in the order of what a front must refuse: line, host,
+ * framing, names, `Connection`. What is accepted is sent on from its parts, never as it came.
+ * @param text starts with the request; what follows the head stays unread
+ */
+export function readRequestHead(text: string, context: HeadContext): HeadReading {
+  let start = 0;
+  // RFC 9112 section 2.2: empty lines before a request are the leftover of a careless client.
+  while (text.charCodeAt(start) === 13 && text.charCodeAt(start + 1) === 10) start += 2;
+  const end = endOfHead(text, start);
+  if (end < 0 || end > maxHeadBytes) return readUnfinished(text, start);
+
+  const fault = readRequestLine(text, start, line);
+  if (fault !== undefined) return { kind: "refused", reason: fault, method: line.method };
+  const { method, http10, path, query, authority, next } = line;
+  const fields = newRequestFields();
+  const refuse = (reason: RefusalReason): HeadReading => ({ kind: "refused", reason, method });
+  const broken = readRequestFields(text, next, end - 2, context, undefined, fields);
+  if (broken === "syntax") return refuse("bad-syntax");
+  if (broken === "many") return refuse("too-many-headers");
+
+  const host = readHost(fields);
+  if (host === undefined) return refuse("bad-host");
+  if (authority !== undefined && !isSameAuthority(authority, host.text)) return refuse("bad-target");
+  const framing = readFraming(fields, http10, method);
+  if (framing === undefined) return refuse("bad-framing");
+  if (broken === "name") return refuse("bad-header");
+  const closes = readConnection(text, next, end, context, fields);
+  if (closes === undefined) return refuse("bad-header");
+  if (fields.traceparents > 1) fields.traceparent = "";
+
+  const awaitsContinue = fields.expect !== undefined && !http10;
+  // Exactly this, and only where there is a body to wait for (RFC 9110 section 10.1.1).
+  if (awaitsContinue && (framing.body === "none" || fields.expect?.toLowerCase() !== "100-continue")) {
+    return refuse("bad-expectation");
+  }
+  const webSocketKey = readUpgrade(fields, method, http10, framing.body);
+  if (webSocketKey === undefined) return refuse(framing.body === "none" ? "bad-upgrade" : "bad-framing");
+  const head: RequestHead = {
+    method,
+    http10,
+    path,
+    query,
+    hostName: host.name,
+    host: host.text,
+    body: framing.body,
+    length: framing.length,
+    keepAlive: !http10 && !closes,
+    awaitsContinue,
+    webSocketKey,
+    fields,
+    valuesOf: (name) => valuesOf(text, next, end - 2, name),
+  };
+  return { kind: "complete", head, end };
+}
+
+/** A head that is not there as a whole: wait for the rest, unless it cannot become valid any more. */
+function readUnfinished(text: string, start: number): HeadReading {
+  const lineEnd = text.indexOf("\r\n", start);
+  line.method = "";
+  const lineFault = lineEnd < 0 ? undefined : readRequestLine(text, start, line);
+  const refuse = (reason: RefusalReason): HeadReading => ({ kind: "refused", reason, method: line.method });
+  if (lineFault !== undefined) return refuse(lineFault);
+  if (text.length > maxHeadBytes)
+    return refuse(lineEnd < 0 || lineEnd > maxHeadBytes ? "target-too-long" : "too-many-headers");
+  return isHopeless(text, start) ? refuse("bad-syntax") : incomplete;
+}
+
+function readHost(fields: RequestFields): { readonly name: string; readonly text: string } | undefined {
+  if (fields.hosts !== 1) return undefined;
+  const host = parseHost(fields.host);
+  return host === undefined ? undefined : { name: host.name, text: formatHost(host) };
+}
+
+function isSameAuthority(authority: string, host: string): boolean {
+  const parsed = parseHost(authority);
+  return parsed !== undefined && formatHost(parsed) === host;
+}
+
+type Framing = Pick<RequestHead, "body" | "length">;
+const noBody: Framing = { body: "none", length: 0 };
+const chunkedBody: Framing = { body: "chunked", length: 0 };
+
+/** RFC 9112 section 6.3, with every "ought to be handled as an error" handled as one. */
+function readFraming(fields: RequestFields, http10: boolean, method: string): Framing | undefined {
+  if (fields.encodings > 0) {
+    if (fields.lengths > 0 || fields.encodings > 1 || http10) return undefined;
+    return fields.encoding.toLowerCase() === "chunked" ? chunkedBody : undefined;
+  }
+  if (fields.lengths === 0) return noBody;
+  const length = fields.lengths === 1 ? readLength(fields.length) : undefined;
+  if (length === undefined) return undefined;
+  const unexpected = http10 && (method === "GET" || method === "HEAD" || method === "DELETE");
+  return unexpected && length > 0 ? undefined : { body: "length", length };
+}
+
+/** Removing one of these because `Connection` names it would change what the request means. */
+const neverHopByHop = new Set([
+  "host",
+  "content-length",
+  "transfer-encoding",
+  "authorization",
+  "cookie",
+  "content-type",
+]);
+
+/** Whether the connection ends after this request; undefined = a token that nobody may name. Fields named are dropped. */
+function readConnection(
+  text: string,
+  from: number,
+  end: number,
+  context: HeadContext,
+  fields: RequestFields,
+): boolean | undefined {
+  if (fields.connection === undefined) return false;
+  const tokens = new Set(listTokens(fields.connection));
+  let named = false;
+  for (const token of tokens) {
+    if (neverHopByHop.has(token) || isReserved(token)) return undefined;
+    if (context.guarded.some(({ name }) => name === token)) return undefined;
+    if (token === "upgrade") fields.connectionUpgrade = true;
+    else if (token !== "close" && token !== "keep-alive" && !hopByHop.has(token)) named = true;
+  }
+  if (named) {
+    const upgrade = fields.connectionUpgrade;
+    Object.assign(fields, newRequestFields());
+    readRequestFields(text, from, end - 2, context, tokens, fields);
+    fields.connectionUpgrade = upgrade;
+  }
+  return tokens.has("close");
+}
+
+/**
+ * The key of a valid WebSocket handshake (RFC 6455 section 4.1), "" when nobody asks for one, undefined when somebody asks
+ * for one that cannot be. Other protocols are not taken up: such a request is served as if it had not asked.
+ */
+function readUpgrade(fields: RequestFields, method: string, http10: boolean, body: string): string | undefined {
+  if (fields.upgrade === undefined || fields.upgrade.toLowerCase() !== "websocket") return "";
+  const { webSocketKey, webSocketVersion, connectionUpgrade } = fields;
+  const valid = method === "GET" && !http10 && body === "none" && connectionUpgrade && webSocketVersion === "13";
+  return valid && /^[A-Za-z0-9+/]{22}==$/.test(webSocketKey) ? webSocketKey : undefined;
+}
+
+function valuesOf(text: string, from: number, to: number, name: string): readonly string[] {
+  const values: string[] = [];
+  // Valid as a whole by now, so splitting finds the same lines.
+  for (const one of text.slice(from, to).split("\r\n")) {
+    const colon = one.indexOf(":");
+    if (colon > 0 && one.slice(0, colon).toLowerCase() === name)
+      values.push(one.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, ""));
+  }
+  return values;
+}
