@@ -7,7 +7,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadMasterKeys } from "./master-key.ts";
 import { openStore } from "./open.ts";
 import type { Store, WriteContext } from "./port.ts";
-import { restoreStore } from "./restore.ts";
+import { readStoreUse } from "./present-store.ts";
+import { type RestoreOptions, restoreStore } from "./restore.ts";
 import { makeMasterKey, type MasterKeys } from "./seal.ts";
 import { judgeStoreHead, keepSeenHead, readSeenHead, writeSeenHead } from "./seen-head.ts";
 import { run, startTestPostgres, type TestPostgres } from "./test-postgres.ts";
@@ -43,7 +44,8 @@ async function* stream(bytes: Buffer, chunk = 10_007): AsyncGenerator<Uint8Array
   for (let at = 0; at < bytes.length; at += chunk) yield bytes.subarray(at, at + chunk);
 }
 
-const restore = (url: string, bytes: Buffer) => restoreStore({ url, source: stream(bytes), actor: "tester" });
+const restore = (url: string, bytes: Buffer, more: Partial<RestoreOptions> = {}) =>
+  restoreStore({ url, source: stream(bytes), actor: "tester", keys: testKeys, ...more });
 
 const wide = { capacity: { tenants: 500, units: {} } };
 
@@ -226,7 +228,15 @@ test("restoreStore() takes a whole backup into an empty store, or nothing", asyn
   await store.lease.release("test", ctx.token);
   expect(await refused(bytes, from)).toBe("WRONG_PHASE");
 
+  const foreign = restore(to, bytes, { keys: [makeMasterKey(randomBytes(32))] });
+  await expect(foreign).rejects.toMatchObject({
+    code: "INVALID_REQUEST",
+    message: expect.stringMatching(/master key/),
+  });
+  expect(await restore(to, bytes, { rehearse: true })).toMatchObject({ incarnation: 2 });
+  expect(await readStoreUse(to)).toEqual({ used: false });
   expect(await refused(bytes)).toBe("restored");
+  expect(await readStoreUse(to)).toEqual({ used: true });
   await using copy = await openStore({ url: to, keys: testKeys });
   expect((await copy.tenants.list()).items).toEqual((await store.tenants.list()).items);
   expect((await copy.tenants.history("t1")).items).toEqual((await store.tenants.history("t1")).items);
@@ -241,7 +251,7 @@ test("judgeStoreHead() notices a store that was set back before it serves a vers
   await populate(store, ctx, 1);
   const early = await backupOf(store);
   const fail = (error: unknown) => expect.unreachable(String(error));
-  const stop = keepSeenHead(store, file, fail);
+  const stop = keepSeenHead(store, file, { onError: fail, onSetBack: fail });
   for (const key of ["x", "y"]) await activeTenant(store, ctx, key);
   await sequenceAll(store, ctx);
   await stop();

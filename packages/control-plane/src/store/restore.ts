@@ -3,12 +3,21 @@ import { StampyardError } from "@stampyard/domain";
 import { Client } from "pg";
 import { type BackupHeader, backupForm, backupTables, writableColumns } from "./backup.ts";
 import { connectionConfig, sqlState, translate } from "./database.ts";
-import { latestSchemaVersion, migrateSteps, schemaName, schemaVersion } from "./migrations.ts";
+import { storeUse } from "./present-store.ts";
+import { tokenAboveEarlierLives } from "./recovery.ts";
+import { latestSchemaVersion, migrateSteps, schemaName } from "./migrations.ts";
+import { type MasterKeys, unwrapDataKey } from "./seal.ts";
 
 export interface RestoreOptions {
   readonly url: string;
   readonly source: AsyncIterable<Uint8Array>;
   readonly actor: string;
+  /** Every secret in the backup must open with these: a fleet whose secrets stay shut cannot be run. */
+  readonly keys: MasterKeys;
+  /** Do all of it, and take it back: says whether the file is good while nothing changes. @default false */
+  readonly rehearse?: boolean;
+  /** Go on although the lease is still held: the caller ended its holder. @default false */
+  readonly evenIfLed?: boolean;
   /** The new incarnation is at least this: one above the highest that any router or state file has seen, if known. */
   readonly incarnationAtLeast?: number;
 }
@@ -28,7 +37,7 @@ const maxLineBytes = 64 * 1024 * 1024;
 /**
  * Fills an empty store from a backup, in one transaction: all of it or nothing. The store is then *recovering*, in a new
  * incarnation (decision D9), and its next lease has a token above any that its earlier life can have given out.
- * @throws StampyardError INVALID_REQUEST for a damaged or foreign file, WRONG_PHASE when the store is not empty or led
+ * @throws StampyardError INVALID_REQUEST for a damaged or foreign file or another master key, WRONG_PHASE when the store is not empty or led
  */
 export async function restoreStore(options: RestoreOptions): Promise<Restored> {
   const client = new Client(connectionConfig(options.url, "stampyard restore"));
@@ -38,9 +47,10 @@ export async function restoreStore(options: RestoreOptions): Promise<Restored> {
     await client.query("SET statement_timeout = 0");
     await client.query("SET idle_in_transaction_session_timeout = 0");
     await client.query("BEGIN");
-    await requireEmpty(client);
+    await requireEmpty(client, options.evenIfLed === true);
     const restored = await load(client, options);
-    await client.query("COMMIT");
+    await requireOpenSecrets(client, options.keys);
+    await client.query(options.rehearse === true ? "ROLLBACK" : "COMMIT");
     return restored;
   } catch (error) {
     await client.query("ROLLBACK").catch(() => {});
@@ -50,22 +60,38 @@ export async function restoreStore(options: RestoreOptions): Promise<Restored> {
   }
 }
 
-async function requireEmpty(client: Client): Promise<void> {
-  if ((await schemaVersion(client)) === 0) return;
-  const { rows } = await client.query<{ used: boolean; led: boolean }>(
-    `SELECT EXISTS (SELECT FROM stamps) OR EXISTS (SELECT FROM tenants) OR EXISTS (SELECT FROM releases)
-       OR (SELECT version FROM directory_head) > 0 AS used,
-       EXISTS (SELECT FROM lease WHERE holder IS NOT NULL AND expires_at > clock_timestamp()) AS led`,
-  );
-  if (rows[0]?.led === true) {
+async function requireEmpty(client: Client, evenIfLed: boolean): Promise<void> {
+  const { used, ledBy } = await storeUse(client);
+  if (ledBy !== undefined && !evenIfLed) {
     throw new StampyardError("WRONG_PHASE", "A control plane is running on this store", {
       mend: "Stop it before restoring.",
     });
   }
-  if (rows[0]?.used === true) {
+  if (used) {
     throw new StampyardError("WRONG_PHASE", "The store is not empty, and a restore never overwrites", {
       mend: "Restore into a new database or state directory.",
     });
+  }
+}
+
+/** The key that wraps a stamp's secrets is authenticated: it opens under the master key of its time, or not at all. */
+async function requireOpenSecrets(client: Client, keys: MasterKeys): Promise<void> {
+  const { rows } = await client.query<{ stamp: string; master_key_id: string; wrapped: Buffer }>(
+    "SELECT stamp, master_key_id, wrapped FROM stamp_keys ORDER BY stamp",
+  );
+  for (const { stamp, master_key_id: masterKeyId, wrapped } of rows) {
+    try {
+      unwrapDataKey(keys, stamp, { masterKeyId, wrapped });
+    } catch (cause) {
+      throw new StampyardError(
+        "INVALID_REQUEST",
+        `The backup's secrets are sealed under master key ${masterKeyId}, not under the present one, ${keys[0].id}`,
+        {
+          cause,
+          mend: "Put the master.key of the backed-up control plane into the state directory's secrets, or into STAMPYARD_MASTER_KEY. Nothing was changed.",
+        },
+      );
+    }
   }
 }
 
@@ -90,11 +116,7 @@ async function load(client: Client, options: RestoreOptions): Promise<Restored> 
   const incarnation = Math.max(header.incarnation + 1, options.incarnationAtLeast ?? 0);
   const reason = `restored from a backup of ${new Date(header.at).toISOString()}`;
   await client.query("UPDATE meta SET incarnation = $1, mode = 'recovering', mode_reason = $2", [incarnation, reason]);
-  // Stamp hosts refuse tokens below the highest they saw (I28), and tokens went on rising after the backup.
-  await client.query(
-    `UPDATE lease SET token = greatest(token + 1, ($1::bigint - 1) * 4294967296), holder = NULL, expires_at = now()`,
-    [incarnation],
-  );
+  await client.query(tokenAboveEarlierLives, [incarnation]);
   await client.query("INSERT INTO audit (actor, action, subject, detail) VALUES ($1, 'store.restore', 'store', $2)", [
     options.actor,
     JSON.stringify({ incarnation, version: header.version, takenAt: header.at, rows }),

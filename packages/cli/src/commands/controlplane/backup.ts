@@ -3,7 +3,6 @@ import { rename, rm, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { Client } from "@stampyard/api";
 import { command } from "../../define.ts";
 
 export const controlplaneBackup = command({
@@ -15,7 +14,9 @@ export const controlplaneBackup = command({
   examples: [["controlplane backup notes-2026-11-22.backup", "written completely, or not at all"]],
   run: async (run) => {
     const file = resolve(run.io.cwd, run.args[0] ?? "");
-    await saveBackup(await run.client(), file, run.io.signal);
+    const client = await run.client();
+    const body = await client.backup({ signal: run.io.signal });
+    await writeBackup(Readable.fromWeb(body as never), file, run.io.signal);
     const { size } = await stat(file);
     run.emit({ file, bytes: size }, () => `Saved ${file}, ${size} bytes\n`);
     run.say("Bring it back with: stampyard controlplane restore FILE");
@@ -23,11 +24,10 @@ export const controlplaneBackup = command({
 });
 
 /** Written completely, or not at all. */
-export async function saveBackup(client: Client, file: string, signal: AbortSignal): Promise<void> {
-  const body = await client.backup({ signal });
+export async function writeBackup(body: AsyncIterable<Uint8Array>, file: string, signal: AbortSignal): Promise<void> {
   const partial = `${file}.partial`;
   try {
-    await pipeline(Readable.fromWeb(body as never), createWriteStream(partial, { mode: 0o600 }), { signal });
+    await pipeline(body, createWriteStream(partial, { mode: 0o600 }), { signal });
     await rename(partial, file);
   } finally {
     await rm(partial, { force: true });
