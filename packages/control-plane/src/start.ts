@@ -14,6 +14,7 @@ import { readStampSpec } from "./reconcilers/stamp-spec.ts";
 import { createTenantHomes } from "./reconcilers/tenant-homes.ts";
 import { createTenantHooks } from "./reconcilers/tenant-hooks.ts";
 import { createGate } from "./reconcilers/turn.ts";
+import { openHeadGuard } from "./recovery/head-guard.ts";
 import { createApp } from "./server/app.ts";
 import { ensureBootstrapTokens } from "./server/bootstrap.ts";
 import { createEventBus, publishStoreEvents } from "./server/events.ts";
@@ -72,11 +73,15 @@ export async function startControlPlane(
   const world = { store, engine, specOf, clock, random: systemRandom, sha256: systemSha256, events, log };
   const hooks = createTenantHooks(world);
   const deps = { ...world, homes, hooks, heavy: createGate(heavyAtATime), drift: new Map() };
-  let mustRecover = config.isRestored;
+  // Before anybody can ask for a version (I42).
+  const head = await openHeadGuard({ store, log, file: join(stateDir, "head.json"), isRestored: config.isRestored });
   const stop = new AbortController();
   const holder = leaseHolder();
   let leaderToken: () => number | undefined = () => undefined;
-  const listening = await listen(createApp({ ...world, version, leadership: () => leaderToken() }), config.listen);
+  const listening = await listen(
+    createApp({ ...world, version, leadership: () => leaderToken(), whyHeld: head.whyHeld }),
+    config.listen,
+  );
   opened.defer(() => listening.close());
 
   // The lease of a control plane that was killed on this machine need not run out first.
@@ -91,12 +96,13 @@ export async function startControlPlane(
     async lead(token, signal) {
       const ctx = { actor: "system", token };
       await ensureBootstrapTokens(store, stateDir, ctx);
-      if (mustRecover) await store.recovery.enter("restored from a backup", ctx);
-      mustRecover = false;
+      // The term after it has a token that no stamp has seen.
+      if (await head.beginRecovery(token)) return;
       await lead(deps, token, signal);
     },
   });
   leaderToken = leadership.token;
+  head.watch(leadership.token);
   writeProcessRecord(stateDir, listening.url);
   log.info({ url: listening.url, version }, "control plane listens");
 
@@ -108,6 +114,7 @@ export async function startControlPlane(
       closing ??= (async () => {
         stop.abort();
         await leadership.ended;
+        await head.close();
         removeProcessRecord(stateDir);
         await parted.disposeAsync();
       })();

@@ -3,6 +3,7 @@ import type { Actor } from "./call.ts";
 
 /** The part of a pino logger that is used here. */
 export interface Logger {
+  debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
@@ -30,6 +31,8 @@ export function createAccessLog(logger: Logger, now: () => number): AccessLog {
       return ({ requestId, method, path, status, actor }) => {
         const fields = { requestId, method, path: path.slice(0, 300), status, ms: now() - start, actor: actor?.name };
         if (status >= 500) logger.warn(fields, "request");
+        // Reads come many times a second, from whoever watches; a change, or a refusal, is what a reader of the log wants.
+        else if (method === "GET" && status < 400) logger.debug(fields, "request");
         else logger.info(fields, "request");
       };
     },

@@ -20,6 +20,8 @@ export interface ServerDeps {
   /** Of the control plane, shown in `status`. */
   readonly version: string;
   readonly log: Logger;
+  /** Why the feed must not say a version yet: the store was found to be set back, and nobody leads a recovery (I42). */
+  readonly whyHeld?: () => string | undefined;
   readonly feed?: FeedTimes;
 }
 

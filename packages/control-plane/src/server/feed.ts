@@ -36,6 +36,12 @@ export async function openFeed(
   position: FeedPosition,
   connection: FeedConnection,
 ): Promise<AsyncIterable<Uint8Array>> {
+  const why = deps.whyHeld?.();
+  if (why !== undefined) {
+    throw new StampyardError("RECOVERING", `No version is served: ${why}`, {
+      mend: "Keep the own table and ask again; a recovery begins as soon as there is a leader.",
+    });
+  }
   const head = await deps.store.directory.head();
   await deps.store.routers.seen(seenOf(reader));
   let from = position;
@@ -255,6 +261,7 @@ async function diverged(
     await deps.store.recovery.enter(
       `${told}, which is not of this store's history; ${ours}`,
       writeContext(deps, reader),
+      { newTerm: true, incarnationAtLeast: position.incarnation + 1 },
     );
   }
   return new StampyardError("DIVERGED", `${told}; ${ours}, and they do not follow from each other`, {

@@ -61,7 +61,7 @@ beforeAll(async () => {
     },
     idempotency: keptInMemory(),
     newRequestId: () => "made-here",
-    log: createAccessLog({ info: write, warn: write, error: write }, () => performance.now()),
+    log: createAccessLog({ debug: write, info: write, warn: write, error: write }, () => performance.now()),
   });
   server = await listen(app, { host: "127.0.0.1", port: 0 });
 });

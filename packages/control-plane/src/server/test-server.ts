@@ -37,7 +37,7 @@ export async function startTestServer(databaseUrl: string, engine: StampEngine, 
     events,
     leadership: () => (world.leads ? ctx.token : undefined),
     version: "0.0.0-test",
-    log: { info: write, warn: write, error: write },
+    log: { debug: write, info: write, warn: write, error: write },
     feed,
   });
   const listening = await listen(app, { host: "127.0.0.1", port: 0 });

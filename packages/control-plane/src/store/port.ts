@@ -313,10 +313,21 @@ export interface IdempotencyStore {
   abandon(key: { readonly principal: string; readonly key: string }): Promise<void>;
 }
 
+export interface RecoveryEntry {
+  /** The new incarnation is at least this: one above the highest that anybody has seen, if known. */
+  readonly incarnationAtLeast?: number;
+  /**
+   * Also ends the present leader's term, whose token may be one that an earlier life gave out already: the next token
+   * is above them all. The caller's context is stale after it.
+   * @default false
+   */
+  readonly newTerm?: boolean;
+}
+
 /** Learns what is true after a restore or a fork, before one version is served again (decision D9, I42, I25). */
 export interface RecoveryStore {
   /** Mode recovering and incarnation + 1. Repeating it while recovering changes nothing. */
-  enter(reason: string, ctx: WriteContext): Promise<StoreMeta>;
+  enter(reason: string, ctx: WriteContext, options?: RecoveryEntry): Promise<StoreMeta>;
   /** One page of a router's own table. Part 0 starts it over. Ignored in mode normal. */
   saveRouterReport(report: DirectoryReport): Promise<void>;
   /** All of a stamp's `tenant_home`; replaces what was saved of it. */

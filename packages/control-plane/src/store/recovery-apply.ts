@@ -34,7 +34,7 @@ export async function applyRecovery(w: Write, plan: RecoveryPlan, now: number): 
     events.push(eventOf(tenant, "adopted", adoption.why));
   }
   await insertTenants(w, unknown);
-  await adoptHostnames(w, unknown);
+  await adoptHostnames(w, plan.adopt);
   for (const { tenant: key, epoch } of plan.forget) {
     await forgetTenant(w, { key, epoch });
     events.push({ tenant: key, event: "gone", phase: "gone", epoch, detail: "a person decided" });
@@ -49,7 +49,7 @@ function adopted(adoption: Adoption, pool: string, old: Tenant | undefined, now:
     ? { kind: "active" }
     : { kind: "preparing", attempt: 0, retryAt: now };
   if (old === undefined) {
-    const { hostnames } = adoption;
+    const hostnames = adoption.hostnames ?? [];
     return {
       key,
       pool,
@@ -67,9 +67,11 @@ function adopted(adoption: Adoption, pool: string, old: Tenant | undefined, now:
   return { ...kept, goal: "present", state, stamp, epoch };
 }
 
-/** A hostname that another tenant has meanwhile stays there. */
-async function adoptHostnames(w: Write, tenants: readonly Tenant[]): Promise<void> {
-  const claims = tenants.flatMap(({ key, hostnames }) => hostnames.map((hostname) => ({ hostname, tenant: key })));
+/** First all the old ones go, so that a name may have changed hands; one that another tenant still has stays there. */
+async function adoptHostnames(w: Write, adoptions: readonly Adoption[]): Promise<void> {
+  const told = adoptions.filter((adoption) => adoption.hostnames !== undefined);
+  await w.query("DELETE FROM tenant_hostnames WHERE tenant = ANY ($1)", [told.map((adoption) => adoption.tenant)]);
+  const claims = told.flatMap(({ tenant, hostnames = [] }) => hostnames.map((hostname) => ({ hostname, tenant })));
   await w.query(
     `INSERT INTO tenant_hostnames (hostname, tenant) SELECT * FROM unnest($1::text[], $2::text[]) AS t (hostname, tenant)
      ORDER BY hostname ON CONFLICT (hostname) DO NOTHING`,

@@ -18,12 +18,12 @@ const route = (router: string, stamp: string, epoch: number): Claim => ({
   hostnames: ["notes.acme.com"],
 });
 const memory = (stamp: string, epoch: number, phase: "active" | "preparing" | "deleting" = "active") => ({
-  tenants: [{ key: "acme", phase, stamp, epoch }],
+  tenants: [{ key: "acme", phase, stamp, epoch, hostnames: ["notes.acme.com"] }],
 });
 
 function plan(claims: readonly Claim[], over: Partial<RecoveryFacts> = {}) {
   const complete = new Set(["stamp/a", "stamp/b", "router/r1"]);
-  const known = { stamps: ["a", "b"], routers: ["r1"], isEarly: false, complete };
+  const known = { stamps: ["a", "b"], routers: ["r1"], isEarly: false, complete, newestRouter: "router/r1" };
   return planRecovery({ tenants: [], goneEpochs: new Map(), decisions: new Map(), ...known, claims, ...over });
 }
 
@@ -46,6 +46,13 @@ describe("planRecovery()", () => {
   test("registers an unknown tenant again, with the hostnames that routers know", () => {
     const { adopt } = plan([home("a", 1), route("r1", "a", 1)]);
     expect(adopt).toMatchObject([{ tenant: "acme", stamp: "a", epoch: 1, hostnames: ["notes.acme.com"] }]);
+  });
+
+  test("takes hostnames that changed after the backup from the newest router, and from no older one", () => {
+    const stale = { tenants: [{ key: "acme", phase: "active" as const, stamp: "a", epoch: 3, hostnames: [] }] };
+    const claims = [home("a", 3), route("r1", "a", 3)];
+    expect(plan(claims, stale).adopt).toMatchObject([{ stamp: "a", epoch: 3, hostnames: ["notes.acme.com"] }]);
+    expect(plan(claims, { ...stale, newestRouter: undefined }).adopt).toEqual([]);
   });
 
   test("lets only active rows own: a fenced, moved or importing copy is no owner", () => {

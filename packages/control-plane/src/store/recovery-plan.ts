@@ -6,6 +6,7 @@ export interface RememberedTenant {
   readonly phase: TenantPhase;
   readonly stamp?: string;
   readonly epoch: number;
+  readonly hostnames: readonly string[];
 }
 
 /** What a stamp's `tenant_home` or a router's table says of a tenant. */
@@ -32,6 +33,8 @@ export interface RecoveryFacts {
   readonly isEarly: boolean;
   /** Sources that have been read to their end. */
   readonly complete: ReadonlySet<string>;
+  /** The router whose table is the newest, and not older than the store: it alone knows hostnames changed since. */
+  readonly newestRouter: string | undefined;
   readonly claims: readonly Claim[];
   /** A person's word: the home, or undefined to forget the tenant. */
   readonly decisions: ReadonlyMap<string, string | undefined>;
@@ -41,7 +44,8 @@ export interface Adoption {
   readonly tenant: string;
   readonly stamp: string;
   readonly epoch: number;
-  readonly hostnames: readonly string[];
+  /** Undefined: as the store has them. */
+  readonly hostnames: readonly string[] | undefined;
   readonly why: string;
   /** False when the stamp must be told first: it holds another epoch, or could not be asked. */
   readonly stampKnows: boolean;
@@ -79,7 +83,7 @@ export function planRecovery(facts: RecoveryFacts): RecoveryPlan {
   const forget: { tenant: string; epoch: number }[] = [];
   const conflicts: Conflict[] = [];
   for (const key of keys) {
-    const outcome = planTenant(key, remembered.get(key), claims.get(key) ?? [], facts);
+    const outcome = withNewestHostnames(key, remembered.get(key), claims.get(key) ?? [], facts);
     if (outcome.kind === "adopt") adopt.push(outcome.adoption);
     if (outcome.kind === "forget") forget.push({ tenant: key, epoch: outcome.epoch });
     if (outcome.kind === "conflict") conflicts.push(outcome.conflict);
@@ -96,6 +100,31 @@ type Outcome =
   | { readonly kind: "adopt"; readonly adoption: Adoption }
   | { readonly kind: "forget"; readonly epoch: number }
   | { readonly kind: "conflict"; readonly conflict: Conflict };
+
+/** Stamps know nothing of hostnames, so what routers were told last is the truth about them. */
+function withNewestHostnames(
+  key: string,
+  memory: RememberedTenant | undefined,
+  claims: readonly Claim[],
+  facts: RecoveryFacts,
+): Outcome {
+  const outcome = planTenant(key, memory, claims, facts);
+  const newest = claims.find((claim) => claim.source === facts.newestRouter && claim.state === "routed");
+  if (outcome.kind === "adopt") {
+    const known = newest?.hostnames ?? (memory === undefined ? outcome.adoption.hostnames : undefined);
+    return { kind: "adopt", adoption: { ...outcome.adoption, hostnames: known } };
+  }
+  if (outcome.kind !== "keep" || newest === undefined || memory?.phase !== "active") return outcome;
+  if (newest.stamp !== memory.stamp || newest.epoch !== memory.epoch) return outcome;
+  if (sameNames(newest.hostnames, memory.hostnames)) return outcome;
+  const { stamp, epoch, hostnames } = newest;
+  const why = `${newest.source} knows other hostnames`;
+  return { kind: "adopt", adoption: { tenant: key, stamp, epoch, hostnames, why, stampKnows: true } };
+}
+
+function sameNames(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((hostname) => b.includes(hostname));
+}
 
 function planTenant(
   key: string,

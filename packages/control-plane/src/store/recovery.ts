@@ -3,13 +3,13 @@ import { StampyardError } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
 import { type Claim, planRecovery, type RecoveryFacts, type RecoveryPlan } from "./recovery-plan.ts";
 import { applyRecovery, directoryDifference } from "./recovery-apply.ts";
-import type { RecoveryStore } from "./port.ts";
+import type { RecoveryEntry, RecoveryStore } from "./port.ts";
 import type { HomeClaim, RecoveryReport, StoreMeta, WriteContext } from "./records.ts";
 import { audit, insertChanges, type StoreBase, type Write, write } from "./write.ts";
 
 export function recoveryStore(base: StoreBase): RecoveryStore {
   return {
-    enter: (reason, ctx) => enter(base, reason, ctx),
+    enter: (reason, ctx, options) => enter(base, reason, ctx, options),
     saveRouterReport: (report) => saveRouterReport(base, report),
     saveStampHomes: (stamp, homes, ctx) => saveStampHomes(base, stamp, homes, ctx),
     report: async () => {
@@ -51,18 +51,32 @@ export async function readMeta(tx: Queryable): Promise<StoreMeta> {
   };
 }
 
-function enter(base: StoreBase, reason: string, ctx: WriteContext): Promise<StoreMeta> {
+/**
+ * Stamp hosts refuse tokens below the highest they saw (I28), and a store that was set back lost count. Its first
+ * parameter is the new incarnation. The lease is free after it, so that a new term begins with a token above it.
+ */
+export const tokenAboveEarlierLives = `UPDATE lease SET token = greatest(token + 1, ($1::bigint - 1) * 4294967296),
+  holder = NULL, expires_at = now()`;
+
+function enter(
+  base: StoreBase,
+  reason: string,
+  ctx: WriteContext,
+  { incarnationAtLeast = 0, newTerm = false }: RecoveryEntry = {},
+): Promise<StoreMeta> {
   return write(base, ctx, async (w) => {
     if (w.mode === "recovering") return readMeta(w);
     // Waits for every write that still thinks the mode is normal: they hold this row FOR SHARE. Ours does too, and a
     // share lock that two of us want to raise is a deadlock, which the loser repeats.
+    const incarnation = Math.max(w.incarnation + 1, incarnationAtLeast);
     await w.query(
-      "UPDATE meta SET mode = 'recovering', mode_reason = $1, mode_at = clock_timestamp(), incarnation = incarnation + 1",
-      [reason],
+      "UPDATE meta SET mode = 'recovering', mode_reason = $1, mode_at = clock_timestamp(), incarnation = $2",
+      [reason, incarnation],
     );
     await w.query("DELETE FROM recovery_sources");
     await w.query("DELETE FROM recovery_decisions");
-    await audit(w, "recovery.enter", "recovery", { reason, incarnation: w.incarnation + 1 });
+    await audit(w, "recovery.enter", "recovery", { reason, incarnation });
+    if (newTerm) await w.query(tokenAboveEarlierLives, [incarnation]);
     w.tell({ kind: "mode", mode: "recovering" });
     return readMeta(w);
   });
@@ -134,6 +148,14 @@ async function insertClaims(tx: Queryable, claims: readonly Claim[]): Promise<vo
 /** Routers need this long to notice that the control plane is back; one that nobody waits for could not be heard. */
 const routerGrace = "interval '5 seconds'";
 
+interface RememberedRow extends Record<string, unknown> {
+  key: string;
+  phase: RecoveryFacts["tenants"][number]["phase"];
+  stamp: string | null;
+  epoch: number;
+  hostnames: string[];
+}
+
 interface Facts extends RecoveryFacts {
   readonly reports: RecoveryReport["reports"];
   /** Highest incarnation that a router has seen: ours must be above it. */
@@ -141,8 +163,9 @@ interface Facts extends RecoveryFacts {
 }
 
 async function readFacts(tx: Queryable): Promise<Facts> {
-  const tenants = await tx.query<{ key: string; phase: Claim["state"]; stamp: string | null; epoch: number }>(
-    "SELECT key, phase, stamp, epoch FROM tenants",
+  const tenants = await tx.query<RememberedRow>(
+    `SELECT key, phase, stamp, epoch,
+       ARRAY(SELECT hostname FROM tenant_hostnames h WHERE h.tenant = tenants.key) AS hostnames FROM tenants`,
   );
   const epochs = await tx.query<{ key: string; epoch: number }>("SELECT key, epoch FROM tenant_epochs");
   const stamps = await tx.query<{ name: string }>("SELECT name FROM stamps WHERE phase <> 'requested' ORDER BY name");
@@ -152,9 +175,18 @@ async function readFacts(tx: Queryable): Promise<Facts> {
   const early = await tx.query<{ early: boolean }>(
     `SELECT greatest(mode_at, acquired_at) > clock_timestamp() - ${routerGrace} AS early FROM meta, lease`,
   );
-  const sources = await tx.query<{ source: string; complete: boolean; incarnation: number; tenants: number }>(
+  const sources = await tx.query<{
+    source: string;
+    complete: boolean;
+    incarnation: number;
+    tenants: number;
+    newest: boolean;
+  }>(
     `SELECT source, complete, incarnation,
-       (SELECT count(*) FROM recovery_claims c WHERE c.source = s.source) AS tenants
+       (SELECT count(*) FROM recovery_claims c WHERE c.source = s.source) AS tenants,
+       source LIKE 'router/%' AND complete AND version >= (SELECT version FROM directory_head)
+         AND rank() OVER (PARTITION BY source LIKE 'router/%' AND complete ORDER BY incarnation DESC, version DESC) = 1
+         AS newest
      FROM recovery_sources s ORDER BY source`,
   );
   const claims = await tx.query<Claim & Record<string, unknown>>(
@@ -164,17 +196,13 @@ async function readFacts(tx: Queryable): Promise<Facts> {
     "SELECT tenant, stamp FROM recovery_decisions",
   );
   return {
-    tenants: tenants.rows.map(({ key, phase, stamp, epoch }) => ({
-      key,
-      phase: phase as RecoveryFacts["tenants"][number]["phase"],
-      epoch,
-      ...(stamp === null ? {} : { stamp }),
-    })),
+    tenants: tenants.rows.map(({ stamp, ...row }) => ({ ...row, ...(stamp === null ? {} : { stamp }) })),
     goneEpochs: new Map(epochs.rows.map(({ key, epoch }) => [key, epoch])),
     stamps: stamps.rows.map((row) => row.name),
     routers: routers.rows.map((row) => row.name),
     isEarly: early.rows[0]?.early ?? false,
     complete: new Set(sources.rows.filter((row) => row.complete).map((row) => row.source)),
+    newestRouter: sources.rows.find((row) => row.newest)?.source,
     claims: claims.rows,
     decisions: new Map(decisions.rows.map(({ tenant, stamp }) => [tenant, stamp ?? undefined])),
     reports: sources.rows.map(({ source, complete, tenants: count }) => ({ source, complete, tenants: count })),

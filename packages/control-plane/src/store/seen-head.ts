@@ -49,12 +49,20 @@ export async function judgeStoreHead(store: Pick<Store, "meta" | "directory">, s
   const answer = await store.directory.changesAfter(seen, 1);
   if (answer.kind !== "diverged") return { kind: "ok" };
   const { incarnation, version } = answer.head;
+  // A later incarnation has been through a recovery, which settled what is true.
+  if (incarnation > seen.incarnation) return { kind: "ok" };
   const why = `the store is at version ${version} of incarnation ${incarnation}, and version ${seen.version} of incarnation ${seen.incarnation} was seen before`;
   return { kind: "rolled-back", why };
 }
 
 /** The file may lag: routers know newer heads, and a new version must not cost a sync of the disk each time. */
 const noteMs = 1_000;
+
+export interface HeadListener {
+  onError(error: StampyardError): void;
+  /** The store no longer continues what was noted: the file stays as it is, because it is the witness. */
+  onSetBack?(why: string): void;
+}
 
 /**
  * Keeps the file at the head that the store says, at most once a second, while the store is normal.
@@ -63,7 +71,7 @@ const noteMs = 1_000;
 export function keepSeenHead(
   store: Pick<Store, "meta" | "directory" | "watch">,
   file: string,
-  onError: (error: StampyardError) => void,
+  listener: HeadListener,
 ): () => Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   let noted = "";
@@ -75,10 +83,13 @@ export function keepSeenHead(
       const seen = { fleetId, incarnation, version, chain };
       // While recovering, the file is what tells of the fork.
       if (mode === "recovering" || noted === JSON.stringify(seen)) return;
+      const before = readSeenHead(file);
+      const verdict = before === undefined ? undefined : await judgeStoreHead(store, before);
+      if (verdict !== undefined && verdict.kind !== "ok") return listener.onSetBack?.(verdict.why);
       writeSeenHead(file, seen);
       noted = JSON.stringify(seen);
     } catch (error) {
-      onError(StampyardError.from(error));
+      listener.onError(StampyardError.from(error));
     }
   };
   const soon = () => {
