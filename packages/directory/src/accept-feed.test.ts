@@ -3,8 +3,9 @@ import { describe, expect, test } from "vitest";
 import { acceptFeed, acceptVersion, feedStart, newFeedState, reconnected } from "./accept-feed.ts";
 import { nextChain } from "./change.ts";
 import type { FeedMessage, FeedPosition } from "./feed.ts";
-import { snapshotMessages } from "./snapshot.ts";
-import { createDirectory, type Directory } from "./table.ts";
+import { snapshotMessages } from "./snapshot-messages.ts";
+import type { Directory } from "./directory.ts";
+import { createDirectory } from "./table.ts";
 
 const sha256 = (bytes: Uint8Array) => new Uint8Array(createHash("sha256").update(bytes).digest());
 const chain = (letter: string) => letter.repeat(64);

@@ -1,7 +1,7 @@
 import type { Sha256 } from "@stampyard/domain";
 import { chainStart, type DirectoryChange, nextChain } from "./change.ts";
 import type { FeedMessage, FeedPosition } from "./feed.ts";
-import { type ChangeRefusal, createDirectory, type Directory, type DirectoryView } from "./table.ts";
+import type { ChangeRefusal, Directory, DirectoryView } from "./directory.ts";
 
 /** Why a router keeps its own table instead of what it was sent. */
 export type FeedRefusal =
@@ -16,7 +16,9 @@ export type FeedRefusal =
   /** Says less or other than it announced. */
   | "snapshot-broken"
   /** Sent although it said "keep yours". */
-  | "recovering";
+  | "recovering"
+  /** The control plane is newer and tells something that this version cannot understand; only a newer router can follow. */
+  | "unknown-change";
 
 export interface FeedState {
   /** What the table holds. */
@@ -33,9 +35,10 @@ export interface FeedState {
   readonly accepted?: { readonly version: number; readonly entries: number };
 }
 
+/** The one thing here that grows in place: a snapshot of a million tenants is built part by part, not all at its end. */
 interface IncomingSnapshot {
   readonly begin: Extract<FeedMessage, { kind: "snapshot-begin" }>;
-  readonly parts: readonly (readonly DirectoryChange[])[];
+  readonly directory: Directory;
   readonly count: number;
 }
 
@@ -48,6 +51,9 @@ export type FeedEffect =
       readonly stamp: string;
       readonly keys: readonly { readonly kid: string; readonly secret: string }[];
     }
+  /** Requests of a tenant in a move wait, or wait no more. */
+  | { readonly kind: "hold"; readonly tenant: string; readonly moveId: string; readonly ttlMs: number }
+  | { readonly kind: "release"; readonly tenant: string; readonly moveId: string }
   /** Send the own table by `POST /v1/directory/report`. */
   | { readonly kind: "report" }
   /** End this connection and ask again: from our position, or from version 0 because ours leads nowhere. */
@@ -93,16 +99,23 @@ export function acceptFeed(state: FeedState, message: FeedMessage, table: Direct
       return acceptHello(state, message);
     case "keys":
       return { next: state, effects: [{ kind: "keys", stamp: message.stamp, keys: message.keys }] };
+    case "hold":
+    case "release":
+      return { next: state, effects: [message] };
     case "snapshot-begin":
       return acceptBegin(state, message, table);
     case "snapshot-part":
-      return acceptPart(state, message);
+      return acceptPart(state, message, table);
     case "snapshot-end":
       return acceptEnd(state, message, table);
     case "delta":
       return acceptDelta(state, message, table, sha256);
     case "heartbeat":
       return acceptHeartbeat(state, message);
+    case "unknown-change":
+      return refuseUnknown(state, message);
+    case "unknown-message":
+      return { next: state, effects: [] };
   }
 }
 
@@ -134,19 +147,30 @@ function acceptBegin(
   if (!begin.shrinkConfirmed && isShrinking(entries, begin.entries) && !isAccepted(state, begin)) {
     return refuseSnapshot(state, begin, "shrinks", `${begin.entries} entries instead of ${entries}`);
   }
-  return { next: { ...state, incoming: { begin, parts: [], count: 0 } }, effects: [] };
+  return { next: { ...state, incoming: { begin, directory: table.successor(), count: 0 } }, effects: [] };
 }
 
-function acceptPart(state: FeedState, part: Extract<FeedMessage, { kind: "snapshot-part" }>): FeedStep {
+function acceptPart(
+  state: FeedState,
+  part: Extract<FeedMessage, { kind: "snapshot-part" }>,
+  table: DirectoryView,
+): FeedStep {
   const { incoming } = state;
   if (incoming === undefined) return resync(state, "position", "a part of a snapshot that did not begin");
   const count = incoming.count + part.changes.length;
   if (count > incoming.begin.entries) return broken(state, `more than the ${incoming.begin.entries} entries announced`);
   if (part.changes.some((change) => !change.kind.endsWith("-put"))) return broken(state, "a part removes something");
-  return {
-    next: { ...state, incoming: { ...incoming, parts: [...incoming.parts, part.changes], count } },
-    effects: [],
-  };
+  for (const change of part.changes) {
+    if (change.kind === "tenant-put") {
+      const own = table.findTenant(change.tenant);
+      if (own >= 0 && change.epoch < table.epochAt(own)) {
+        return refuseSnapshot(state, incoming.begin, "epoch-decreases", `of tenant ${change.tenant}`);
+      }
+    }
+    const refusal = incoming.directory.apply(change);
+    if (refusal !== undefined) return broken(state, refusal);
+  }
+  return { next: { ...state, incoming: { ...incoming, count } }, effects: [] };
 }
 
 function acceptEnd(
@@ -156,14 +180,9 @@ function acceptEnd(
 ): FeedStep {
   const { incoming } = state;
   if (incoming === undefined) return resync(state, "position", "the end of a snapshot that did not begin");
-  const { begin, count } = incoming;
+  const { begin, count, directory } = incoming;
   if (!samePosition(begin, end) || begin.entries !== end.entries || count !== end.entries) {
     return broken(state, `${count} of ${begin.entries} entries`);
-  }
-  const directory = createDirectory();
-  for (const change of incoming.parts.flat()) {
-    const refusal = directory.apply(change);
-    if (refusal !== undefined) return broken(state, refusal);
   }
   if (directory.entryCount() !== count) return broken(state, "an entry is there twice");
   // Counted together with stamps an empty tenant table could pass; it may not without a word of an operator (I14).
@@ -171,9 +190,6 @@ function acceptEnd(
   if (lost && !begin.shrinkConfirmed && !isAccepted(state, begin)) {
     return refuseSnapshot(state, begin, "shrinks", "no tenant is left");
   }
-  const fallen = fallenEpoch(table, directory);
-  if (fallen !== undefined) return refuseSnapshot(state, begin, "epoch-decreases", `of tenant ${fallen}`);
-
   const { incoming: _i, refused: _r, accepted: _a, ...kept } = state;
   const position = positionOf(end);
   return { next: { ...kept, position }, effects: [{ kind: "replace", directory, position }] };
@@ -255,12 +271,12 @@ function isAccepted(state: FeedState, begin: FeedPosition & { readonly entries: 
   return accepted !== undefined && begin.version >= accepted.version && begin.entries >= accepted.entries;
 }
 
-function fallenEpoch(ours: DirectoryView, theirs: DirectoryView): string | undefined {
-  for (const { tenant, epoch } of ours.tenants()) {
-    const other = theirs.lookupTenant(tenant);
-    if (other !== undefined && other.epoch < epoch) return tenant;
-  }
-  return undefined;
+/** Clean and clear: ours stays, the connection ends, and the reason says what only an upgrade can change. */
+function refuseUnknown(state: FeedState, unknown: Extract<FeedMessage, { kind: "unknown-change" }>): FeedStep {
+  const where = unknown.position === undefined ? "the snapshot" : `version ${unknown.position.version}`;
+  const detail = `${where} holds a change of kind ${unknown.name}, which only a newer router understands`;
+  if (state.incoming !== undefined) return refuseSnapshot(state, state.incoming.begin, "unknown-change", detail);
+  return refuse(state, "unknown-change", detail);
 }
 
 function refuseSnapshot(

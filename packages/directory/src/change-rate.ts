@@ -1,5 +1,5 @@
 import type { DirectoryChange } from "./change.ts";
-import type { DirectoryView } from "./table.ts";
+import type { DirectoryView } from "./directory.ts";
 
 /** What one transaction does to the directory, in numbers. */
 export interface ChangeMeasure {

@@ -19,8 +19,10 @@ export type DirectoryChange =
       readonly tenant: string;
       readonly stamp: string;
       readonly epoch: number;
-      /** Custom hostnames; other aliases join here later. */
+      /** Custom hostnames. */
       readonly hostnames: readonly string[];
+      /** Other keys that lead to the tenant, e.g. `account:4711`; unique over all tenants. Absent when there are none. */
+      readonly aliases?: readonly string[];
     }
   | { readonly kind: "tenant-remove"; readonly tenant: string }
   | { readonly kind: "routing-put"; readonly routing: Routing };

@@ -21,12 +21,22 @@ export type FeedMessage =
       readonly stamp: string;
       readonly keys: readonly { readonly kid: string; readonly secret: string }[];
     }
+  /**
+   * A tenant moves: its requests wait for `release`, for at most `ttlMs` from now (decision D13). Unversioned and never
+   * written to disk; who connects later misses it and loses nothing but time.
+   */
+  | { readonly kind: "hold"; readonly tenant: string; readonly moveId: string; readonly ttlMs: number }
+  | { readonly kind: "release"; readonly tenant: string; readonly moveId: string }
   /** A snapshot is `begin`, parts of puts only (stamps and routing before tenants), `end` with the count of puts. */
   | ({ readonly kind: "snapshot-begin"; readonly entries: number; readonly shrinkConfirmed: boolean } & FeedPosition)
   | { readonly kind: "snapshot-part"; readonly changes: readonly DirectoryChange[] }
   | ({ readonly kind: "snapshot-end"; readonly entries: number } & FeedPosition)
   | ({ readonly kind: "delta" } & DirectoryVersion)
-  | ({ readonly kind: "heartbeat" } & FeedPosition);
+  | ({ readonly kind: "heartbeat" } & FeedPosition)
+  /** Never sent: what a reader makes of a delta, or of a part of a snapshot, with a change that it does not know. */
+  | { readonly kind: "unknown-change"; readonly name: string; readonly position?: FeedPosition }
+  /** Never sent: what a reader makes of a message that it does not know. */
+  | { readonly kind: "unknown-message"; readonly name: string };
 
 /** Body of `POST /v1/directory/ack`: applied by every worker and journaled. */
 export interface FeedAcknowledgement extends FeedPosition {

@@ -2,7 +2,7 @@ import type { Sha256 } from "@stampyard/domain";
 import { type DirectoryVersion, nextChain } from "./change.ts";
 import type { FeedPosition } from "./feed.ts";
 import { createFrameDecoder, encodeFrame } from "./frame.ts";
-import type { ChangeRefusal, Directory } from "./table.ts";
+import type { ChangeRefusal, Directory } from "./directory.ts";
 
 export interface ReplayedJournal {
   /** Where the table stands now. */
@@ -11,7 +11,7 @@ export interface ReplayedJournal {
   /** Length of the part that was applied; the file may be cut here and continued. */
   readonly goodBytes: number;
   /** `torn` = the last write did not finish, which a crash does; the others are damage or another history. */
-  readonly end: "clean" | "torn" | "corrupt" | "gap" | "chain" | ChangeRefusal;
+  readonly end: "clean" | "torn" | "corrupt" | "gap" | "chain" | "unknown-change" | ChangeRefusal;
   readonly reason?: string;
 }
 
@@ -47,6 +47,9 @@ export function replayJournal(
     for (const event of decoder.push(piece)) {
       if (event.kind === "corrupt") return stop("corrupt", event.reason);
       const { message } = event;
+      if (message.kind === "unknown-change") {
+        return stop("unknown-change", `a change of kind ${message.name}, which a newer version wrote`);
+      }
       if (message.kind !== "delta") return stop("corrupt", `a ${message.kind} message in a journal`);
       if (message.incarnation !== position.incarnation || message.version !== position.version + 1) {
         return stop("gap", `version ${message.version} after ${position.version}`);

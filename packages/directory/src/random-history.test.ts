@@ -6,8 +6,10 @@ import { type DirectoryChange, type DirectoryVersion, nextChain } from "./change
 import type { FeedMessage, FeedPosition } from "./feed.ts";
 import { createFrameDecoder, encodeFrame } from "./frame.ts";
 import { encodeJournalEntry, replayJournal } from "./journal.ts";
-import { decodeSnapshot, encodeSnapshot, snapshotMessages } from "./snapshot.ts";
-import { createDirectory, type Directory, type DirectoryView } from "./table.ts";
+import { decodeSnapshot, encodeSnapshot } from "./snapshot.ts";
+import { snapshotMessages } from "./snapshot-messages.ts";
+import type { Directory, DirectoryView } from "./directory.ts";
+import { createDirectory } from "./table.ts";
 
 const sha256 = (bytes: Uint8Array) => new Uint8Array(createHash("sha256").update(bytes).digest());
 

@@ -8,13 +8,16 @@ import {
   type Reading,
   reading,
   recordOf,
+  tenantOf,
   textOf,
+  UnknownKind,
   Unreadable,
 } from "./read-change.ts";
 
 const chainText = /^[0-9a-f]{64}$/;
 const kidText = /^[A-Za-z0-9_-]{1,32}$/;
 const secretText = /^[A-Za-z0-9_-]{43}$/;
+const messageKindText = /^[a-z][a-z0-9-]{0,63}$/;
 const positionFields = ["incarnation", "version", "chain"];
 
 /** Most changes in one `snapshot-part`. */
@@ -53,6 +56,16 @@ function messageOf(value: unknown): FeedMessage {
       });
       return { kind, stamp: nameOf(fields["stamp"], "keys.stamp"), keys };
     }
+    case "hold": {
+      const fields = recordOf(value, ["kind", "tenant", "moveId", "ttlMs"], kind);
+      const ttlMs = integerOf(fields["ttlMs"], 1, "hold.ttlMs");
+      if (ttlMs > 60_000) throw new Unreadable("hold.ttlMs is above a minute");
+      return { kind, tenant: tenantOf(fields["tenant"], "hold.tenant"), moveId: moveIdOf(fields, kind), ttlMs };
+    }
+    case "release": {
+      const fields = recordOf(value, ["kind", "tenant", "moveId"], kind);
+      return { kind, tenant: tenantOf(fields["tenant"], "release.tenant"), moveId: moveIdOf(fields, kind) };
+    }
     case "snapshot-begin": {
       const fields = recordOf(value, ["kind", "entries", "shrinkConfirmed", ...positionFields], kind);
       const shrinkConfirmed = fields["shrinkConfirmed"];
@@ -63,7 +76,8 @@ function messageOf(value: unknown): FeedMessage {
     case "snapshot-part": {
       const fields = recordOf(value, ["kind", "changes"], kind);
       const changes = arrayOf(fields["changes"], maxPartChanges, `${kind}.changes`);
-      return { kind, changes: changes.map((change, index) => changeOf(change, `${kind}.changes[${index}]`)) };
+      const at = (index: number) => `${kind}.changes[${index}]`;
+      return knownOr(undefined, () => ({ kind, changes: changes.map((change, index) => changeOf(change, at(index))) }));
     }
     case "snapshot-end": {
       const fields = recordOf(value, ["kind", "entries", ...positionFields], kind);
@@ -73,13 +87,29 @@ function messageOf(value: unknown): FeedMessage {
       const fields = recordOf(value, ["kind", "change", ...positionFields], kind);
       const position = positionOf(fields, kind);
       if (position.version < 1) throw new Unreadable("delta.version is 0");
-      return { kind, ...position, change: changeOf(fields["change"], "delta.change") };
+      return knownOr(position, () => ({ kind, ...position, change: changeOf(fields["change"], "delta.change") }));
     }
     case "heartbeat":
       return { kind, ...positionOf(recordOf(value, ["kind", ...positionFields], kind), kind) };
     default:
+      // Whatever must not be missed is a numbered change; any other message is an offer that may be left (FEED.md).
+      if (typeof kind === "string" && messageKindText.test(kind)) return { kind: "unknown-message", name: kind };
       throw new Unreadable("kind is not a kind of feed message");
   }
+}
+
+/** A change of an unknown kind cannot be left out: everything after it is chained to it. */
+function knownOr(position: FeedPosition | undefined, read: () => FeedMessage): FeedMessage {
+  try {
+    return read();
+  } catch (caught) {
+    if (!(caught instanceof UnknownKind)) throw caught;
+    return { kind: "unknown-change", name: caught.message, ...(position === undefined ? {} : { position }) };
+  }
+}
+
+function moveIdOf(fields: Readonly<Record<string, unknown>>, at: string): string {
+  return textOf(fields["moveId"], /^[A-Za-z0-9_-]{1,64}$/, `${at}.moveId`);
 }
 
 function positionOf(fields: Readonly<Record<string, unknown>>, at: string): FeedPosition {

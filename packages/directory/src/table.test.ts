@@ -14,7 +14,7 @@ test("lookupHostname() finds the tenant until the hostname or the tenant goes aw
 
   table.apply({ kind: "tenant-remove", tenant: "acme" });
   expect(table.lookupHostname("n.acme.com")).toBeUndefined();
-  expect(table.counts()).toEqual({ tenants: 0, stamps: 0, hostnames: 0 });
+  expect(table.counts()).toEqual({ tenants: 0, stamps: 0, hostnames: 0, aliases: 0 });
 });
 
 test("apply() refuses a lower epoch and keeps what it had (I2)", () => {

@@ -1,0 +1,155 @@
+import {
+  type Geography,
+  isName,
+  type Routing,
+  type RoutingLimits,
+  type RoutingRule,
+  type TenantLimits,
+} from "@stampyard/domain";
+import { arrayOf, isRecord, nameOf, recordOf, textOf, Unreadable } from "./read-change.ts";
+
+const maxEntries = 100;
+const domainText = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
+const prefixText = /^(?=.{1,128}$)(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)+$/;
+const headerNameText = /^(?!stampyard-)[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
+const peerText = /^[0-9A-Fa-f.:]{2,45}(?:\/[0-9]{1,3})?$/;
+const countryText = /^[A-Z]{2}$/;
+const dayText = /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/;
+const separatorText = /^[!-/:-@[-`{-~]$/;
+
+/** Reads the routing of a change. A rule of a kind that is not known here cannot be left out: it may decide (I5). */
+export function routingOf(value: unknown, at: string): Routing {
+  const fields = recordOf(value, ["domains"], at, ["path", "header", "rules", "geography", "limits", "catchAll"]);
+  const domains = arrayOf(fields["domains"], maxEntries, `${at}.domains`);
+  const { path, header, rules, geography, limits, catchAll } = fields as Readonly<Record<string, unknown>> & Names;
+  return {
+    domains: domains.map((domain, index) => textOf(domain, domainText, `${at}.domains[${index}]`)),
+    ...(path === undefined ? {} : { path: pathOf(recordOf(path, ["prefix", "strip"], `${at}.path`), `${at}.path`) }),
+    ...(header === undefined
+      ? {}
+      : { header: headerOf(recordOf(header, ["name", "trustedPeers"], `${at}.header`), `${at}.header`) }),
+    ...(rules === undefined
+      ? {}
+      : {
+          rules: arrayOf(rules, maxEntries, `${at}.rules`).map((rule, index) => ruleOf(rule, `${at}.rules[${index}]`)),
+        }),
+    ...(geography === undefined ? {} : { geography: geographyOf(geography, `${at}.geography`) }),
+    ...(limits === undefined ? {} : { limits: routingLimitsOf(limits, `${at}.limits`) }),
+    ...(catchAll === undefined ? {} : { catchAll: catchAllOf(catchAll, `${at}.catchAll`) }),
+  };
+}
+
+interface Names {
+  readonly path?: unknown;
+  readonly header?: unknown;
+  readonly rules?: unknown;
+  readonly geography?: unknown;
+  readonly limits?: unknown;
+  readonly catchAll?: unknown;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function ruleOf(value: unknown, at: string): RoutingRule {
+  const kind = isRecord(value) ? value["kind"] : undefined;
+  switch (kind) {
+    case "subdomain": {
+      const fields = recordOf(value, ["kind", "domain"], at);
+      return { kind, domain: textOf(fields["domain"], domainText, `${at}.domain`) };
+    }
+    case "hostname":
+      recordOf(value, ["kind"], at);
+      return { kind };
+    case "path":
+      return { kind, ...pathOf(recordOf(value, ["kind", "prefix", "strip"], at), at) };
+    case "header":
+      return { kind, ...headerOf(recordOf(value, ["kind", "name", "trustedPeers"], at), at) };
+    case "alias": {
+      const fields = recordOf(value, ["kind", "alias", "header", "until"], at);
+      return {
+        kind,
+        alias: nameOf(fields["alias"], `${at}.alias`),
+        header: headerNameOf(fields["header"], `${at}.header`),
+        until: textOf(fields["until"], separatorText, `${at}.until`),
+      };
+    }
+    case "host": {
+      const fields = recordOf(value, ["kind", "host"], at);
+      return { kind, host: textOf(fields["host"], domainText, `${at}.host`) };
+    }
+    default:
+      throw new Unreadable(`${at}.kind is not a kind of rule`);
+  }
+}
+
+function pathOf(fields: Fields, at: string): { readonly prefix: string; readonly strip: boolean } {
+  if (typeof fields["strip"] !== "boolean") throw new Unreadable(`${at}.strip is not true or false`);
+  return { prefix: textOf(fields["prefix"], prefixText, `${at}.prefix`), strip: fields["strip"] };
+}
+
+function headerOf(fields: Fields, at: string): { readonly name: string; readonly trustedPeers: readonly string[] } {
+  return { name: headerNameOf(fields["name"], `${at}.name`), trustedPeers: peersOf(fields["trustedPeers"], at) };
+}
+
+/** As written, because the chain is computed over what was written. */
+function headerNameOf(value: unknown, at: string): string {
+  textOf(typeof value === "string" ? value.toLowerCase() : value, headerNameText, at);
+  return value as string;
+}
+
+function peersOf(value: unknown, at: string): readonly string[] {
+  const peers = arrayOf(value, maxEntries, `${at}.trustedPeers`);
+  return peers.map((peer, index) => textOf(peer, peerText, `${at}.trustedPeers[${index}]`));
+}
+
+function geographyOf(value: unknown, at: string): Geography {
+  const fields = recordOf(value, ["country", "pool", "regions"], at, ["default"]);
+  const country = recordOf(fields["country"], ["header", "trustedPeers"], `${at}.country`);
+  const regions = entriesOf(fields["regions"], `${at}.regions`).map(([region, countries]) => {
+    const list = arrayOf(countries, 300, `${at}.regions`);
+    return [region, list.map((one) => textOf(one, countryText, `${at}.regions`))] as const;
+  });
+  const fallback = fields["default"];
+  return {
+    country: {
+      header: headerNameOf(country["header"], `${at}.country.header`),
+      trustedPeers: peersOf(country["trustedPeers"], `${at}.country`),
+    },
+    pool: nameOf(fields["pool"], `${at}.pool`),
+    regions: Object.fromEntries(regions),
+    ...(fallback === undefined ? {} : { default: nameOf(fallback, `${at}.default`) }),
+  };
+}
+
+function routingLimitsOf(value: unknown, at: string): RoutingLimits {
+  const { pools, ...own } = recordOf(value, [], at, [...limitNames, "pools"]);
+  if (pools === undefined) return tenantLimitsOf(own, at);
+  const byPool = entriesOf(pools, `${at}.pools`).map(([pool, limits]) => [
+    pool,
+    tenantLimitsOf(recordOf(limits, [], `${at}.pools`, limitNames), `${at}.pools`),
+  ]);
+  return { ...tenantLimitsOf(own, at), pools: Object.fromEntries(byPool) };
+}
+
+const limitNames = ["requestsPerSecond", "burst", "concurrency"];
+
+function tenantLimitsOf(fields: Fields, at: string): TenantLimits {
+  for (const [name, value] of Object.entries(fields)) {
+    if (typeof value === "number" && value > 0 && value <= 1_000_000) continue;
+    throw new Unreadable(`${at}.${name} is not a number from above 0 to 1000000`);
+  }
+  return fields as TenantLimits;
+}
+
+function catchAllOf(value: unknown, at: string): NonNullable<Routing["catchAll"]> {
+  const fields = recordOf(value, ["stamp", "until"], at);
+  return { stamp: nameOf(fields["stamp"], `${at}.stamp`), until: textOf(fields["until"], dayText, `${at}.until`) };
+}
+
+function entriesOf(value: unknown, at: string): readonly (readonly [string, unknown])[] {
+  if (!isRecord(value)) throw new Unreadable(`${at} is not an object`);
+  const entries = Object.entries(value);
+  if (entries.length > maxEntries) throw new Unreadable(`${at} has more than ${maxEntries} entries`);
+  for (const [name] of entries) if (!isName(name)) throw new Unreadable(`${at} holds something that is no name`);
+  return entries;
+}
