@@ -46,6 +46,11 @@ export const errorStatus = {
   HEADERS_TOO_LARGE: 431,
   BAD_UPSTREAM: 502,
   ROUTE_REFUSED: 503,
+  /** The tenant's home is in a region that this router does not serve. */
+  OTHER_REGION: 421,
+  /** The tenant moves; its requests waited as long as they may. */
+  TENANT_HELD: 503,
+  RATE_LIMITED: 429,
   NOT_READY: 503,
   HTTP_VERSION_NOT_SUPPORTED: 505,
   LOOP_DETECTED: 508,

@@ -1,6 +1,7 @@
 import type { Fleet, Pool } from "./fleet.ts";
 import { canonicalJson, type Json } from "./canonical.ts";
 import type { Digest } from "./ports.ts";
+import { publishedRouting } from "./routing.ts";
 import type { Stamp } from "./stamp.ts";
 
 export type FleetChange =
@@ -37,7 +38,7 @@ export function planFleet(state: FleetState, goal: FleetGoal): FleetPlan {
   const changes: FleetChange[] = [];
   const notes: string[] = [];
   if (state.release !== goal.release.digest) changes.push({ kind: "release-create", ...goal.release });
-  if (!same(state.fleet?.routing, goal.fleet.routing)) changes.push({ kind: "routing-update" });
+  if (!same(published(state.fleet), published(goal.fleet))) changes.push({ kind: "routing-update" });
   for (const pool of goal.fleet.pools) planPool(pool, state, goal, changes, notes);
   for (const old of state.fleet?.pools ?? []) {
     if (goal.fleet.pools.some((pool) => pool.name === old.name)) continue;
@@ -47,6 +48,10 @@ export function planFleet(state: FleetState, goal: FleetGoal): FleetPlan {
     );
   }
   return { changes, notes };
+}
+
+function published(fleet: Fleet | undefined): unknown {
+  return fleet === undefined ? undefined : publishedRouting(fleet);
 }
 
 function planPool(pool: Pool, state: FleetState, goal: FleetGoal, changes: FleetChange[], notes: string[]): void {

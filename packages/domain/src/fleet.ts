@@ -1,4 +1,5 @@
 import type { Parameters } from "./rendered.ts";
+import type { CatchAll, Routing } from "./routing.ts";
 import type { Capacity } from "./template.ts";
 
 /** What `fleet.yaml` says: pools, routing and policies, never single stamps (decision D1). */
@@ -20,15 +21,5 @@ export interface Pool {
   readonly capacity?: Partial<Capacity>;
   readonly parameters: Parameters;
   /** Stamp zero may take what no tenant claims, until a date (decision D18). */
-  readonly catchAll?: { readonly stamp: string; readonly until: string };
-}
-
-/** How a request names its tenant. Rules are tried in this order: subdomain, hostname, path, header (I5). */
-export interface Routing {
-  /** `{tenant}.<domain>`, e.g. `localhost` or `notes.example.com`. */
-  readonly domains: readonly string[];
-  /** `/t` makes `/t/{tenant}/…` a rule; `strip` removes it before forwarding (decision D21). */
-  readonly path?: { readonly prefix: string; readonly strip: boolean };
-  /** Believed only from these peers, as addresses or CIDR blocks. */
-  readonly header?: { readonly name: string; readonly trustedPeers: readonly string[] };
+  readonly catchAll?: CatchAll;
 }

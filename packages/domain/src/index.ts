@@ -15,7 +15,7 @@ export type {
   StampSpec,
 } from "./engine.ts";
 export { type ErrorCode, errorStatus, type Problem, StampyardError } from "./errors.ts";
-export type { Fleet, Pool, Routing } from "./fleet.ts";
+export type { Fleet, Pool } from "./fleet.ts";
 export {
   type FleetChange,
   type FleetGoal,
@@ -34,6 +34,20 @@ export {
 } from "./placement.ts";
 export type { Clock, Digest, FencingToken, Instant, Random, Sha256 } from "./ports.ts";
 export { componentsOf, findComponent, type Parameters, type RenderedStamp, type StampIdentity } from "./rendered.ts";
+export {
+  type CatchAll,
+  catchAllEnd,
+  type Geography,
+  hostMeaning,
+  isAlias,
+  publishedRouting,
+  type Routing,
+  type RoutingLimits,
+  type RoutingRule,
+  routingRules,
+  type TenantLimits,
+  tenantLabel,
+} from "./routing.ts";
 export { makeSecret, secretNames } from "./secrets.ts";
 export {
   afterFailure,
@@ -49,6 +63,7 @@ export {
   whatIsLacking,
 } from "./stamp.ts";
 export { stampSchemaSql, stampSchemaVersion } from "./stamp-schema.ts";
+export { cyclesOf, type Dependencies, dependenciesOf, type StartNode, startNeeds, startOrder } from "./start-order.ts";
 export type * from "./template.ts";
 export {
   afterTenantFailure,

@@ -1,7 +1,6 @@
-import { isHostname } from "@stampyard/domain";
 import { z } from "zod";
-import { peerFault } from "./addresses.ts";
-import { apiVersion, fields, flag, listOf, mapOf, name, nameRule, oneOf, rule, whole, words } from "./field.ts";
+import { apiVersion, fields, listOf, mapOf, name, nameRule, oneOf, rule, whole, words } from "./field.ts";
+import { routing } from "./routing-file.ts";
 import { metadata, parameterName, scalar, units } from "./template-file.ts";
 
 /** Stamps of a pool are called `<pool>-<n>`, which must be a name too. */
@@ -37,67 +36,6 @@ const pool = fields("a map of pool fields", {
     .optional()
     .describe("Values for the template's parameters"),
   catchAll: catchAll.optional().describe("Stamp zero may take what no tenant claims, until a date"),
-});
-
-const domain = words("a lower-case domain such as notes.example.com or localhost", /^[a-z0-9.-]+$/, 253)
-  .refine((text) => text === "localhost" || isHostname(text), {
-    error: "a lower-case domain such as notes.example.com or localhost",
-    params: { expects: "a lower-case domain such as notes.example.com or localhost" },
-  })
-  .describe("Tenants are subdomains of it");
-
-/** Headers whose meaning is taken; none of them can carry a tenant. */
-const takenHeaders = new Set(
-  (
-    "host authorization cookie connection content-length content-type expect forwarded keep-alive origin proxy-authorization " +
-    "te trailer transfer-encoding upgrade via x-forwarded-for x-forwarded-host x-forwarded-proto"
-  ).split(" "),
-);
-
-const peer = z
-  .string({ error: "an address or CIDR block such as 10.0.0.0/8" })
-  .max(64, { error: "an address or CIDR block such as 10.0.0.0/8" })
-  .superRefine((text, context) => {
-    const fault = peerFault(text);
-    const issue = (message: string, mend: string) => context.addIssue({ code: "custom", message, params: { mend } });
-    if (fault === "malformed")
-      issue("Trusted peer is no address", "Write an address or CIDR block such as 10.0.0.0/8.");
-    if (fault === "host-bits")
-      issue("CIDR block has address bits behind its prefix", "Zero them, or write the address without /.");
-    if (fault === "everybody") {
-      issue("Trusted peers would be everybody, who could then name any tenant", "Name your proxies' addresses.");
-    }
-  })
-  .describe("Address or CIDR block");
-
-const routing = fields("a map with domains, path and header", {
-  domains: listOf(domain, "a list of domains", 0, 100).optional().describe("{tenant}.<domain> names the tenant"),
-  path: fields("a map with prefix and strip", {
-    prefix: words(
-      "a path prefix such as /t, without slash at its end",
-      /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)+$/,
-      128,
-    ).describe("/t makes /t/{tenant}/… name the tenant"),
-    strip: flag().optional().describe("Remove prefix and tenant before forwarding. Default false"),
-  })
-    .optional()
-    .describe("Tenant by path"),
-  header: fields("a map with name and trustedPeers", {
-    name: words("a header name such as x-tenant", /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 64)
-      .refine(
-        (text) => !text.toLowerCase().startsWith("stampyard-") && !takenHeaders.has(text.toLowerCase()),
-        rule(
-          "Header name is taken",
-          "Choose a name of your own such as x-tenant; stampyard-* and standard ones are taken.",
-        ),
-      )
-      .describe("Header that names the tenant"),
-    trustedPeers: listOf(peer, "a list of addresses or CIDR blocks", 1, 100).describe(
-      "Only these may send the header: your own proxies",
-    ),
-  })
-    .optional()
-    .describe("Tenant by header, from trusted peers only"),
 });
 
 /** The shape of `fleet.yaml`. */

@@ -1,11 +1,14 @@
-import type { Fleet, Pool, Routing, Template } from "@stampyard/domain";
+import type { Fleet, Pool, Template } from "@stampyard/domain";
 import { type FleetFile, fleetFile } from "./fleet-file.ts";
 import { checkShape } from "./issues.ts";
 import { kindFault } from "./kind.ts";
 import { asMap } from "./outline.ts";
 import { parameterFaults } from "./parameters.ts";
 import { type Finding, type Path, type Problem, problemsOf } from "./problem.ts";
-import { keyOffset, type Plain, type ReadFile, readYaml, valueOffset } from "./read-yaml.ts";
+import { type Plain, type ReadFile, readYaml } from "./read-yaml.ts";
+import { at, once } from "./findings.ts";
+import { checkRouting } from "./routing-checks.ts";
+import { buildRouting } from "./routing-rules.ts";
 import { didYouMean } from "./suggest.ts";
 
 export interface FleetParseOptions {
@@ -47,28 +50,34 @@ function checkFleet(file: ReadFile, template: Template | undefined): readonly Fi
   const root = file.value ?? {};
   const pools = root["pools"];
   if (typeof pools === "object" && pools !== null && Object.keys(pools).length === 0) {
-    at(check, "key", ["pools"], "Fleet has no pool", "Add one, such as shared: with regions and stamps.");
+    at(
+      check.file,
+      check.findings,
+      "key",
+      ["pools"],
+      "Fleet has no pool",
+      "Add one, such as shared: with regions and stamps.",
+    );
   }
   for (const [name, raw] of Object.entries(asMap(pools))) checkPool(check, asMap(raw), ["pools", name]);
-  const routing = asMap(root["routing"]);
-  once(check, routing["domains"], ["routing", "domains"], "Domain");
-  once(check, asMap(routing["header"])["trustedPeers"], ["routing", "header", "trustedPeers"], "Trusted peer");
-  const domains = routing["domains"];
-  const ways = (Array.isArray(domains) && domains.length > 0) || "path" in routing || "header" in routing;
-  if (typeof root["routing"] === "object" && !ways) {
-    const mend = "Add domains: [localhost], path: or header:.";
-    at(check, "key", ["routing"], "Routing names no way to a tenant", mend);
-  }
+  checkRouting(check.file, check.findings);
   return check.findings;
 }
 
 function checkPool(check: Check, pool: { readonly [key: string]: Plain }, path: Path): void {
   const name = String(path.at(-1));
-  once(check, pool["regions"], [...path, "regions"], "Region");
+  once(check.file, check.findings, pool["regions"], [...path, "regions"], "Region");
   const tenants = asMap(pool["capacity"])["tenants"];
   if (pool["tenancy"] === "dedicated" && typeof tenants === "number" && tenants !== 1) {
     const message = `Dedicated pool ${name} has room for ${tenants} tenants per stamp`;
-    at(check, "value", [...path, "capacity", "tenants"], message, "Write tenants: 1, or tenancy: shared.");
+    at(
+      check.file,
+      check.findings,
+      "value",
+      [...path, "capacity", "tenants"],
+      message,
+      "Write tenants: 1, or tenancy: shared.",
+    );
   }
   const { template } = check;
   if (template === undefined) return;
@@ -77,7 +86,7 @@ function checkPool(check: Check, pool: { readonly [key: string]: Plain }, path: 
     const given = fault.kind !== "missing";
     const here = given ? [...path, "parameters", fault.parameter] : [...path, "parameters"];
     const where = fault.kind === "type" ? "value" : "key";
-    at(check, where, here, `${fault.message} in pool ${name}`, fault.mend);
+    at(check.file, check.findings, where, here, `${fault.message} in pool ${name}`, fault.mend);
   }
   checkCapacity(check, asMap(pool["capacity"]), [...path, "capacity"], template);
 }
@@ -93,7 +102,8 @@ function checkCapacity(
   const above = (value: Plain | undefined, limit: number, where: Path) => {
     if (typeof value !== "number" || value <= limit) return;
     at(
-      check,
+      check.file,
+      check.findings,
       "value",
       where,
       `Capacity ${String(where.at(-1))} is above the template's ${limit}`,
@@ -106,24 +116,9 @@ function checkCapacity(
     if (limit !== undefined) above(value, limit, [...path, "units", unit]);
     else {
       const mend = didYouMean(unit, Object.keys(units), "Declare it in the template's capacity first.");
-      at(check, "key", [...path, "units", unit], `Unknown capacity unit ${unit}`, mend);
+      at(check.file, check.findings, "key", [...path, "units", unit], `Unknown capacity unit ${unit}`, mend);
     }
   }
-}
-
-function once(check: Check, list: Plain | undefined, path: Path, what: string): void {
-  const seen = new Set<string>();
-  for (const [index, item] of (Array.isArray(list) ? list : []).entries()) {
-    if (typeof item !== "string") continue;
-    if (seen.has(item))
-      at(check, "value", [...path, index], `${what} stands twice in the list`, "Keep one of the two.");
-    seen.add(item);
-  }
-}
-
-function at(check: Check, where: "key" | "value", path: Path, message: string, mend: string): void {
-  const offset = where === "key" ? keyOffset(check.file.places, path) : valueOffset(check.file.places, path);
-  check.findings.push({ offset, path, message, mend });
 }
 
 function buildFleet(data: FleetFile): Fleet {
@@ -147,15 +142,5 @@ function buildPool(name: string, file: FleetFile["pools"][string]): Pool {
     ...(Object.keys(capacity).length === 0 ? {} : { capacity }),
     parameters: file.parameters ?? {},
     ...(file.catchAll === undefined ? {} : { catchAll: file.catchAll }),
-  };
-}
-
-function buildRouting(file: FleetFile["routing"]): Routing {
-  const { path, header } = file;
-  return {
-    domains: file.domains ?? [],
-    ...(path === undefined ? {} : { path: { prefix: path.prefix, strip: path.strip ?? false } }),
-    // Header names have no case (RFC 9110 section 5.1); Node gives them in lower case.
-    ...(header === undefined ? {} : { header: { ...header, name: header.name.toLowerCase() } }),
   };
 }

@@ -5,7 +5,6 @@ export { type ParameterFault, parameterFaults } from "./parameters.ts";
 export type { Problem } from "./problem.ts";
 export { referenceFields, secretReferences } from "./references.ts";
 export { releaseDigest, renderStamp } from "./render.ts";
-export { startOrder } from "./start-order.ts";
 export { type ParsedTemplate, type ParseOptions, parseTemplate } from "./template.ts";
 
 // For tools.

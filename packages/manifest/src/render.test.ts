@@ -1,11 +1,17 @@
-import { canonicalJson, componentsOf, type Json, type StampIdentity, type Template } from "@stampyard/domain";
+import {
+  canonicalJson,
+  componentsOf,
+  type Json,
+  type StampIdentity,
+  startOrder,
+  type Template,
+} from "@stampyard/domain";
 import fc from "fast-check";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { parseFleet } from "./fleet.ts";
 import { releaseDigest, renderStamp } from "./render.ts";
-import { startOrder } from "./start-order.ts";
 import { parseTemplate } from "./template.ts";
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();

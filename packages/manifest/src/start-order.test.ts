@@ -1,6 +1,6 @@
+import { cyclesOf, dependenciesOf, startNeeds, startOrder } from "@stampyard/domain";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { cyclesOf, dependenciesOf, startOrder } from "./start-order.ts";
 import { parseTemplate } from "./template.ts";
 
 function template(components: string, rest = "") {
@@ -60,6 +60,9 @@ test("startOrder() leaves out jobs that only hooks run, and starts stages in tur
     ["db", "zip"],
     ["alone", "api"],
   ]);
+  const needs = startNeeds(found);
+  expect([...(needs.get("alone") ?? [])].sort()).toEqual(["db", "zip"]);
+  expect(needs.has("welcome")).toBe(false);
 });
 
 test("startOrder() names a circle that no parser has seen", () => {
@@ -68,7 +71,9 @@ test("startOrder() names a circle that no parser has seen", () => {
     ...stage,
     components: stage.components.map((component) => ({ ...component, after: ["api"] })),
   }));
-  expect(() => startOrder({ ...found, stages })).toThrow("Components wait in a circle: api → api");
+  for (const order of [startOrder, startNeeds]) {
+    expect(() => order({ ...found, stages })).toThrow("Components wait in a circle: api → api");
+  }
 });
 
 test("cyclesOf() finds a circle exactly when there is no order", () => {

@@ -1,10 +1,9 @@
-import { quote } from "@stampyard/domain";
+import { cyclesOf, dependenciesOf, quote } from "@stampyard/domain";
 import { reservedComponentNames } from "./component-file.ts";
 import { asMap, type Outline, type OutlineComponent, outlineOf, type TextField } from "./outline.ts";
 import { type Finding, type Path, pathText } from "./problem.ts";
 import { keyOffset, type Plain, placeKey, type ReadFile, valueOffset } from "./read-yaml.ts";
 import { type Fault, referenceFault, type Scope } from "./references.ts";
-import { cyclesOf, dependenciesOf } from "./start-order.ts";
 import { didYouMean } from "./suggest.ts";
 import { parseText, splitCommand } from "./text.ts";
 
@@ -248,9 +247,19 @@ function checkHooks(check: Check): void {
     } else if (service !== undefined && path === undefined) {
       at(check, "key", here, { message, mend: "Add path: such as /hooks/tenant-created." });
     }
-    if (typeof service === "string") checkService(check, service, [...here, "service"], `Hook ${name}`);
+    if (typeof service === "string") checkHookService(check, service, [...here, "service"], name);
     if (typeof job === "string") checkHookJob(check, job, [...here, "job"], name);
   }
+}
+
+/** The control plane knows where the ingress service answers, and of no other one (decision D7 signs hooks for it). */
+function checkHookService(check: Check, service: string, path: Path, hook: string): void {
+  const before = check.findings.length;
+  checkService(check, service, path, `Hook ${hook}`);
+  const ingress = asMap(check.root["ingress"])["service"];
+  if (check.findings.length > before || typeof ingress !== "string" || service === ingress) return;
+  const message = `Hook ${hook} names service ${service}, and only the ingress service ${ingress} can be called`;
+  at(check, "value", path, { message, mend: `Name ${ingress}, or use job: with a job that does the work.` });
 }
 
 function checkHookJob(check: Check, job: string, path: Path, hook: string): void {

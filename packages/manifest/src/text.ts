@@ -37,10 +37,6 @@ export function joinText(parts: readonly TextPart[]): Text {
   return out;
 }
 
-export function referencesIn(texts: readonly Text[]): readonly Reference[] {
-  return texts.flatMap((text) => text.filter((part): part is Reference => typeof part !== "string"));
-}
-
 export type CommandLine =
   | { readonly kind: "words"; readonly words: readonly string[] }
   | { readonly kind: "fault"; readonly message: string; readonly mend: string };

@@ -13,11 +13,39 @@ export const poolSchema = z
   })
   .meta({ id: "Pool" });
 
+const routingRuleSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("subdomain"), domain: z.string() }),
+  z.object({ kind: z.literal("hostname") }),
+  z.object({ kind: z.literal("path"), prefix: z.string(), strip: z.boolean() }),
+  z.object({ kind: z.literal("header"), name: z.string(), trustedPeers: z.array(z.string()) }),
+  z.object({ kind: z.literal("alias"), alias: z.string(), header: z.string(), until: z.string() }),
+  z.object({ kind: z.literal("host"), host: z.string() }),
+]);
+
+const tenantLimitsSchema = z.object({
+  requestsPerSecond: z.number().optional(),
+  burst: z.number().optional(),
+  concurrency: z.number().optional(),
+});
+
 export const routingSchema = z
   .object({
     domains: z.array(z.string()),
     path: z.object({ prefix: z.string(), strip: z.boolean() }).optional(),
     header: z.object({ name: z.string(), trustedPeers: z.array(z.string()) }).optional(),
+    /** Instead of the three above: in this order, the first that matches decides. */
+    rules: z.array(routingRuleSchema).optional(),
+    geography: z
+      .object({
+        country: z.object({ header: z.string(), trustedPeers: z.array(z.string()) }),
+        pool: z.string(),
+        regions: z.record(z.string(), z.array(z.string())),
+        default: z.string().optional(),
+      })
+      .optional(),
+    limits: tenantLimitsSchema.extend({ pools: z.record(z.string(), tenantLimitsSchema).optional() }).optional(),
+    /** What takes requests that no tenant claims, from the pool that names it. */
+    catchAll: z.object({ stamp: z.string(), until: z.string() }).optional(),
   })
   .meta({ id: "Routing" });
 

@@ -1,4 +1,4 @@
-import { canonicalJson, type Capacity, type Fleet, type Json, StampyardError } from "@stampyard/domain";
+import { canonicalJson, type Capacity, type Fleet, type Json, publishedRouting, StampyardError } from "@stampyard/domain";
 import type { ApplyFleetInput, FleetStore } from "./port.ts";
 import type { FleetRecord, PoolUse, Release, ReleaseInput, Revisioned, UsedPlaces, WriteContext } from "./records.ts";
 import { insertStamp, stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";
@@ -91,8 +91,8 @@ function applyFleet(base: Sealer, input: ApplyFleetInput, ctx: WriteContext): Pr
       stampCreates: input.stampCreates.map((create) => create.stamp.name),
       stampUpdates: input.stampUpdates.map((update) => update.name),
     });
-    const { routing } = input.fleet;
-    if (old === undefined || text(old.fleet.routing) !== text(routing)) {
+    const routing = publishedRouting(input.fleet);
+    if (old === undefined || text(publishedRouting(old.fleet)) !== text(routing)) {
       await leaveChanges(w, auditId, [{ kind: "routing-put", routing }]);
     }
     w.tell({ kind: "fleet" });

@@ -1,5 +1,5 @@
 import type { DirectoryChange } from "@stampyard/directory";
-import { canonicalJson, type Fleet, type Json, type Tenant } from "@stampyard/domain";
+import { canonicalJson, type Fleet, type Json, publishedRouting, type Tenant } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
 import type { Adoption, RecoveryPlan } from "./recovery-plan.ts";
 import { stampColumns, type StampRow, toStamp } from "./stamp-rows.ts";
@@ -111,8 +111,8 @@ async function wantedEntries(tx: Queryable): Promise<ReadonlyMap<string, Directo
     if (endpoints.length > 0) put({ kind: "stamp-put", stamp, pool, region, endpoints, endpointRevision });
   }
   const fleet = await tx.query<{ fleet: Fleet }>("SELECT fleet FROM fleet");
-  const routing = fleet.rows[0]?.fleet.routing;
-  if (routing !== undefined) put({ kind: "routing-put", routing });
+  const [kept] = fleet.rows;
+  if (kept !== undefined) put({ kind: "routing-put", routing: publishedRouting(kept.fleet) });
   const tenants = await tx.query<TenantRow>(
     `SELECT ${tenantColumns} FROM tenants WHERE phase = 'active' AND stamp IS NOT NULL ORDER BY key`,
   );

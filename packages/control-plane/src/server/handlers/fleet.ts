@@ -1,5 +1,5 @@
 import type { CallAnswer, PlanView } from "@stampyard/api";
-import { type FleetPlan, type Problem, quote, StampyardError } from "@stampyard/domain";
+import { type FleetPlan, type Problem, publishedRouting, quote, StampyardError } from "@stampyard/domain";
 import { parseFleet, parseTemplate, releaseDigest } from "@stampyard/manifest";
 import type { FleetRecord, Revisioned } from "../../store/port.ts";
 import type { Handlers } from "../call.ts";
@@ -156,16 +156,12 @@ function planView(
 
 function fleetView(row: Revisioned<FleetRecord>): CallAnswer<"fleetGet"> {
   const { fleet, release } = row.value;
-  const { path, header } = fleet.routing;
   return {
     name: fleet.name,
     template: fleet.template,
     pools: fleet.pools.map((pool) => poolView(pool, undefined)),
-    routing: {
-      domains: [...fleet.routing.domains],
-      ...(path === undefined ? {} : { path: { ...path } }),
-      ...(header === undefined ? {} : { header: { name: header.name, trustedPeers: [...header.trustedPeers] } }),
-    },
+    // The type of an answer has writable lists; nothing here is written to.
+    routing: publishedRouting(fleet) as CallAnswer<"fleetGet">["routing"],
     releaseDigest: release,
     revision: row.revision,
   };

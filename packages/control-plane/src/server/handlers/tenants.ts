@@ -1,5 +1,5 @@
 import type { TenantView } from "@stampyard/api";
-import { quote, type Routing, StampyardError, type Tenant } from "@stampyard/domain";
+import { hostMeaning, quote, type RoutingRule, StampyardError, type Tenant } from "@stampyard/domain";
 import type { Revisioned, TenantFilter, TenantInput } from "../../store/port.ts";
 import type { Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
@@ -108,21 +108,18 @@ async function refuseRoutedHostnames({ store }: ServerDeps, hostnames: readonly 
   if (hostnames.length === 0) return;
   const routing = (await store.fleet.read())?.value.fleet.routing;
   for (const hostname of hostnames) {
-    const domain = routing === undefined ? undefined : domainAbove(hostname, routing);
-    if (domain === undefined) continue;
-    throw new StampyardError(
-      "INVALID_REQUEST",
-      `Hostname ${hostname} is below ${domain}, where names are tenant keys`,
-      {
-        mend: `Use a hostname outside ${domain}; the subdomain of a tenant works by itself.`,
-      },
-    );
+    const rule = routing === undefined ? undefined : hostMeaning(routing, hostname);
+    if (rule === undefined) continue;
+    throw new StampyardError("INVALID_REQUEST", `Hostname ${hostname} ${meaningText(rule)}`, {
+      mend: "Use a hostname that no rule of the routing reads; the subdomain of a tenant works by itself.",
+    });
   }
 }
 
-/** The routing domain that a hostname equals or lies below: its subdomain rule would hide the hostname (I5). */
-export function domainAbove(hostname: string, routing: Routing): string | undefined {
-  return routing.domains.find((domain) => hostname === domain || hostname.endsWith(`.${domain}`));
+function meaningText(rule: RoutingRule): string {
+  return rule.kind === "subdomain"
+    ? `is below ${rule.domain}, where names are tenant keys`
+    : "belongs to no tenant, by a rule of the routing";
 }
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };

@@ -1,15 +1,8 @@
-import {
-  type Component,
-  type ComponentKind,
-  type Reference,
-  type Stage,
-  StampyardError,
-  type TenantHook,
-} from "@stampyard/domain";
-import { referencesIn } from "./text.ts";
+import { StampyardError } from "./errors.ts";
+import type { Component, ComponentKind, Reference, Stage } from "./template.ts";
 
 /** What the order depends on. */
-export interface Node {
+export interface StartNode {
   readonly name: string;
   readonly kind: ComponentKind | undefined;
   readonly references: readonly Reference[];
@@ -18,13 +11,17 @@ export interface Node {
   readonly onlyHook: boolean;
 }
 
+interface Staged {
+  readonly stages: readonly Stage[];
+}
+
 export type Dependencies = ReadonlyMap<string, ReadonlySet<string>>;
 
 /**
  * Who waits for whom: by references, by `after`, and one rule on top: a service that uses a database waits for the
  * jobs that migrate it (they use its `migrationUrl`), unless such a job needs the service itself.
  */
-export function dependenciesOf(nodes: readonly Node[]): Dependencies {
+export function dependenciesOf(nodes: readonly StartNode[]): Dependencies {
   const starting = nodes.filter((node) => !node.onlyHook);
   const names = new Set(starting.map((node) => node.name));
   const needs = new Map<string, Set<string>>();
@@ -61,6 +58,23 @@ function reachable(needs: Dependencies, from: string): ReadonlySet<string> {
   return seen;
 }
 
+/**
+ * The same of a whole stamp, where a later stage also waits for everything of the stages before it.
+ * @throws StampyardError INVALID_MANIFEST naming a cycle, which a parsed template never has
+ */
+export function startNeeds(stamp: Staged): Dependencies {
+  const needs = dependenciesOf(stamp.stages.flatMap((stage) => stage.components).map(nodeOf));
+  if (cyclesOf(needs).length > 0) throw cycleError(needs);
+  const all = new Map([...needs].map(([name, own]) => [name, new Set(own)]));
+  const earlier: string[] = [];
+  for (const { components } of stamp.stages) {
+    const names = components.map((component) => component.name).filter((name) => all.has(name));
+    for (const name of names) for (const before of earlier) all.get(name)?.add(before);
+    earlier.push(...names);
+  }
+  return all;
+}
+
 /** One cycle of each knot, as names that end where they began: `["a", "b", "a"]`. */
 export function cyclesOf(needs: Dependencies): readonly (readonly string[])[] {
   const cycles: string[][] = [];
@@ -93,10 +107,7 @@ export function cyclesOf(needs: Dependencies): readonly (readonly string[])[] {
  * Works on a template and on a rendered stamp.
  * @throws StampyardError INVALID_MANIFEST naming a cycle, which a parsed template never has
  */
-export function startOrder(stamp: {
-  readonly stages: readonly Stage[];
-  readonly hooks: { readonly onCreate?: TenantHook; readonly onDelete?: TenantHook };
-}): readonly (readonly string[])[] {
+export function startOrder(stamp: Staged): readonly (readonly string[])[] {
   const components = stamp.stages.flatMap((stage) => stage.components);
   const needs = dependenciesOf(components.map(nodeOf));
   const waves: string[][] = [];
@@ -121,7 +132,7 @@ function cycleError(needs: Dependencies): StampyardError {
   return new StampyardError("INVALID_MANIFEST", what, { mend: "Remove one reference or after of the circle." });
 }
 
-function nodeOf(component: Component): Node {
+function nodeOf(component: Component): StartNode {
   const { name, kind } = component;
   switch (component.kind) {
     case "service":
@@ -129,7 +140,13 @@ function nodeOf(component: Component): Node {
       const texts = [...(component.command ?? []), ...Object.values(component.env)];
       if (component.image !== undefined) texts.push(component.image);
       const onlyHook = component.kind === "job" && component.run === "hook";
-      return { name, kind, references: referencesIn(texts), after: component.after, onlyHook };
+      return {
+        name,
+        kind,
+        references: texts.flat().filter((part): part is Reference => typeof part !== "string"),
+        after: component.after,
+        onlyHook,
+      };
     }
     default:
       return { name, kind, references: [], after: [], onlyHook: false };

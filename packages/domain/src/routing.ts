@@ -1,0 +1,126 @@
+import type { Fleet } from "./fleet.ts";
+import { isHostname, isTenantKey } from "./names.ts";
+
+/**
+ * How a request names its tenant. `domains`, `path` and `header` are the short form, tried in this order with custom
+ * hostnames after the domains; `rules` is the long form, in an order of one's own, and stands instead of the short one.
+ */
+export interface Routing {
+  /** `{tenant}.<domain>`, e.g. `localhost` or `notes.example.com`. */
+  readonly domains: readonly string[];
+  /** `/t` makes `/t/{tenant}/…` a rule; `strip` removes it before forwarding (decision D21). */
+  readonly path?: { readonly prefix: string; readonly strip: boolean };
+  /** Believed only from these peers, as addresses or CIDR blocks. */
+  readonly header?: { readonly name: string; readonly trustedPeers: readonly string[] };
+  readonly rules?: readonly RoutingRule[];
+  /** Where requests go that name no tenant, for hosts that a rule of kind `host` lists. */
+  readonly geography?: Geography;
+  readonly limits?: RoutingLimits;
+  /** Takes what no tenant claims until that day has ended, UTC (decision D18); written by `publishedRouting`. */
+  readonly catchAll?: CatchAll;
+}
+
+export interface CatchAll {
+  readonly stamp: string;
+  /** Last day of it, e.g. `2027-03-31`, UTC. */
+  readonly until: string;
+}
+
+/** One rule. The first that matches decides; a later one that names another tenant refuses the request (I5). */
+export type RoutingRule =
+  /** `{tenant}.<domain>`. */
+  | { readonly kind: "subdomain"; readonly domain: string }
+  /** Custom hostnames of tenants, from the directory. */
+  | { readonly kind: "hostname" }
+  | { readonly kind: "path"; readonly prefix: string; readonly strip: boolean }
+  | { readonly kind: "header"; readonly name: string; readonly trustedPeers: readonly string[] }
+  /** What stands before `until` in this header is an alias of the tenant, e.g. the public part of an API key. */
+  | { readonly kind: "alias"; readonly alias: string; readonly header: string; readonly until: string }
+  /** Requests for this host carry no tenant; geography chooses their stamp. */
+  | { readonly kind: "host"; readonly host: string };
+
+/** Chooses a stamp for a request without a tenant: country, then region, then one stamp of that region by its client. */
+export interface Geography {
+  /** Header with a two-letter country, believed only from these peers. */
+  readonly country: { readonly header: string; readonly trustedPeers: readonly string[] };
+  /** Only stamps of this pool are chosen: a dedicated one belongs to its tenant. */
+  readonly pool: string;
+  /** Countries of a region, ISO 3166-1 alpha-2, upper case. */
+  readonly regions: Readonly<Record<string, readonly string[]>>;
+  /** For other countries and for peers that are not believed; absent = such requests are refused. */
+  readonly default?: string;
+}
+
+export interface TenantLimits {
+  readonly requestsPerSecond?: number;
+  /** Requests that may come at once after a quiet time. @default twice requestsPerSecond */
+  readonly burst?: number;
+  /** Requests of one tenant on their way at the same time. */
+  readonly concurrency?: number;
+}
+
+/** What one tenant may take of one router process. */
+export interface RoutingLimits extends TenantLimits {
+  /** Instead of the above for tenants at home in these pools. */
+  readonly pools?: Readonly<Record<string, TenantLimits>>;
+}
+
+/** The rules of either form, in their order. */
+export function routingRules(routing: Routing): readonly RoutingRule[] {
+  if (routing.rules !== undefined) return routing.rules;
+  const { domains, path, header } = routing;
+  return [
+    ...domains.map((domain) => ({ kind: "subdomain", domain }) as const),
+    { kind: "hostname" },
+    ...(path === undefined ? [] : [{ kind: "path", ...path } as const]),
+    ...(header === undefined ? [] : [{ kind: "header", ...header } as const]),
+  ];
+}
+
+/** What routers are told: the file's routing and the pools' fallback, of which there is one at most. */
+export function publishedRouting(fleet: Fleet): Routing {
+  const catchAll = fleet.pools.find((pool) => pool.catchAll !== undefined)?.catchAll;
+  return catchAll === undefined ? fleet.routing : { ...fleet.routing, catchAll };
+}
+
+/** The rule that reads this host as something else than a custom hostname, or undefined (I5). */
+export function hostMeaning(routing: Routing, hostname: string): RoutingRule | undefined {
+  return routingRules(routing).find((rule) => {
+    if (rule.kind === "subdomain") return hostname === rule.domain || hostname.endsWith(`.${rule.domain}`);
+    return rule.kind === "host" && rule.host === hostname;
+  });
+}
+
+/** The one tenant label of `host` below `domain`, or undefined. */
+export function tenantLabel(domain: string, host: string): string | undefined {
+  const length = host.length - domain.length - 1;
+  if (length < 1 || host.charCodeAt(length) !== 46 || !host.endsWith(domain)) return undefined;
+  const label = host.slice(0, length);
+  return isTenantKey(label) ? label : undefined;
+}
+
+const aliasPattern = /^[a-z](?:-?[a-z0-9])*:[A-Za-z0-9_-]{1,128}$/;
+
+/**
+ * Another unique key of a tenant: a hostname, or `kind:value` such as `api-key:ak_4f2c`. A colon is in no hostname, so
+ * both kinds live in one table and no Host header can spell the second.
+ */
+export function isAlias(text: string): boolean {
+  return text.includes(":") ? text.length <= 160 && aliasPattern.test(text) : isHostname(text);
+}
+
+/** First millisecond after the last day of a fallback, UTC. */
+export function catchAllEnd({ until }: CatchAll): number {
+  const [year = 0, month = 0, day = 0] = until.split("-").map(Number);
+  return daysFromCivil(year, month, day + 1) * 86_400_000;
+}
+
+/** Days since 1970-01-01 of the Gregorian calendar; a day past the month's end counts on. */
+function daysFromCivil(year: number, month: number, day: number): number {
+  const y = month <= 2 ? year - 1 : year;
+  const era = Math.floor(y / 400);
+  const yearOfEra = y - era * 400;
+  const dayOfYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1;
+  const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear;
+  return era * 146_097 + dayOfEra - 719_468;
+}
