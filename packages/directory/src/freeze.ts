@@ -1,5 +1,5 @@
 import type { FrozenDirectory, FrozenState } from "./directory.ts";
-import { emptyShard, shardBytes } from "./key-index.ts";
+import { emptyShard } from "./key-index.ts";
 import { countsOf, type TableParts } from "./table-parts.ts";
 
 /** How many moments of a table somebody still reads. */
@@ -12,7 +12,7 @@ export function freezeTable(parts: TableParts): FrozenDirectory {
   for (const shard of index.shards) {
     if (shard === emptyShard) continue;
     shard.frozen = true;
-    pieces.push(new Uint8Array(shard.refs.buffer, 0, shardBytes(shard.tags.length)));
+    pieces.push(shard.bytes);
   }
   for (const chunk of arena.chunks) {
     chunk.frozen = true;
@@ -44,7 +44,7 @@ function stateOf(parts: TableParts): FrozenState {
     stamps: [...parts.stamps.values()],
     stampNames: stampNumbers.names.map((name) => name ?? null),
     stampTenants: [...stampNumbers.tenants],
-    shards: index.shards.map(({ tags, used }) => [tags.length, used] as const),
+    shards: index.shards.map(({ slots, used }) => [slots, used] as const),
     chunks: arena.chunks.map(({ used }) => used),
     free: [...arena.free],
     freeBytes: arena.freeBytes,

@@ -6,8 +6,12 @@ import { entryIs } from "./record.ts";
  * Where each key's entry is: open addressing with linear probing, in 1,024 small tables chosen by the hash's upper bits,
  * so that growing one of them is a matter of a few thousand keys however large the directory is.
  *
- *     tags   │ 0 │ 7f│ 03│ 7f│ 0 │    one byte of the hash; 0 = empty. Most probes touch only these.
- *     refs   │   │ ● │ ● │ ● │   │    where the key's entry is; the whole key is compared there before it is found.
+ *     ┌─────────────────┬───────────────────────────────┐
+ *     │ 8 tags, 1 byte  │ 8 references, 4 bytes         │   a group of 8 slots is 40 bytes: most lookups touch
+ *     └─────────────────┴───────────────────────────────┘   one line of the processor's cache here
+ *
+ * A tag is one byte of the hash, 0 = empty. A reference says where the key's entry is; the whole key is compared there
+ * before anything is found.
  *
  * Removing shifts the followers back instead of leaving a tombstone: a table that lived long is as fast as a new one.
  */
@@ -18,8 +22,10 @@ export interface KeyIndex {
 }
 
 export interface Shard {
-  refs: Uint32Array;
-  tags: Uint8Array;
+  /** The same memory twice: as bytes for the tags, as words for the references. */
+  readonly bytes: Uint8Array;
+  readonly words: Uint32Array;
+  readonly slots: number;
   used: number;
   /** Somebody is writing these bytes to disk: they are copied before they change. */
   frozen: boolean;
@@ -38,22 +44,26 @@ export function newIndex(hash: KeyHash, hashKey: HashKey): KeyIndex {
   return { shards: Array.from({ length: shardCount }, () => emptyShard), hash, hashKey };
 }
 
-/** Bytes of a shard with this many slots: the references, then the tags. */
+/** Slots come in groups of eight. */
 export function shardBytes(slots: number): number {
-  return (slots * 5 + 3) & ~3;
+  return slots * 5;
 }
 
-export function newShard(buffer: ArrayBuffer, slots: number, used: number): Shard {
-  return {
-    refs: new Uint32Array(buffer, 0, slots),
-    tags: new Uint8Array(buffer, slots * 4, slots),
-    used,
-    frozen: false,
-  };
+export function newShard(bytes: Uint8Array, used: number): Shard {
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
+  return { bytes, words, slots: bytes.length / 5, used, frozen: false };
+}
+
+function tagAt(slot: number): number {
+  return (slot >>> 3) * 40 + (slot & 7);
+}
+
+function refAt(slot: number): number {
+  return (slot >>> 3) * 10 + 2 + (slot & 7);
 }
 
 /** One for all tables that were never used. It counts as frozen, so that the first key gets a shard of its own. */
-export const emptyShard: Shard = Object.freeze({ ...newShard(new ArrayBuffer(0), 0, 0), frozen: true });
+export const emptyShard: Shard = Object.freeze({ ...newShard(new Uint8Array(0), 0), frozen: true });
 
 /** The entry of a key, or -1. */
 export function findEntry(
@@ -66,17 +76,16 @@ export function findEntry(
 ): number {
   const hash = index.hash(key, start, end, kind, index.hashKey);
   const shard = index.shards[hash >>> placeBits] as Shard;
-  const { tags, refs } = shard;
-  const slots = tags.length;
+  const { bytes, words, slots } = shard;
   if (slots === 0) return -1;
   const tag = tagOf(hash);
   let slot = placeOf(hash, slots);
   // At least a quarter of the slots is empty; the count only keeps a damaged table from turning for ever.
   for (let probes = 0; probes < slots; probes++) {
-    const found = tags[slot];
+    const found = bytes[tagAt(slot)];
     if (found === 0) return -1;
     if (found === tag) {
-      const entry = refs[slot] as number;
+      const entry = words[refAt(slot)] as number;
       if (entryIs(arena, entry, kind, key, start, end)) return entry;
     }
     slot = slot + 1 === slots ? 0 : slot + 1;
@@ -89,7 +98,7 @@ export function addEntry(index: KeyIndex, arena: Arena, entry: number): void {
   const hash = hashOfEntry(index, arena, entry);
   const number = hash >>> placeBits;
   const before = index.shards[number] as Shard;
-  if (before.used + 1 > before.tags.length * mostFull) resize(index, arena, number, before.used + 1);
+  if (before.used + 1 > before.slots * mostFull) resize(index, arena, number, before.used + 1);
   const shard = writableShard(index, number);
   place(shard, hash, entry);
   shard.used += 1;
@@ -99,50 +108,47 @@ export function removeEntry(index: KeyIndex, arena: Arena, entry: number): void 
   const hash = hashOfEntry(index, arena, entry);
   const number = hash >>> placeBits;
   const shard = writableShard(index, number);
-  const { tags, refs } = shard;
-  const slots = tags.length;
+  const { bytes, words, slots } = shard;
+  const after = (slot: number) => (slot + 1 === slots ? 0 : slot + 1);
   let hole = placeOf(hash, slots);
-  while (refs[hole] !== entry || tags[hole] === 0) {
-    if (tags[hole] === 0) return;
-    hole = hole + 1 === slots ? 0 : hole + 1;
-  }
-  for (let next = (hole + 1) % slots; tags[next] !== 0; next = (next + 1) % slots) {
-    const home = placeOf(hashOfEntry(index, arena, refs[next] as number), slots);
+  while (bytes[tagAt(hole)] !== 0 && words[refAt(hole)] !== entry) hole = after(hole);
+  if (bytes[tagAt(hole)] === 0) return;
+  for (let next = after(hole); bytes[tagAt(next)] !== 0; next = after(next)) {
+    const home = placeOf(hashOfEntry(index, arena, words[refAt(next)] as number), slots);
     // A follower may fill the hole unless its own place lies behind the hole.
     if ((next - home + slots) % slots < (next - hole + slots) % slots) continue;
-    tags[hole] = tags[next] as number;
-    refs[hole] = refs[next] as number;
+    bytes[tagAt(hole)] = bytes[tagAt(next)] as number;
+    words[refAt(hole)] = words[refAt(next)] as number;
     hole = next;
   }
-  tags[hole] = 0;
+  bytes[tagAt(hole)] = 0;
   shard.used -= 1;
   if (slots > leastSlots * 2 && shard.used < slots * leastFull) resize(index, arena, number, shard.used);
 }
 
 function resize(index: KeyIndex, arena: Arena, number: number, used: number): void {
   const old = index.shards[number] as Shard;
-  const slots = Math.max(leastSlots, Math.ceil(used / fullAfterGrowth));
-  const shard = newShard(new ArrayBuffer(shardBytes(slots)), slots, old.used);
-  for (let slot = 0; slot < old.tags.length; slot++) {
-    if (old.tags[slot] === 0) continue;
-    const entry = old.refs[slot] as number;
+  const slots = Math.ceil(Math.max(leastSlots, used / fullAfterGrowth) / 8) * 8;
+  const shard = newShard(new Uint8Array(shardBytes(slots)), old.used);
+  for (let slot = 0; slot < old.slots; slot++) {
+    if (old.bytes[tagAt(slot)] === 0) continue;
+    const entry = old.words[refAt(slot)] as number;
     place(shard, hashOfEntry(index, arena, entry), entry);
   }
   index.shards[number] = shard;
 }
 
-function place({ tags, refs }: Shard, hash: number, entry: number): void {
-  const slots = tags.length;
+function place({ bytes, words, slots }: Shard, hash: number, entry: number): void {
   let slot = placeOf(hash, slots);
-  while (tags[slot] !== 0) slot = slot + 1 === slots ? 0 : slot + 1;
-  tags[slot] = tagOf(hash);
-  refs[slot] = entry;
+  while (bytes[tagAt(slot)] !== 0) slot = slot + 1 === slots ? 0 : slot + 1;
+  bytes[tagAt(slot)] = tagOf(hash);
+  words[refAt(slot)] = entry;
 }
 
 function writableShard(index: KeyIndex, number: number): Shard {
   const shard = index.shards[number] as Shard;
   if (!shard.frozen) return shard;
-  const copy = newShard(shard.refs.buffer.slice(0) as ArrayBuffer, shard.tags.length, shard.used);
+  const copy = newShard(shard.bytes.slice(), shard.used);
   index.shards[number] = copy;
   return copy;
 }

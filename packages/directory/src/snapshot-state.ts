@@ -35,9 +35,7 @@ export function readState(bytes: Uint8Array): ReadState | string {
 export function openTable(state: FrozenState, pieces: readonly Uint8Array[], hash: KeyHash = halfSipHash): Directory {
   let next = 0;
   const take = () => pieces[next++] as Uint8Array;
-  const shards = state.shards.map(([slots, used]) =>
-    slots === 0 ? emptyShard : newShard(take().buffer as ArrayBuffer, slots, used),
-  );
+  const shards = state.shards.map(([slots, used]) => (slots === 0 ? emptyShard : newShard(take(), used)));
   const chunks = state.chunks.map((used) => newChunk(take(), used));
   const { tenants, hostnames, aliases } = state.counts;
   return directoryOf({
@@ -64,7 +62,7 @@ function stateOf(value: unknown): FrozenState {
   const chunks = listOf(value["chunks"], "chunks", (used) => below(used, chunkBytes, "chunks"));
   if (low === undefined || high === undefined) throw new Unreadable("hashKey is missing");
   if (shards.length !== shardCount) throw new Unreadable("shards are of another number");
-  if (shards.some(([slots, used]) => used > slots || (slots > 0 && used === slots))) {
+  if (shards.some(([slots, used]) => slots % 8 !== 0 || used > slots || (slots > 0 && used === slots))) {
     throw new Unreadable("a shard is over-full");
   }
   if (

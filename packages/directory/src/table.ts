@@ -252,6 +252,6 @@ function memoryOf({ arena, index }: TableParts) {
   let records = 0;
   for (const { bytes } of arena.chunks) records += bytes.length;
   let slots = 0;
-  for (const { tags } of index.shards) slots += tags.length;
+  for (const shard of index.shards) slots += shard.slots;
   return { records, free: arena.freeBytes, index: slots * 5 };
 }
