@@ -8,20 +8,22 @@ export interface Acknowledger {
   done(): Promise<void>;
 }
 
-/** Sends the newest durable position, one call at a time; what could not be sent goes with the next, or at the next hello. */
+/** Sends the newest position that is durable and applied, one call at a time; what could not be sent goes with the next, or at the next hello. */
 export function createAcknowledger(options: {
   readonly controlPlane: ControlPlane | undefined;
   readonly router: string;
-  readonly durable: () => FeedPosition;
+  /** What may be acknowledged now; undefined = nothing. */
+  readonly position: () => FeedPosition | undefined;
   readonly signal: AbortSignal;
   readonly log: Log;
 }): Acknowledger {
-  const { controlPlane, router, durable, signal, log } = options;
+  const { controlPlane, router, position: current, signal, log } = options;
   let sent: FeedPosition | undefined;
   let sending: Promise<void> | undefined;
 
   async function send(plane: ControlPlane): Promise<void> {
-    for (let position = durable(); position !== sent && !signal.aborted; position = durable()) {
+    for (let position = current(); !isSame(position, sent) && !signal.aborted; position = current()) {
+      if (position === undefined) return;
       try {
         await plane.acknowledge({ ...position, router }, signal);
         sent = position;
@@ -42,4 +44,8 @@ export function createAcknowledger(options: {
     },
     done: async () => await sending,
   };
+}
+
+function isSame(left: FeedPosition | undefined, right: FeedPosition | undefined): boolean {
+  return left?.incarnation === right?.incarnation && left?.version === right?.version && left?.chain === right?.chain;
 }

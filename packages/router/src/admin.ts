@@ -1,17 +1,23 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { isIP } from "node:net";
-import type { DataPlane } from "./data-plane.ts";
 import { explain } from "./explain.ts";
 import type { Follower, FollowerStatus } from "./follower.ts";
 import { parseHost } from "./host.ts";
-import type { Gauge, Metrics } from "./metrics.ts";
+import { addCounts, type Counts, type Metrics, noCounts, statsOf } from "./metrics.ts";
+import { type Gauge, metricsText } from "./metrics-text.ts";
+import type { StampKeys } from "./route-signer.ts";
+import type { Servers } from "./servers.ts";
+import { makeTrustedPeers, unmapped } from "./trusted-peers.ts";
 
 export interface AdminOptions {
   readonly name: string;
   readonly follower: Follower;
-  readonly plane: DataPlane;
+  readonly keys: ReadonlyMap<string, StampKeys>;
+  readonly servers: Servers;
+  /** Of the follower. */
   readonly metrics: Metrics;
-  readonly droppedLogLines: () => number;
+  /** A balancer sends nobody here any more. */
+  readonly draining: () => boolean;
   readonly startedAt: number;
 }
 
@@ -32,15 +38,20 @@ export function createAdminServer(current: () => AdminOptions | undefined): Serv
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     request.resume();
     const options = current();
-    const { status, type, body } =
-      options === undefined ? problem(503, "NOT_READY", "The router starts") : answer(options, request);
-    response.writeHead(status, { "content-type": type, "cache-control": "no-store" });
-    response.end(body);
+    const answering =
+      options === undefined
+        ? Promise.resolve(problem(503, "NOT_READY", "The router starts"))
+        : answer(options, request).catch(() => problem(500, "INTERNAL", "Unexpected failure"));
+    response.on("error", () => {});
+    void answering.then(({ status, type, body }) => {
+      response.writeHead(status, { "content-type": type, "cache-control": "no-store" });
+      response.end(body);
+    });
   });
   return server;
 }
 
-function answer(options: AdminOptions, request: IncomingMessage): Answer {
+async function answer(options: AdminOptions, request: IncomingMessage): Promise<Answer> {
   const host = parseHost(request.headers.host ?? "")?.name ?? "";
   const literal = isIP(host.replace(/^\[|\]$/g, "")) !== 0;
   if (request.headers.origin !== undefined || !(literal || host === "localhost")) {
@@ -55,9 +66,9 @@ function answer(options: AdminOptions, request: IncomingMessage): Answer {
     case "GET /readyz":
       return readiness(options, url.searchParams.has("verbose"));
     case "GET /metrics":
-      return { status: 200, type: "text/plain; version=0.0.4", body: options.metrics.text(gauges(options)) };
+      return await metrics(options, url.searchParams.has("tenants"));
     case "GET /stats":
-      return json(200, stats(options));
+      return json(200, await stats(options));
     case "GET /directory":
       return json(200, directory(options));
     case "POST /directory/accept":
@@ -69,21 +80,31 @@ function answer(options: AdminOptions, request: IncomingMessage): Answer {
   }
 }
 
-/** Ready = there is a table to route by. A silent control plane does not matter (I3). */
-function readiness({ follower }: AdminOptions, verbose: boolean): Answer {
-  const ready = follower.directory() !== undefined;
+/** Ready = there is a table to route by, and somebody who serves. A silent control plane does not matter (I3). */
+function readiness({ follower, servers, draining }: AdminOptions, verbose: boolean): Answer {
+  const loaded = follower.directory() !== undefined;
+  const workers = servers.workers();
+  const serving = workers.filter(({ state }) => state === "serving").length;
+  const served = workers.length === 0 || serving > 0;
+  const ready = loaded && served && !draining();
   if (!verbose) return json(ready ? 200 : 503, { ready });
   const status = follower.status();
   const checks = [
     {
       check: "directory",
-      ok: ready,
-      detail: ready ? `version ${status.position.version}` : "no copy on disk, none received",
+      ok: loaded,
+      detail: loaded ? `version ${status.position.version}` : "no copy on disk, none received",
     },
     { check: "feed", ok: status.phase === "following" || status.phase === "off", detail: feedDetail(status) },
     { check: "disk", ok: status.diskTrouble === undefined, detail: status.diskTrouble ?? "written" },
+    {
+      check: "workers",
+      ok: served && serving === workers.length,
+      detail: workers.length === 0 ? "the process serves by itself" : `${serving} of ${workers.length} serve`,
+    },
+    ...(draining() ? [{ check: "drain", ok: false, detail: "the router stops" }] : []),
   ];
-  return json(ready ? 200 : 503, { ready, checks });
+  return json(ready ? 200 : 503, { ready, checks, workers });
 }
 
 function feedDetail({ phase, lastEnd, refused, diverged }: FollowerStatus): string {
@@ -101,14 +122,35 @@ function directory({ follower }: AdminOptions) {
   return { ...follower.status(), counts: table?.counts() ?? { tenants: 0, stamps: 0, hostnames: 0 } };
 }
 
-function stats({ name, follower, plane, metrics, startedAt }: AdminOptions) {
-  const { position, phase } = follower.status();
+/** What the follower counted, and all who serve. */
+async function allCounts({ servers, metrics }: AdminOptions): Promise<Counts> {
+  const total = noCounts();
+  addCounts(total, metrics.counts());
+  addCounts(total, await servers.counts());
+  return total;
+}
+
+async function metrics(options: AdminOptions, tenants: boolean): Promise<Answer> {
+  const body = metricsText(await allCounts(options), gauges(options), { tenants });
+  return { status: 200, type: "text/plain; version=0.0.4", body };
+}
+
+async function stats(options: AdminOptions) {
+  const { name, follower, servers, startedAt } = options;
+  const counts = await allCounts(options);
+  const { position, phase, silentMs } = follower.status();
   return {
     name,
     uptimeMs: Math.round(performance.now() - startedAt),
-    inFlight: plane.inFlight(),
-    directory: { version: position.version, incarnation: position.incarnation, feed: phase },
-    ...metrics.stats(),
+    inFlight: servers.inFlight(),
+    directory: {
+      version: position.version,
+      incarnation: position.incarnation,
+      feed: phase,
+      ...(silentMs === undefined ? {} : { silentMs: Math.round(silentMs) }),
+    },
+    workers: servers.workers(),
+    ...statsOf(counts),
   };
 }
 
@@ -119,18 +161,19 @@ function accept({ follower }: AdminOptions, text: string | null): Answer {
   return problem(409, "WRONG_PHASE", "No snapshot of this version was refused for its size");
 }
 
-function explained({ follower, plane }: AdminOptions, query: URLSearchParams): Answer {
+function explained({ follower, keys }: AdminOptions, query: URLSearchParams): Answer {
   const peer = query.get("peer");
   const known = {
     directory: follower.directory(),
     version: follower.status().position.version,
-    hasKey: (stamp: string) => plane.hasKey(stamp),
+    hasKey: (stamp: string) => keys.has(stamp),
   };
-  const peerTrusted = plane.isTrusted(peer ?? "127.0.0.1");
+  const trusted = makeTrustedPeers(follower.directory()?.routing().header?.trustedPeers ?? []);
+  const peerTrusted = trusted(unmapped(peer ?? "127.0.0.1"));
   return json(200, explain(known, { url: query.get("url") ?? "", headers: query.getAll("header"), peerTrusted }));
 }
 
-function gauges({ follower, plane, droppedLogLines }: AdminOptions): Gauge[] {
+function gauges({ follower, servers }: AdminOptions): Gauge[] {
   const { position, durable, head, phase, silentMs, refused, diverged, diskTrouble } = follower.status();
   const counts = follower.directory()?.counts();
   const one = (name: string, help: string, value: number): Gauge => ({ name, help, value });
@@ -148,9 +191,35 @@ function gauges({ follower, plane, droppedLogLines }: AdminOptions): Gauge[] {
       ? []
       : [one("feed_silence_seconds", "Time since the control plane was heard.", silentMs / 1000)]),
     one("disk_failing", "1 while the directory cannot be written to disk.", diskTrouble === undefined ? 0 : 1),
-    one("in_flight", "Requests and tunnels on their way.", plane.inFlight()),
-    one("access_log_dropped_lines", "Access log lines that were not written.", droppedLogLines()),
+    one("in_flight", "Requests and tunnels on their way.", servers.inFlight()),
+    ...lossGauges(servers),
+    ...workerGauges(servers),
   ];
+}
+
+function lossGauges(servers: Servers): Gauge[] {
+  const { droppedLogLines, sentSpans, droppedSpans } = servers.losses();
+  const counter = (name: string, help: string, value: number): Gauge => ({ name, help, value, counter: true });
+  return [
+    counter("access_log_dropped_lines", "Access log lines that were not written.", droppedLogLines),
+    counter("spans_sent_total", "Spans that the collector took.", sentSpans),
+    counter("spans_dropped_total", "Spans that were lost.", droppedSpans),
+  ];
+}
+
+function workerGauges(servers: Servers): Gauge[] {
+  return servers.workers().flatMap((worker) => {
+    const labels = { worker: String(worker.place) };
+    const one = (name: string, help: string, value: number): Gauge => ({ name, help, value, labels });
+    return [
+      one("worker_serving", "1 while the worker listens.", worker.state === "serving" ? 1 : 0),
+      { ...one("worker_restarts_total", "Times that the worker was started anew.", worker.restarts), counter: true },
+      one("worker_in_flight", "Requests and tunnels of the worker.", worker.inFlight),
+      one("worker_resident_bytes", "Memory of the worker.", worker.rssBytes),
+      one("worker_late_seconds", "Longest delay of the worker's event loop within one beat.", worker.lateMs / 1000),
+      one("worker_changes_behind", "Directory changes that the worker has not confirmed.", worker.changesBehind),
+    ];
+  });
 }
 
 function json(status: number, value: unknown): Answer {

@@ -4,11 +4,12 @@ import { readRouterConfig } from "./config.ts";
 import { runtimeProblem } from "./runtime.ts";
 
 test("readRouterConfig() has defaults for all but the state folder", () => {
-  expect(readRouterConfig({ STAMPYARD_ROUTER_STATE: "/var/lib/r" })).toEqual({
+  expect(readRouterConfig({ STAMPYARD_ROUTER_STATE: "/var/lib/r" }, 3)).toEqual({
     name: "router",
     stateDir: "/var/lib/r",
     listen: { host: "127.0.0.1", port: 8080 },
     admin: { host: "127.0.0.1", port: 8081 },
+    workers: 3,
   });
 });
 
@@ -23,6 +24,10 @@ test("readRouterConfig() reads everything", () => {
     STAMPYARD_ROUTER_ACCESS_LOG: "/log/access",
     STAMPYARD_ROUTER_DRAIN_MS: "5000",
     STAMPYARD_ROUTER_MAX_CONNECTIONS: "20",
+    STAMPYARD_ROUTER_WORKERS: "0",
+    STAMPYARD_ROUTER_TENANT_METRICS: "50",
+    OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318/",
+    OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20x, x-org = 7",
   };
   expect(readRouterConfig(env)).toMatchObject({
     name: "edge-1",
@@ -32,6 +37,13 @@ test("readRouterConfig() reads everything", () => {
     accessLog: "/log/access",
     drainMs: 5_000,
     maxConnections: 20,
+    workers: 0,
+    tenantMetrics: 50,
+    tracing: {
+      url: "http://127.0.0.1:4318/v1/traces",
+      headers: { authorization: "Bearer x", "x-org": "7" },
+      service: "stampyard-router-edge-1",
+    },
   });
 });
 

@@ -1,5 +1,7 @@
+import { availableParallelism } from "node:os";
 import { isName, type Problem, quote, StampyardError } from "@stampyard/domain";
 import { parseHost } from "./host.ts";
+import type { TracingConfig } from "./tracing/span-exporter.ts";
 
 export interface ListenAddress {
   readonly host: string;
@@ -17,6 +19,8 @@ export interface RouterConfig {
   /** Without one the router serves what its disk holds. */
   readonly controlPlane?: { readonly url: string; readonly tokenFile?: string };
   readonly accessLog?: string;
+  /** At this size the file is moved to `<file>.1` and begun anew. @default 268435456; 0 = never */
+  readonly accessLogMaxBytes?: number;
   /** How long requests may take to end after SIGTERM, in milliseconds. @default 10000 */
   readonly drainMs?: number;
   /** @default 10000 */
@@ -25,6 +29,11 @@ export interface RouterConfig {
   readonly maxConnectionsPerClient?: number;
   /** To one stamp. @default 1024 */
   readonly maxInFlightPerStamp?: number;
+  /** Processes that serve requests, under a parent that does not. 0 = this process serves by itself. @default 0 */
+  readonly workers?: number;
+  /** So many tenants are counted by name, for `/metrics?tenants`. @default 0 */
+  readonly tenantMetrics?: number;
+  readonly tracing?: TracingConfig;
 }
 
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -36,13 +45,18 @@ export type Env = Readonly<Record<string, string | undefined>>;
  * - `STAMPYARD_ROUTER_LISTEN` `host:port`, default `127.0.0.1:8080`; `STAMPYARD_ROUTER_ADMIN`, default `127.0.0.1:8081`
  * - `STAMPYARD_API` address of the control plane, and `STAMPYARD_TOKEN_FILE` with its token
  * - `STAMPYARD_ROUTER_NAME`, default `router`
- * - `STAMPYARD_ROUTER_ACCESS_LOG` file
+ * - `STAMPYARD_ROUTER_ACCESS_LOG` file, `STAMPYARD_ROUTER_ACCESS_LOG_MAX_BYTES`
+ * - `STAMPYARD_ROUTER_WORKERS` processes that serve, default one per core; 0 = the process serves by itself
+ * - `STAMPYARD_ROUTER_TENANT_METRICS` tenants counted by name, default 0
+ * - `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `OTEL_EXPORTER_OTLP_HEADERS`,
+ *   `OTEL_SERVICE_NAME`, as OpenTelemetry names them
  * - `STAMPYARD_ROUTER_DRAIN_MS`, `STAMPYARD_ROUTER_MAX_CONNECTIONS`, `STAMPYARD_ROUTER_MAX_CONNECTIONS_PER_CLIENT`,
  *   `STAMPYARD_ROUTER_MAX_IN_FLIGHT_PER_STAMP`
  *
+ * @param cores what `STAMPYARD_ROUTER_WORKERS` is without a value
  * @throws StampyardError INVALID_REQUEST with all problems at once
  */
-export function readRouterConfig(env: Env): RouterConfig {
+export function readRouterConfig(env: Env, cores = availableParallelism()): RouterConfig {
   const problems: Problem[] = [];
   const complain = (path: string, message: string, mend: string) => void problems.push({ path, message, mend });
 
@@ -69,6 +83,10 @@ export function readRouterConfig(env: Env): RouterConfig {
   const maxConnections = number("STAMPYARD_ROUTER_MAX_CONNECTIONS", 1, 1_000_000);
   const maxConnectionsPerClient = number("STAMPYARD_ROUTER_MAX_CONNECTIONS_PER_CLIENT", 1, 1_000_000);
   const maxInFlightPerStamp = number("STAMPYARD_ROUTER_MAX_IN_FLIGHT_PER_STAMP", 1, 1_000_000);
+  const workers = number("STAMPYARD_ROUTER_WORKERS", 0, 256) ?? Math.min(cores, 256);
+  const tenantMetrics = number("STAMPYARD_ROUTER_TENANT_METRICS", 0, 10_000);
+  const accessLogMaxBytes = number("STAMPYARD_ROUTER_ACCESS_LOG_MAX_BYTES", 0, 999_999_999);
+  const tracing = readTracing(env, name, complain);
   if (problems.length > 0) throw new StampyardError("INVALID_REQUEST", "Invalid router configuration", { problems });
 
   const tokenFile = env["STAMPYARD_TOKEN_FILE"];
@@ -86,6 +104,10 @@ export function readRouterConfig(env: Env): RouterConfig {
     ...(maxConnections === undefined ? {} : { maxConnections }),
     ...(maxConnectionsPerClient === undefined ? {} : { maxConnectionsPerClient }),
     ...(maxInFlightPerStamp === undefined ? {} : { maxInFlightPerStamp }),
+    workers,
+    ...(tenantMetrics === undefined ? {} : { tenantMetrics }),
+    ...(accessLogMaxBytes === undefined ? {} : { accessLogMaxBytes }),
+    ...(tracing === undefined ? {} : { tracing }),
   });
 }
 
@@ -109,4 +131,37 @@ function integer(env: Env, key: string, least: number, most: number, complain: C
   if (value >= least && value <= most) return value;
   complain(key, `${quote(text)} is not a number`, `Use a whole number from ${least} to ${most}.`);
   return undefined;
+}
+
+/** As OpenTelemetry names it: the general endpoint gets `/v1/traces` behind it, the one for traces is taken as it is. */
+function readTracing(env: Env, name: string, complain: Complain): TracingConfig | undefined {
+  const exact = env["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] ?? "";
+  const general = env["OTEL_EXPORTER_OTLP_ENDPOINT"] ?? "";
+  const key = exact === "" ? "OTEL_EXPORTER_OTLP_ENDPOINT" : "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+  const text = exact === "" ? general : exact;
+  if (text === "") return undefined;
+  const url = URL.parse(exact === "" ? `${general.replace(/\/+$/, "")}/v1/traces` : exact);
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    complain(key, `${quote(text)} is not an http address`, "Write it like http://127.0.0.1:4318.");
+    return undefined;
+  }
+  const headers: Record<string, string> = {};
+  for (const pair of (env["OTEL_EXPORTER_OTLP_HEADERS"] ?? "").split(",")) {
+    const match = /^\s*([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*=\s*([\x21-\x7e][\x20-\x7e]*?)?\s*$/.exec(pair);
+    // The value may be a secret, so the message does not hold it.
+    if (match === null && pair.trim() !== "") {
+      complain("OTEL_EXPORTER_OTLP_HEADERS", "A header is not name=value", "Separate headers by commas.");
+    }
+    if (match?.[1] !== undefined) headers[match[1].toLowerCase()] = decode(match[2] ?? "");
+  }
+  return { url: url.href, headers, service: env["OTEL_SERVICE_NAME"] ?? `stampyard-router-${name}` };
+}
+
+/** Values are percent-encoded, as in baggage; what cannot be decoded is meant as it is. */
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text).replace(/[^\x20-\x7e]/g, "");
+  } catch {
+    return text;
+  }
 }

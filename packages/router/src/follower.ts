@@ -14,22 +14,25 @@ import {
 } from "@stampyard/directory";
 import { type Acknowledger, createAcknowledger } from "./acknowledger.ts";
 import type { ControlPlane, FeedEnd } from "./control-plane.ts";
-import type { DataPlane } from "./data-plane.ts";
 import { type DirectoryFiles, type LoadedDirectory, openDirectoryFiles, sha256 } from "./directory-files.ts";
 import { createKeySaver, type KeySaver } from "./key-file.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { StampKeys } from "./route-signer.ts";
+import type { Servers } from "./servers.ts";
 
 export interface FollowerOptions {
   readonly router: string;
   readonly folder: string;
-  /** What the plane serves already, with `keys`. */
+  /** What is served already, with `keys`. */
   readonly loaded: LoadedDirectory;
   readonly keys: Map<string, StampKeys>;
   /** undefined: serve what the disk holds, for ever. */
   readonly controlPlane: ControlPlane | undefined;
-  readonly plane: DataPlane;
+  readonly servers: Pick<
+    Servers,
+    "replaceDirectory" | "directoryChanged" | "setKeys" | "hold" | "release" | "acknowledgeable"
+  >;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly backoff: Backoff;
@@ -67,6 +70,8 @@ export interface Follower {
   status(): FollowerStatus;
   /** Takes the snapshot of this version although it shrinks; false if none of this version was refused for that. */
   accept(version: number): boolean;
+  /** Those who serve have applied something: it may be time to acknowledge. */
+  applied(): void;
   close(): Promise<void>;
 }
 
@@ -110,6 +115,7 @@ export function startFollower(options: FollowerOptions): Follower {
       following.wake?.();
       return true;
     },
+    applied: () => following.acknowledger.wake(),
     async close() {
       following.stop.abort();
       clearInterval(mend);
@@ -141,7 +147,7 @@ function prepare(options: FollowerOptions): Following {
       router,
       log,
       signal: stop.signal,
-      durable: () => following.durable,
+      position: () => options.servers.acknowledgeable(following.durable),
     }),
     saver: createKeySaver(folder, keys, (reason) => log("error", "route keys cannot be written to disk", { reason })),
     state: newFeedState(loaded.position),
@@ -239,7 +245,7 @@ function accept(following: Following, message: FeedMessage): boolean {
 }
 
 function perform(following: Following, effect: FeedEffect): boolean {
-  const { keys, plane, metrics, log } = following.options;
+  const { keys, servers, metrics, log } = following.options;
   switch (effect.kind) {
     case "apply": {
       const { incarnation, version, chain } = effect;
@@ -252,8 +258,16 @@ function perform(following: Following, effect: FeedEffect): boolean {
     case "keys":
       if (effect.keys.length === 0) keys.delete(effect.stamp);
       else keys.set(effect.stamp, effect.keys);
-      plane.setKeys(effect.stamp, effect.keys);
+      servers.setKeys(effect.stamp, effect.keys);
       following.saver.save();
+      return true;
+    case "hold":
+      metrics.count("holds", "hold");
+      servers.hold({ tenant: effect.tenant, moveId: effect.moveId, ttlMs: effect.ttlMs });
+      return true;
+    case "release":
+      metrics.count("holds", "release");
+      servers.release(effect);
       return true;
     case "report":
       following.reporting ??= report(following).finally(() => {
@@ -285,7 +299,7 @@ function apply(following: Following, change: DirectoryChange, position: FeedPosi
   const directory = following.directory;
   if (directory === undefined) return;
   directory.apply(change);
-  options.plane.directoryChanged(change);
+  options.servers.directoryChanged(change, position);
   following.diverged = false;
   files.append({ ...position, change });
   if (files.wantsSnapshot()) files.snapshot(directory, position);
@@ -296,7 +310,7 @@ function take(following: Following, next: Directory, position: FeedPosition): vo
   following.directory = next;
   following.diverged = false;
   following.fromStart = false;
-  options.plane.replaceDirectory(next);
+  options.servers.replaceDirectory(next, position);
   files.snapshot(next, position);
   options.log("info", "directory is replaced by a snapshot", { version: position.version, ...next.counts() });
 }

@@ -11,6 +11,8 @@ async function main(): Promise<void> {
     throw new StampyardError("INVALID_REQUEST", problem, { mend: "Start it with the Node that npm installs here." });
   }
   const router = await startRouter(readRouterConfig(process.env));
+  // Whoever moves the access log away says so.
+  process.on("SIGHUP", () => router.reopenLogs());
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.once(signal, () => {
       // A second signal ends it at once, as Node does by default.

@@ -1,24 +1,135 @@
 /** Upper bounds in milliseconds; the last bucket is everything above. */
-const bucketBounds = [
+export const bucketBounds: readonly number[] = [
   0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1_000, 2_000, 5_000, 15_000,
 ];
-
-interface StampCounters {
-  requests: number;
-  errors: number;
-  readonly statuses: [number, number, number, number, number];
-  readonly buckets: number[];
-  sumMs: number;
-}
 
 export interface RequestOutcome {
   /** undefined when no stamp was chosen. */
   readonly stamp: string | undefined;
+  /** Counted by name only where that is configured. */
+  readonly tenant?: string | undefined;
   /** 0 = the client left before it had an answer. */
   readonly status: number;
   /** Why the router answered by itself. */
   readonly reason: string | undefined;
   readonly ms: number;
+}
+
+export interface StampCounts {
+  requests: number;
+  /** Answers of 500 and above, the router's own included. */
+  errors: number;
+  /** 1xx to 5xx. */
+  readonly statuses: number[];
+  /** One per bound, and one for everything above. */
+  readonly buckets: number[];
+  sumMs: number;
+}
+
+export interface TenantCounts {
+  requests: number;
+  errors: number;
+}
+
+/** Everything that was counted, as plain data: it travels between processes and is added up. */
+export interface Counts {
+  readonly stamps: Map<string, StampCounts>;
+  readonly refusals: Map<string, number>;
+  /** Things that are counted by name, then by kind. */
+  readonly named: Map<string, Map<string, number>>;
+  readonly tenants: Map<string, TenantCounts>;
+}
+
+export interface Metrics {
+  record(outcome: RequestOutcome): void;
+  /** Things that are counted by name, e.g. refused snapshots. Names are ours and few. */
+  count(name: string, kind: string): void;
+  /** As they are now; not a copy. */
+  counts(): Counts;
+}
+
+/** What tenants above the limit are counted as; no tenant can have this name. */
+export const otherTenants = "(others)";
+
+/**
+ * Counts in memory; bounded by the number of stamps and of reasons.
+ * @param maxTenants so many tenants are counted by name, the others together. 0 = none
+ */
+export function createMetrics(maxTenants = 0): Metrics {
+  const counts = noCounts();
+  const { stamps, refusals, named, tenants } = counts;
+  return {
+    record({ stamp, tenant, status, reason, ms }) {
+      if (reason !== undefined) refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
+      if (stamp === undefined) return;
+      let counted = stamps.get(stamp);
+      if (counted === undefined) {
+        counted = noRequests();
+        stamps.set(stamp, counted);
+      }
+      counted.requests += 1;
+      if (status >= 500) counted.errors += 1;
+      const group = Math.floor(status / 100) - 1;
+      if (group >= 0 && group < 5) counted.statuses[group] = (counted.statuses[group] ?? 0) + 1;
+      let bucket = 0;
+      while (bucket < bucketBounds.length && ms > (bucketBounds[bucket] ?? 0)) bucket += 1;
+      counted.buckets[bucket] = (counted.buckets[bucket] ?? 0) + 1;
+      counted.sumMs += ms;
+      if (maxTenants > 0 && tenant !== undefined) countTenant(tenants, tenant, status, maxTenants);
+    },
+    count(name, kind) {
+      const kinds = named.get(name) ?? new Map<string, number>();
+      named.set(name, kinds);
+      kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    },
+    counts: () => counts,
+  };
+}
+
+function countTenant(tenants: Map<string, TenantCounts>, tenant: string, status: number, most: number): void {
+  let counted = tenants.get(tenant);
+  if (counted === undefined) {
+    const name = tenants.size < most ? tenant : otherTenants;
+    counted = tenants.get(name) ?? { requests: 0, errors: 0 };
+    tenants.set(name, counted);
+  }
+  counted.requests += 1;
+  if (status >= 500) counted.errors += 1;
+}
+
+export function noCounts(): Counts {
+  return { stamps: new Map(), refusals: new Map(), named: new Map(), tenants: new Map() };
+}
+
+function noRequests(): StampCounts {
+  return { requests: 0, errors: 0, statuses: [0, 0, 0, 0, 0], buckets: bucketBounds.map(() => 0).concat(0), sumMs: 0 };
+}
+
+/** Adds `more` to `total`, which is changed. */
+export function addCounts(total: Counts, more: Counts): void {
+  for (const [stamp, one] of more.stamps) {
+    const sum = total.stamps.get(stamp) ?? noRequests();
+    total.stamps.set(stamp, sum);
+    sum.requests += one.requests;
+    sum.errors += one.errors;
+    sum.sumMs += one.sumMs;
+    for (const [index, count] of one.statuses.entries()) sum.statuses[index] = (sum.statuses[index] ?? 0) + count;
+    for (const [index, count] of one.buckets.entries()) sum.buckets[index] = (sum.buckets[index] ?? 0) + count;
+  }
+  addNumbers(total.refusals, more.refusals);
+  for (const [name, kinds] of more.named) {
+    const sum = total.named.get(name) ?? new Map<string, number>();
+    total.named.set(name, sum);
+    addNumbers(sum, kinds);
+  }
+  for (const [tenant, one] of more.tenants) {
+    const sum = total.tenants.get(tenant) ?? { requests: 0, errors: 0 };
+    total.tenants.set(tenant, { requests: sum.requests + one.requests, errors: sum.errors + one.errors });
+  }
+}
+
+function addNumbers(total: Map<string, number>, more: ReadonlyMap<string, number>): void {
+  for (const [key, count] of more) total.set(key, (total.get(key) ?? 0) + count);
 }
 
 export interface StampStats {
@@ -36,78 +147,20 @@ export interface StampStats {
   };
 }
 
-export interface Metrics {
-  record(outcome: RequestOutcome): void;
-  /** Things that are counted by name, e.g. refused snapshots. Names are ours and few. */
-  count(name: string, label: string): void;
-  stats(): {
-    readonly stamps: Readonly<Record<string, StampStats>>;
-    readonly refusals: Readonly<Record<string, number>>;
-  };
-  /** Prometheus text format; gauges are read at that moment. */
-  text(gauges: readonly Gauge[]): string;
+export interface Stats {
+  readonly stamps: Readonly<Record<string, StampStats>>;
+  readonly refusals: Readonly<Record<string, number>>;
 }
 
-export interface Gauge {
-  readonly name: string;
-  readonly help: string;
-  readonly value: number;
-  readonly labels?: Readonly<Record<string, string>>;
-}
-
-/** Counts in memory; bounded by the number of stamps and of reasons. */
-export function createMetrics(): Metrics {
-  const stamps = new Map<string, StampCounters>();
-  const refusals = new Map<string, number>();
-  const counters = new Map<string, Map<string, number>>();
-
+export function statsOf({ stamps, refusals }: Counts): Stats {
   return {
-    record({ stamp, status, reason, ms }) {
-      if (reason !== undefined) refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
-      if (stamp === undefined) return;
-      let counted = stamps.get(stamp);
-      if (counted === undefined) {
-        counted = {
-          requests: 0,
-          errors: 0,
-          statuses: [0, 0, 0, 0, 0],
-          buckets: bucketBounds.map(() => 0).concat(0),
-          sumMs: 0,
-        };
-        stamps.set(stamp, counted);
-      }
-      counted.requests += 1;
-      if (status >= 500) counted.errors += 1;
-      const group = Math.floor(status / 100) - 1;
-      if (group >= 0 && group < 5) counted.statuses[group as 0 | 1 | 2 | 3 | 4] += 1;
-      const bucket = bucketBounds.findIndex((bound) => ms <= bound);
-      const index = bucket < 0 ? bucketBounds.length : bucket;
-      counted.buckets[index] = (counted.buckets[index] ?? 0) + 1;
-      counted.sumMs += ms;
-    },
-    count(name, label) {
-      const labels = counters.get(name) ?? new Map<string, number>();
-      counters.set(name, labels);
-      labels.set(label, (labels.get(label) ?? 0) + 1);
-    },
-    stats: () => ({
-      stamps: Object.fromEntries([...stamps].map(([stamp, counted]) => [stamp, statsOf(counted)])),
-      refusals: Object.fromEntries(refusals),
-    }),
-    text(gauges) {
-      return [
-        ...stampLines(stamps),
-        ...refusalLines(refusals),
-        ...counterLines(counters),
-        ...gaugeLines(gauges),
-        "",
-      ].join("\n");
-    },
+    stamps: Object.fromEntries([...stamps].map(([stamp, counted]) => [stamp, stampStats(counted)])),
+    refusals: Object.fromEntries(refusals),
   };
 }
 
-function statsOf(counted: StampCounters): StampStats {
-  const [a, b, c, d, e] = counted.statuses;
+function stampStats(counted: StampCounts): StampStats {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0] = counted.statuses;
   return {
     requests: counted.requests,
     errors: counted.errors,
@@ -118,7 +171,7 @@ function statsOf(counted: StampCounters): StampStats {
 }
 
 /** Straight line within the bucket: right to the bucket's width, which is all that a histogram knows. */
-function quantile({ buckets, requests }: StampCounters, share: number): number {
+function quantile({ buckets, requests }: StampCounts, share: number): number {
   if (requests === 0) return 0;
   const rank = share * requests;
   let below = 0;
@@ -132,55 +185,4 @@ function quantile({ buckets, requests }: StampCounters, share: number): number {
     below += inside;
   }
   return bucketBounds.at(-1) ?? 0;
-}
-
-function* stampLines(stamps: ReadonlyMap<string, StampCounters>): Iterable<string> {
-  yield "# HELP stampyard_router_requests_total Requests by home stamp and class of answer.";
-  yield "# TYPE stampyard_router_requests_total counter";
-  for (const [stamp, { statuses }] of stamps) {
-    for (const [index, count] of statuses.entries()) {
-      if (count > 0) yield `stampyard_router_requests_total{stamp="${stamp}",class="${index + 1}xx"} ${count}`;
-    }
-  }
-  yield "# HELP stampyard_router_errors_total Answers of 500 and above by home stamp.";
-  yield "# TYPE stampyard_router_errors_total counter";
-  for (const [stamp, { errors }] of stamps) yield `stampyard_router_errors_total{stamp="${stamp}"} ${errors}`;
-  yield "# HELP stampyard_router_request_seconds Time from request to the end of its answer.";
-  yield "# TYPE stampyard_router_request_seconds histogram";
-  for (const [stamp, { buckets, sumMs, requests }] of stamps) {
-    let total = 0;
-    for (const [index, bound] of bucketBounds.entries()) {
-      total += buckets[index] ?? 0;
-      yield `stampyard_router_request_seconds_bucket{stamp="${stamp}",le="${bound / 1000}"} ${total}`;
-    }
-    yield `stampyard_router_request_seconds_bucket{stamp="${stamp}",le="+Inf"} ${requests}`;
-    yield `stampyard_router_request_seconds_sum{stamp="${stamp}"} ${sumMs / 1000}`;
-    yield `stampyard_router_request_seconds_count{stamp="${stamp}"} ${requests}`;
-  }
-}
-
-function* refusalLines(refusals: ReadonlyMap<string, number>): Iterable<string> {
-  yield "# HELP stampyard_router_refusals_total Answers that the router gave by itself, by reason.";
-  yield "# TYPE stampyard_router_refusals_total counter";
-  for (const [reason, count] of refusals) yield `stampyard_router_refusals_total{reason="${reason}"} ${count}`;
-}
-
-function* counterLines(counters: ReadonlyMap<string, ReadonlyMap<string, number>>): Iterable<string> {
-  for (const [name, labels] of counters) {
-    yield `# TYPE stampyard_router_${name}_total counter`;
-    for (const [label, count] of labels) yield `stampyard_router_${name}_total{kind="${label}"} ${count}`;
-  }
-}
-
-function* gaugeLines(gauges: readonly Gauge[]): Iterable<string> {
-  const described = new Set<string>();
-  for (const { name, help, value, labels } of gauges) {
-    if (!described.has(name)) {
-      described.add(name);
-      yield `# HELP stampyard_router_${name} ${help}`;
-      yield `# TYPE stampyard_router_${name} gauge`;
-    }
-    const text = Object.entries(labels ?? {}).map(([key, label]) => `${key}="${label}"`);
-    yield `stampyard_router_${name}${text.length === 0 ? "" : `{${text.join(",")}}`} ${value}`;
-  }
 }

@@ -7,11 +7,15 @@ import { writeDurably } from "./directory-files.ts";
 
 const fileName = "router.json";
 
-export interface ProcessRecord {
+/** Names one process for ever (decision D11). */
+export interface ProcessIdentity {
   readonly pid: number;
   readonly bootId: string;
-  /** As the system counts it; with pid and boot it names one process for ever (decision D11). */
+  /** As the system counts it; only compared for equality. */
   readonly startTime: string;
+}
+
+export interface ProcessRecord extends ProcessIdentity {
   /** ISO 8601. */
   readonly startedAt: string;
   readonly name: string;
@@ -31,7 +35,7 @@ export async function requireUnused(folder: string): Promise<void> {
   }
   const { pid, bootId: boot, startTime } = record;
   if (typeof pid !== "number" || pid === process.pid) return;
-  if (boot !== bootId() || startTime === undefined || startTimeOf(pid) !== startTime) return;
+  if (boot === undefined || startTime === undefined || !isAlive({ pid, bootId: boot, startTime })) return;
   throw new StampyardError("LOCKED", `Another router (process ${pid}) uses ${folder}`, {
     mend: "Stop it, or give this one another STAMPYARD_ROUTER_STATE.",
   });
@@ -43,9 +47,7 @@ export async function writeRecord(
   listening: Pick<ProcessRecord, "name" | "url" | "adminUrl" | "listenPort" | "adminPort">,
 ): Promise<void> {
   const record: ProcessRecord = {
-    pid: process.pid,
-    bootId: bootId(),
-    startTime: startTimeOf(process.pid) ?? "",
+    ...(identify(process.pid) ?? { pid: process.pid, bootId: bootId(), startTime: "" }),
     startedAt: new Date().toISOString(),
     ...listening,
   };
@@ -57,6 +59,15 @@ export async function removeRecord(folder: string): Promise<void> {
 }
 
 /** undefined if there is no such process, or only its zombie. */
+export function identify(pid: number): ProcessIdentity | undefined {
+  const startTime = startTimeOf(pid);
+  return startTime === undefined ? undefined : { pid, bootId: bootId(), startTime };
+}
+
+export function isAlive(identity: ProcessIdentity): boolean {
+  return identity.bootId === bootId() && startTimeOf(identity.pid) === identity.startTime;
+}
+
 function startTimeOf(pid: number): string | undefined {
   try {
     if (process.platform !== "linux") {

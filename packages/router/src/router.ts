@@ -1,43 +1,48 @@
 import { mkdir } from "node:fs/promises";
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { StampyardError } from "@stampyard/domain";
-import { type AccessLog, openAccessLog } from "./access-log.ts";
+import { rotateBySize } from "./access-log-rotation.ts";
 import { type AdminOptions, createAdminServer } from "./admin.ts";
 import type { ListenAddress, RouterConfig } from "./config.ts";
 import { type ControlPlane, createControlPlane } from "./control-plane.ts";
-import { createDataPlane, type DataPlane } from "./data-plane.ts";
 import { loadDirectory } from "./directory-files.ts";
-import { type Backoff, startFollower } from "./follower.ts";
-import type { Timeouts } from "./forward.ts";
+import { type Backoff, type Follower, startFollower } from "./follower.ts";
 import { loadKeys } from "./key-file.ts";
 import { type Log, stderrLog } from "./log.ts";
-import { createMetrics, type Metrics } from "./metrics.ts";
+import { createMetrics } from "./metrics.ts";
+import type { PlanePorts } from "./open-plane.ts";
 import { removeRecord, requireUnused, writeRecord } from "./process-record.ts";
+import { type Servers, serveHere } from "./servers.ts";
+import { createWorkerFleet } from "./workers/fleet.ts";
+import { type Orphans, takeOver } from "./workers/orphans.ts";
+import type { WorkerLimits } from "./workers/worker-plan.ts";
 
 /** What tests and embedders may set; a process takes the defaults. */
-export interface RouterPorts {
+export interface RouterPorts extends PlanePorts {
   readonly log?: Log;
-  /** Wall time, milliseconds. @default Date.now */
-  readonly now?: () => number;
   readonly backoff?: Backoff;
-  readonly timeouts?: Timeouts;
   readonly snapshotEveryMs?: number;
+  readonly workerLimits?: WorkerLimits;
 }
 
 export interface RunningRouter {
   readonly listenPort: number;
   readonly adminPort: number;
+  /** The access log was moved away. */
+  reopenLogs(): void;
   /** Lets requests end, then stops; safe to call twice. */
   close(): Promise<void>;
 }
 
 const defaultBackoff: Backoff = { firstMs: 250, mostMs: 10_000 };
-const defaultTimeouts: Timeouts = { connectMs: 1_000, idleMs: 60_000 };
+const defaultDrainMs = 10_000;
+const defaultLogBytes = 256 << 20;
 
 /**
  * Starts a router: loads the last known good directory, listens, then follows the feed. It resolves when it listens,
- * with or without a directory and with or without a control plane (I3); `/readyz` says whether it can route.
+ * with or without a directory and with or without a control plane (I3); `/readyz` says whether it can route. With
+ * workers this process serves nobody; it follows the feed and watches them (D17).
  * @throws StampyardError PORT_TAKEN, LOCKED
  */
 export async function startRouter(config: RouterConfig, ports: RouterPorts = {}): Promise<RunningRouter> {
@@ -50,50 +55,54 @@ export async function startRouter(config: RouterConfig, ports: RouterPorts = {})
   log("info", "directory is loaded from disk", { ...loaded.position, ...loaded.directory?.counts() });
 
   const metrics = createMetrics();
-  const accessLog = config.accessLog === undefined ? undefined : openAccessLog(config.accessLog);
-  const plane = openPlane(config, ports, metrics, accessLog);
   const keys = await loadKeys(stateDir);
+  const orphans = await takeOver(stateDir);
+  let follower: Follower | undefined;
+  const onApplied = () => follower?.applied();
+  const servers = openServers(config, ports, orphans, onApplied);
   // Before the first request can come.
-  if (loaded.directory !== undefined) plane.replaceDirectory(loaded.directory);
-  for (const [stamp, list] of keys) plane.setKeys(stamp, list);
+  if (loaded.directory !== undefined) servers.replaceDirectory(loaded.directory, loaded.position);
+  for (const [stamp, list] of keys) servers.setKeys(stamp, list);
 
   let served: AdminOptions | undefined;
   const admin = createAdminServer(() => served);
-  const { listenPort, adminPort } = await listenBoth(config, plane, admin).catch(async (caught: unknown) => {
-    await accessLog?.close();
-    throw caught;
-  });
+  const { listenPort, adminPort } = await listenBoth(config, servers, admin, orphans);
+  // Only now: until here they were all who served.
+  void orphans.retire((config.drainMs ?? defaultDrainMs) + 1_000).then(onApplied);
   const url = `http://${hostText(config.listen.host)}:${listenPort}`;
   const adminUrl = `http://${hostText(config.admin.host)}:${adminPort}`;
-  const follower = startFollower({
+  follower = startFollower({
     router: name,
     folder: stateDir,
     loaded,
     keys,
     controlPlane: openControlPlane(config, adminUrl),
-    plane,
+    servers,
     metrics,
     log,
     backoff: ports.backoff ?? defaultBackoff,
     ...(ports.snapshotEveryMs === undefined ? {} : { snapshotEveryMs: ports.snapshotEveryMs }),
   });
-  const droppedLogLines = () => accessLog?.dropped() ?? 0;
-  served = { name, follower, plane, metrics, droppedLogLines, startedAt: performance.now() };
+  let closing: Promise<void> | undefined;
+  const draining = () => closing !== undefined;
+  served = { name, follower, keys, servers, metrics, draining, startedAt: performance.now() };
   await writeRecord(stateDir, { name, url, adminUrl, listenPort, adminPort });
-  log("info", "router listens", { url, adminUrl });
+  log("info", "router listens", { url, adminUrl, workers: servers.workers().length });
+  const rotation = openRotation(config, servers);
 
+  const following = follower;
   const stop = async () => {
-    log("info", "router stops", { inFlight: plane.inFlight() });
-    await plane.close(config.drainMs ?? 10_000);
-    await follower.close();
+    log("info", "router stops", { inFlight: servers.inFlight() });
+    await servers.close(config.drainMs ?? defaultDrainMs);
+    rotation?.close();
+    await following.close();
     await closeServer(admin);
-    await accessLog?.close();
     await removeRecord(stateDir);
   };
-  let closing: Promise<void> | undefined;
   return {
     listenPort,
     adminPort,
+    reopenLogs: () => servers.reopenLogs(),
     close() {
       closing ??= stop();
       return closing;
@@ -101,18 +110,22 @@ export async function startRouter(config: RouterConfig, ports: RouterPorts = {})
   };
 }
 
-function openPlane(config: RouterConfig, ports: RouterPorts, metrics: Metrics, accessLog: AccessLog | undefined) {
-  return createDataPlane({
-    limits: {
-      maxConnections: config.maxConnections ?? 10_000,
-      maxConnectionsPerClient: config.maxConnectionsPerClient ?? 1_000,
-    },
-    timeouts: ports.timeouts ?? defaultTimeouts,
-    maxInFlightPerStamp: config.maxInFlightPerStamp ?? 1_024,
-    metrics,
-    accessLog,
-    now: ports.now ?? Date.now,
+function openServers(config: RouterConfig, ports: RouterPorts, orphans: Orphans, onApplied: () => void): Servers {
+  const { workers = 0 } = config;
+  if (workers === 0) return serveHere(config, ports);
+  return createWorkerFleet({
+    config,
+    workers,
+    log: ports.log ?? stderrLog,
+    orphans: orphans.living,
+    onApplied,
+    ...(ports.workerLimits === undefined ? {} : { limits: ports.workerLimits }),
   });
+}
+
+function openRotation({ accessLog, accessLogMaxBytes = defaultLogBytes }: RouterConfig, servers: Servers) {
+  if (accessLog === undefined || accessLogMaxBytes === 0) return undefined;
+  return rotateBySize(accessLog, accessLogMaxBytes, () => servers.reopenLogs());
 }
 
 function openControlPlane(config: RouterConfig, adminUrl: string): ControlPlane | undefined {
@@ -122,15 +135,28 @@ function openControlPlane(config: RouterConfig, adminUrl: string): ControlPlane 
 }
 
 /** Both ports or none. */
-async function listenBoth(config: RouterConfig, plane: DataPlane, admin: Server) {
-  const adminPort = await named(config.admin, () => listenOn(admin, config.admin));
+async function listenBoth(config: RouterConfig, servers: Servers, admin: Server, orphans: Orphans) {
+  const { listen } = config;
+  let adminPort: number | undefined;
   try {
-    const { host, port } = config.listen;
-    return { adminPort, listenPort: await named(config.listen, () => plane.listen(host, port)) };
+    adminPort = await named(config.admin, () => listenOn(admin, config.admin));
+    // Workers share a port on purpose, so the system would let them share that of a stranger as well.
+    if ((config.workers ?? 0) > 0 && !orphans.holds(listen.port)) await named(listen, () => tryPort(listen));
+    return { adminPort, listenPort: await named(listen, () => servers.listen(listen.host, listen.port)) };
   } catch (caught) {
-    await closeServer(admin);
+    await servers.close(0);
+    if (adminPort !== undefined) await closeServer(admin);
     throw caught;
   }
+}
+
+/** Listens for a moment, and alone. */
+function tryPort({ host, port }: ListenAddress): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(port)));
+  });
 }
 
 async function named(address: ListenAddress, listen: () => Promise<number>): Promise<number> {

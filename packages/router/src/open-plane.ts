@@ -1,0 +1,82 @@
+import { type AccessLog, openAccessLog } from "./access-log.ts";
+import type { RouterConfig } from "./config.ts";
+import { createDataPlane, type DataPlane, type DataPlaneOptions } from "./data-plane.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
+import { createSpanExporter, type SpanExporter } from "./tracing/span-exporter.ts";
+
+/** A data plane with what it writes to; one per process that serves. */
+export interface OpenPlane {
+  readonly plane: DataPlane;
+  readonly metrics: Metrics;
+  losses(): Losses;
+  reopenLog(): void;
+  /** After the plane is closed: writes out what waits. */
+  closeLogs(): Promise<void>;
+}
+
+/** What was written about requests, and what was not. */
+export interface Losses {
+  readonly droppedLogLines: number;
+  readonly sentSpans: number;
+  readonly droppedSpans: number;
+}
+
+export interface PlanePorts {
+  /** Wall time, milliseconds. @default Date.now */
+  readonly now?: () => number;
+  readonly timeouts?: DataPlaneOptions["timeouts"];
+}
+
+const defaultTimeouts: DataPlaneOptions["timeouts"] = { connectMs: 1_000, idleMs: 60_000 };
+
+/**
+ * Opens a plane that has one of `shares` equal parts of all limits: the processes together stay within them (D17).
+ * Limits of less than one per process become one.
+ */
+export function openPlane(config: RouterConfig, shares: number, ports: PlanePorts = {}): OpenPlane {
+  const part = (total: number) => Math.max(1, Math.ceil(total / shares));
+  const metrics = createMetrics(config.tenantMetrics ?? 0);
+  const file = config.accessLog === undefined ? undefined : openAccessLog(config.accessLog);
+  const spans =
+    config.tracing === undefined ? undefined : createSpanExporter(config.tracing, `${config.name}-${process.pid}`);
+  const plane = createDataPlane({
+    limits: {
+      maxConnections: part(config.maxConnections ?? 10_000),
+      maxConnectionsPerClient: part(config.maxConnectionsPerClient ?? 1_000),
+    },
+    timeouts: ports.timeouts ?? defaultTimeouts,
+    maxInFlightPerStamp: part(config.maxInFlightPerStamp ?? 1_024),
+    metrics,
+    accessLog: bothOf(file, spans),
+    now: ports.now ?? Date.now,
+  });
+  return {
+    plane,
+    metrics,
+    losses: () => ({
+      droppedLogLines: file?.dropped() ?? 0,
+      sentSpans: spans?.counts().sent ?? 0,
+      droppedSpans: spans?.counts().dropped ?? 0,
+    }),
+    reopenLog: () => file?.reopen(),
+    async closeLogs() {
+      await Promise.all([file?.close(), spans?.close()]);
+    },
+  };
+}
+
+/** One log for the plane, whoever listens. */
+function bothOf(file: AccessLog | undefined, spans: SpanExporter | undefined): AccessLog | undefined {
+  if (spans === undefined) return file;
+  return {
+    write(entry) {
+      file?.write(entry);
+      spans.write(entry);
+    },
+    dropped: () => file?.dropped() ?? 0,
+    reopen: () => file?.reopen(),
+    async close() {
+      await Promise.all([file?.close(), spans.close()]);
+    },
+  };
+}

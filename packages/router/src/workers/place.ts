@@ -1,0 +1,67 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { createRequire } from "node:module";
+import { identify, type ProcessIdentity } from "../process-record.ts";
+import type { FromWorker, ToWorker, WorkerPulse } from "./messages.ts";
+
+/** One worker process, as its parent sees it. */
+export interface WorkerProcess {
+  readonly pid: number;
+  readonly identity: ProcessIdentity | undefined;
+  /** What cannot be sent is lost: the worker is about to be gone, and its successor gets everything. */
+  send(message: ToWorker): void;
+  kill(): void;
+  pulse: WorkerPulse | undefined;
+  appliedSeq: number;
+}
+
+export interface WorkerEvents {
+  message(worker: WorkerProcess, message: FromWorker): void;
+  exit(worker: WorkerProcess, how: string): void;
+}
+
+const entryName = "@stampyard/router/worker-main";
+
+/** Path of the worker's entry; it runs what was built. */
+export function workerEntry(): string {
+  return createRequire(import.meta.url).resolve(entryName);
+}
+
+/** Starts a process. It never throws: one that cannot be started exits at once. */
+export function startWorker(events: WorkerEvents): WorkerProcess {
+  // Arguments of ours have no effect; by them people, and `down`, find out whose process it is.
+  const child = fork(workerEntry(), process.argv.slice(2).filter(isMark), {
+    serialization: "advanced",
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    execArgv: process.execArgv.filter((flag) => flag === "--enable-source-maps"),
+  });
+  const { pid = 0 } = child;
+  const worker: WorkerProcess = {
+    pid,
+    identity: pid === 0 ? undefined : identify(pid),
+    send: (message) => send(child, message),
+    kill: () => void child.kill("SIGKILL"),
+    pulse: undefined,
+    appliedSeq: 0,
+  };
+  let ended = false;
+  const end = (how: string) => {
+    if (ended) return;
+    ended = true;
+    events.exit(worker, how);
+  };
+  child.on("message", (message) => events.message(worker, message as FromWorker));
+  child.on("error", (error) => {
+    // Not started, or could not be sent to: only the first means that no exit follows.
+    if (child.pid === undefined) end(error.message);
+  });
+  child.on("exit", (code, signal) => end(signal === null ? `exit code ${code}` : signal));
+  return worker;
+}
+
+function isMark(argument: string): boolean {
+  return argument.startsWith("--state=");
+}
+
+function send(child: ChildProcess, message: ToWorker): void {
+  if (child.connected) child.send(message, () => {});
+}
