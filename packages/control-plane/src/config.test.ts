@@ -48,3 +48,9 @@ test("readControlPlaneConfig() takes a list of master keys, for their rotation",
   });
   expect(config).toMatchObject({ masterKey: `${key},${key}`, isRestored: true, databaseUrl: "postgresql://u@h/db" });
 });
+
+test("readControlPlaneConfig() refuses options in DATABASE_URL, which would take the place of ours", () => {
+  const env = { STAMPYARD_STATE: "/s", DATABASE_URL: "postgres://u:hunter2@db/x?options=-c%20search_path%3Dpublic" };
+  expect(() => readControlPlaneConfig(env)).toThrow(/DATABASE_URL must not have options=/);
+  expect(() => readControlPlaneConfig(env)).not.toThrow(/hunter2/);
+});

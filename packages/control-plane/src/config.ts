@@ -27,6 +27,9 @@ export function readControlPlaneConfig(env: Readonly<Record<string, string | und
   const databaseUrl = env["DATABASE_URL"] || undefined;
   if (databaseUrl !== undefined && !isPostgresUrl(databaseUrl)) {
     problems.push("DATABASE_URL must be a postgres:// or postgresql:// URL");
+  } else if (databaseUrl !== undefined && new URL(databaseUrl).searchParams.has("options")) {
+    // Ours (search path, time zone, timeouts) would be lost without a word, and with them the store's own schema.
+    problems.push("DATABASE_URL must not have options=: set them on the database or its role (ALTER ROLE … SET …)");
   }
   const masterKey = env["STAMPYARD_MASTER_KEY"] || undefined;
   if (masterKey !== undefined && !masterKey.split(",").every(isKey)) {

@@ -31,6 +31,7 @@ export {
   type Placement,
   type PlacementCandidate,
   type PlacementRequest,
+  placementTrouble,
 } from "./placement.ts";
 export type { Clock, Digest, FencingToken, Instant, Random, Sha256 } from "./ports.ts";
 export { componentsOf, findComponent, type Parameters, type RenderedStamp, type StampIdentity } from "./rendered.ts";

@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { choosePlacement, hasRoom, type PlacementCandidate, type PlacementRequest } from "./placement.ts";
+import type { StampObservation } from "./engine.ts";
+import {
+  choosePlacement,
+  hasRoom,
+  type PlacementCandidate,
+  type PlacementRequest,
+  placementTrouble,
+} from "./placement.ts";
 import { stampNext, type StampPhase } from "./stamp.ts";
 
 const acme: PlacementRequest = { pool: "main", residency: [], weight: {} };
@@ -38,6 +45,16 @@ describe("choosePlacement()", () => {
     expect(choosePlacement(acme, [full, candidate("b", { phase: "provisioning" })])).toEqual({
       kind: "wait",
       waitingOn: "stamp b, which is provisioning",
+    });
+  });
+
+  test("passes over a stamp that was seen in trouble, and waits for it when nobody else has room", () => {
+    const lost = candidate("a", { trouble: "nothing of it is left on its engine" });
+    const busy = candidate("b", { used: { tenants: 1, units: {} } });
+    expect(choosePlacement(acme, [lost, busy])).toEqual({ kind: "place", stamp: "b" });
+    expect(choosePlacement(acme, [lost])).toEqual({
+      kind: "wait",
+      waitingOn: "stamp a, which has room, and nothing of it is left on its engine",
     });
   });
 
@@ -101,4 +118,23 @@ describe("choosePlacement()", () => {
     expect(hasRoom(candidate("a", { used: { tenants: 1, units: {} } }), {})).toBe(true);
     expect(hasRoom(candidate("a", { used: { tenants: 2, units: {} } }), {})).toBe(false);
   });
+});
+
+test("placementTrouble() believes an observation, and lets a stamp that serves without its host go on", () => {
+  const since = 0;
+  const seen = (over: Partial<StampObservation>): StampObservation => ({
+    stamp: "a",
+    presence: "present",
+    host: "up",
+    components: [{ name: "api", replica: 0, status: "healthy", restarts: 0, since }],
+    endpoints: [],
+    endpointRevision: 1,
+    ...over,
+  });
+  expect(placementTrouble(undefined)).toBeUndefined();
+  expect(placementTrouble(seen({}))).toBeUndefined();
+  expect(placementTrouble(seen({ host: "down" }))).toBeUndefined();
+  expect(placementTrouble(seen({ host: "down", components: [] }))).toMatch(/stamp host is down/);
+  expect(placementTrouble(seen({ presence: "absent" }))).toMatch(/nothing of it is left/);
+  expect(placementTrouble(seen({ presence: "unknown" }))).toMatch(/does not answer/);
 });

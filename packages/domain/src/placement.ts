@@ -1,3 +1,4 @@
+import type { StampObservation } from "./engine.ts";
 import type { StampPhase } from "./stamp.ts";
 import type { Capacity } from "./template.ts";
 
@@ -7,6 +8,8 @@ export interface PlacementCandidate {
   readonly region: string;
   readonly phase: StampPhase;
   readonly capacity: Capacity;
+  /** Why it can take nobody now although it is active, as it was last observed; undefined = nothing is known against it. */
+  readonly trouble?: string;
   readonly used: { readonly tenants: number; readonly units: Readonly<Record<string, number>> };
 }
 
@@ -27,11 +30,24 @@ export function choosePlacement(request: PlacementRequest, candidates: readonly 
   const allowed = candidates.filter((c) => request.residency.length === 0 || request.residency.includes(c.region));
   const roomy = allowed.filter((candidate) => hasRoom(candidate, request.weight));
   const active = roomy.filter((candidate) => candidate.phase === "active").sort(byUse);
-  const best = active[0];
+  const best = active.find((candidate) => candidate.trouble === undefined);
   if (best !== undefined) return { kind: "place", stamp: best.name };
   const coming = roomy.find((c) => c.phase === "requested" || c.phase === "provisioning" || c.phase === "failed");
   if (coming !== undefined) return { kind: "wait", waitingOn: `stamp ${coming.name}, which is ${coming.phase}` };
+  const troubled = active[0];
+  if (troubled !== undefined) {
+    return { kind: "wait", waitingOn: `stamp ${troubled.name}, which has room, and ${troubled.trouble}` };
+  }
   return { kind: "full", why: whyFull(request, candidates, allowed) };
+}
+
+/** What its last observation has against placing tenants on an active stamp: they could not be prepared there. */
+export function placementTrouble(seen: StampObservation | undefined): string | undefined {
+  if (seen === undefined) return undefined;
+  if (seen.presence === "absent") return "nothing of it is left on its engine";
+  if (seen.presence === "unknown") return "its engine does not answer";
+  const isDown = seen.host !== "up" && !seen.components.some((component) => component.status === "healthy");
+  return isDown ? "its stamp host is down with all of its components" : undefined;
 }
 
 function whyFull(

@@ -206,6 +206,13 @@ const rows: readonly Row[] = [
     "a job",
   ],
   [
+    "hook of a service that is not the ingress",
+    worker + good.slice(good.indexOf("\ningress")),
+    `${workerWith("port: auto")}${good.slice(good.indexOf("\ningress"))}hooks: { tenant.onCreate: { service: ‸worker, path: /x } }\n`,
+    "Hook tenant.onCreate names service worker, and only the ingress service api can be called",
+    "Name api",
+  ],
+  [
     "hook without path",
     end,
     hooks("‸tenant.onDelete: { service: api }"),

@@ -106,6 +106,12 @@ test("planOf() and rowsOf() make the same stamps: nothing more, nothing less", (
   expect(rows.stampUpdates).toEqual([]);
 });
 
+test("planOf() leaves names alone that tenants of destroyed stamps still call home", () => {
+  const now = { fleet: undefined, stamps: [stampNamed("shared-2")], reservedNames: ["shared-1"] };
+  const { changes } = planOf(now, { fleet, template }, sha256);
+  expect(changes.flatMap((change) => (change.kind === "stamp-create" ? [change.stamp] : []))).toEqual(["shared-3"]);
+});
+
 test("planOf() of the same files is empty, and keeps what one stamp was given on top", () => {
   const stamps = [stampNamed("shared-1"), stampNamed("shared-2", { beta: true })];
   const now = { fleet: { fleet, release: stamps[0]?.releaseDigest ?? "sha256:0" }, stamps } as const;

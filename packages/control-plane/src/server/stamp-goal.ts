@@ -80,13 +80,20 @@ export interface FleetFiles {
 export interface FleetNow {
   readonly fleet: FleetRecord | undefined;
   readonly stamps: readonly Stamp[];
+  /** Names of destroyed stamps that tenants still call home. @default none */
+  readonly reservedNames?: readonly string[];
 }
 
 /** Difference between files and fleet. @throws StampyardError INVALID_MANIFEST when a stamp cannot be rendered */
 export function planOf(now: FleetNow, files: FleetFiles, sha256: Sha256): FleetPlan {
   const digest = releaseDigest(files.template, sha256);
   return planFleet(
-    { fleet: now.fleet?.fleet, release: now.fleet?.release, stamps: now.stamps },
+    {
+      fleet: now.fleet?.fleet,
+      release: now.fleet?.release,
+      stamps: now.stamps,
+      reservedNames: now.reservedNames ?? [],
+    },
     {
       fleet: files.fleet,
       release: { digest, version: files.template.version },

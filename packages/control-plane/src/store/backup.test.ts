@@ -292,3 +292,17 @@ test("audit.verify() finds a changed, a removed and a cut-off row", async () => 
   await run(url, `DELETE FROM stampyard_control.audit WHERE number = ${rows}`);
   expect(await store.audit.verify()).toEqual({ ok: false, rows: rows - 1, brokenAt: rows });
 });
+
+test("backup() says what is wrong when too many are being read at once", async () => {
+  const url = await postgres.database();
+  await using store = await openStore({ url, keys: testKeys });
+  await leaderOf(store);
+  const open = Array.from({ length: 4 }, () => store.backup()[Symbol.asyncIterator]());
+  await Promise.all(open.map((reader) => reader.next()));
+  await expect(backupOf(store)).rejects.toMatchObject({
+    code: "TIMEOUT",
+    message: expect.stringContaining("4 backups"),
+  });
+  await Promise.all(open.map((reader) => reader.return?.()));
+  expect((await backupOf(store)).length).toBeGreaterThan(0);
+});

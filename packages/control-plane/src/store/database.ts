@@ -9,8 +9,9 @@ export interface Queryable {
   query<R extends Row = Row>(text: string, values?: readonly unknown[]): Promise<{ rows: R[]; rowCount: number }>;
 }
 
-/** Backups and snapshots at once; more wait up to the connection timeout. */
+/** Backups and snapshots at once; more wait for a moment, and are then refused. */
 const maxLongReads = 4;
+const longReadWaitMs = 3_000;
 
 const int8 = 20;
 const timestamptz = 1184;
@@ -59,7 +60,11 @@ export interface Database extends Queryable {
 
 export function openDatabase(url: string, applicationName: string, maxConnections: number): Database {
   const pool = new Pool({ ...connectionConfig(url, applicationName), max: maxConnections });
-  const longReads = new Pool({ ...connectionConfig(url, `${applicationName} (reads)`), max: maxLongReads });
+  const longReads = new Pool({
+    ...connectionConfig(url, `${applicationName} (reads)`),
+    max: maxLongReads,
+    connectionTimeoutMillis: longReadWaitMs,
+  });
   // A connection that dies is replaced at the next use, and fails the statement that was using it. Without a listener
   // on the pool (idle ones) and on each client (ones in use) it would end the process.
   for (const each of [pool, longReads]) {
@@ -69,11 +74,20 @@ export function openDatabase(url: string, applicationName: string, maxConnection
   return {
     query: (text, values) => translated(() => send(pool, text, values)),
     transaction: (work) => translated(() => repeatDeadlocks(() => inTransaction(pool, work))),
-    connect: () => translated(() => longReads.connect()),
+    connect: () => translated(() => longReads.connect().catch(refuseLongRead)),
     async end() {
       await Promise.all([pool.end(), longReads.end()]);
     },
   };
+}
+
+/** The pool's own words for "all are in use", which have no code; a database that does not answer fails otherwise. */
+function refuseLongRead(error: Error): never {
+  if (!error.message.includes("timeout exceeded when trying to connect")) throw error;
+  throw new StampyardError("TIMEOUT", `${maxLongReads} backups or snapshots of the store are being read already`, {
+    mend: "Try again when one of them has ended.",
+    cause: error,
+  });
 }
 
 async function inTransaction<T>(pool: Pool, work: (tx: Queryable) => Promise<T>): Promise<T> {

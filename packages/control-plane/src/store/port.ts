@@ -159,6 +159,8 @@ export interface StampStore {
   ): Promise<Page<Revisioned<Stamp>>>;
   /** All at once, by name: a fleet has hundreds. */
   all(): Promise<readonly Revisioned<Stamp>[]>;
+  /** Names of destroyed stamps that tenants still call home: `create` refuses them. */
+  reservedNames(): Promise<readonly string[]>;
   /**
    * One more stamp, its secrets and its first route key.
    * @throws StampyardError ALREADY_EXISTS also while tenants still name a destroyed stamp of this name as their home

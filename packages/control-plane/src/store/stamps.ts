@@ -28,6 +28,13 @@ export function stampStore(base: Sealer): StampStore {
       const { rows } = await db.query<StampRow>(`SELECT ${stampColumns} FROM stamps ORDER BY name`);
       return rows.map(toStamp);
     },
+    async reservedNames() {
+      const { rows } = await db.query<{ name: string }>(
+        `SELECT DISTINCT stamp AS name FROM tenants
+         WHERE stamp IS NOT NULL AND NOT EXISTS (SELECT FROM stamps WHERE name = tenants.stamp) ORDER BY name`,
+      );
+      return rows.map((row) => row.name);
+    },
     create: (input, ctx) => createStamp(base, input, ctx),
     write: (stamp, revision, options, ctx) => writeStamp(base, stamp, revision, options, ctx),
     remove: (name, options, ctx) => removeStamp(base, name, options, ctx),

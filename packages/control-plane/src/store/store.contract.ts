@@ -207,7 +207,9 @@ function describeStamps(open: () => Promise<Store>): void {
       {},
       ctx,
     );
+    expect(await store.stamps.reservedNames()).toEqual([]);
     await store.stamps.write({ ...destroying.value, state: { kind: "gone" } }, 3, {}, ctx);
+    expect(await store.stamps.reservedNames()).toEqual(["shared-1"]);
     const twin = store.stamps.create({ stamp: stampFixture("shared-1"), secrets: {} }, ctx);
     await expect(twin).rejects.toMatchObject({ code: "ALREADY_EXISTS" });
     await deleteTenant(store, ctx, "acme");

@@ -6,6 +6,8 @@ import {
   hasRoom,
   type Placement,
   type PlacementCandidate,
+  placementTrouble,
+  type StampObservation,
   StampyardError,
 } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
@@ -74,10 +76,17 @@ export async function placementCandidates(tx: Queryable, pool: string): Promise<
     tx,
     rows.map((row) => row.name),
   );
+  const observed = await tx.query<{ stamp: string; observation: StampObservation }>(
+    "SELECT stamp, observation FROM stamp_observations WHERE stamp = ANY ($1)",
+    [rows.map((row) => row.name)],
+  );
+  const observations = new Map(observed.rows.map((row) => [row.stamp, row.observation]));
   return rows.map((row) => {
     const stamp = toStamp(row).value;
     const { tenants, units } = stamp.capacity;
+    const trouble = placementTrouble(observations.get(stamp.name));
     return {
+      ...(trouble === undefined ? {} : { trouble }),
       name: stamp.name,
       region: stamp.region,
       phase: stamp.state.kind,

@@ -105,6 +105,19 @@ function describePlacementRules(open: () => Promise<Store>): void {
     const explicit = store.tenants.create({ key: "beta", stamp: "shared-1" }, ctx);
     await expect(explicit).rejects.toMatchObject({ code: "POOL_FULL" });
   });
+
+  test("tenants.create() passes over a stamp whose data was last seen missing, and waits for it if it must", async () => {
+    await using store = await open();
+    const ctx = await leaderOf(store);
+    await applyFleet(store, ctx, [stampFixture("shared-1", places(5)), stampFixture("shared-2", places(1))]);
+    const lost = { presence: "absent", host: "none", components: [], endpoints: [], endpointRevision: 0 } as const;
+    await store.stamps.observe({ stamp: "shared-1", ...lost }, ctx);
+    expect((await store.tenants.create({ key: "acme" }, ctx)).value.stamp).toBe("shared-2");
+    const waiting = (await store.tenants.create({ key: "beta" }, ctx)).value;
+    expect(waiting).toMatchObject({ state: { kind: "placing" }, waitingOn: expect.stringContaining("nothing of it") });
+    await store.stamps.observe({ stamp: "shared-1", ...lost, presence: "present", host: "up" }, ctx);
+    expect((await store.tenants.place("beta", ctx)).value.stamp).toBe("shared-1");
+  });
 }
 
 function describeLife(open: () => Promise<Store>): void {

@@ -21,8 +21,12 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
   const { store, sha256, random } = deps;
 
   async function readNow() {
-    const [row, rows] = await Promise.all([store.fleet.read(), store.stamps.all()]);
-    return { row, now: { fleet: row?.value, stamps: rows.map(({ value }) => value) } };
+    const [row, rows, reservedNames] = await Promise.all([
+      store.fleet.read(),
+      store.stamps.all(),
+      store.stamps.reservedNames(),
+    ]);
+    return { row, now: { fleet: row?.value, stamps: rows.map(({ value }) => value), reservedNames } };
   }
 
   return {

@@ -21,7 +21,7 @@ export interface BringOptions {
 /** A process that ends this often before it was ever healthy will not become so by waiting. */
 const maxEarlyExits = 4;
 /** How long an old process stays after the new one took over, so that routers hear of it first. */
-const lingerMs = 5_000;
+export const lingerMs = 5_000;
 /** A process without any check of its own counts as up when it survived this long. */
 const settleMs = 150;
 
@@ -53,13 +53,14 @@ export async function bringInstance(
     await replaceProcess(host, goal, component, record, next, options);
     return;
   }
+  if (!isSame) record.restarts = 0;
   if (alive && !isSame) {
     options.progress({ stamp: host.place.stamp, component: component.name, step: "stop", state: "begin" });
     await stopProcess(current.identity, planProcess(host, goal, component, replica, current.port).stop);
   } else if (current !== undefined) {
     // What it started may have outlived it.
     await stopProcess(current.identity, { signal: "SIGKILL", graceMs: 0, group: true });
-    record.restarts++;
+    if (isSame) record.restarts++;
   }
   await startProcess(host, goal, component, record, next, options);
 }
@@ -138,7 +139,8 @@ async function replaceProcess(
   record.generation = generation;
   const until = Date.now() + (port === undefined ? 0 : lingerMs);
   if (old !== undefined) record.retiring = [...record.retiring, { ...old, until }];
-  Object.assign(record, next, { current: candidate });
+  // Another process, with a life of its own to count.
+  Object.assign(record, next, { current: candidate, restarts: 0, since: Date.now() });
   markHealthy(host, record, candidate);
 }
 

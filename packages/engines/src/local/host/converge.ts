@@ -5,14 +5,14 @@ import {
   type Endpoint,
   type Json,
   StampyardError,
+  startNeeds,
 } from "@stampyard/domain";
 import type { Goal } from "../goal.ts";
 import { freePort } from "../ledger.ts";
 import { isAlive } from "../process/identity.ts";
 import { stopProcess } from "../process/stop.ts";
-import { type BringOptions, bringInstance, portKey } from "./bring-up.ts";
+import { type BringOptions, bringInstance, lingerMs, portKey } from "./bring-up.ts";
 import { isJobDone, runReleaseJob } from "./job.ts";
-import { dependenciesOf } from "./order.ts";
 import { definitionOf } from "./process-plan.ts";
 import { clearStore } from "./clear-store.ts";
 import { type Host, type InstanceRecord, instanceKey, saveState, setStatus } from "./state.ts";
@@ -30,7 +30,7 @@ export interface ConvergeOptions extends BringOptions {
  */
 export async function converge(host: Host, goal: Goal, options: ConvergeOptions): Promise<void> {
   const components = componentsOf(goal.rendered);
-  const needs = dependenciesOf(goal.rendered);
+  const needs = startNeeds(goal.rendered);
   if (options.only === undefined && options.heal === undefined) host.state.sharedUser = undefined;
   const failures: unknown[] = [];
   const begun = new Map<string, Promise<boolean>>();
@@ -94,8 +94,17 @@ export function refreshEndpoints(host: Host, goal: Goal): void {
     .sort((a, b) => a.replica - b.replica)
     .map((record) => ({ host: "127.0.0.1", port: record.servedPort ?? 0 }));
   if (canonicalJson(endpoints as unknown as Json) === canonicalJson(host.state.endpoints as unknown as Json)) return;
+  const left = new Set(host.state.endpoints.map(({ port }) => port));
   host.state.endpoints = endpoints;
   host.state.endpointRevision++;
+  // Only now can routers begin to hear of it: the old processes stay as long from here on, however long the rest took.
+  for (const record of Object.values(host.state.instances)) {
+    if (record.component !== goal.rendered.ingress.service) continue;
+    record.retiring = record.retiring.map((old) => {
+      const isLeft = old.port !== undefined && left.has(old.port) && old.until !== Number.MAX_SAFE_INTEGER;
+      return isLeft ? { ...old, until: Date.now() + lingerMs } : old;
+    });
+  }
   saveState(host);
 }
 

@@ -103,7 +103,11 @@ async function checkHealth(host: Host, record: InstanceRecord, watch: Watch): Pr
 
 /** Ends replaced processes whose time is over. */
 async function retire(host: Host, record: InstanceRecord): Promise<void> {
-  const due = record.retiring.filter((old) => Date.now() >= old.until);
+  const named = new Set(host.state.endpoints.map(({ port }) => port));
+  // What the endpoints still name is where routers send requests: an update that takes long must not lose them.
+  const due = record.retiring.filter(
+    (old) => Date.now() >= old.until && !(old.port !== undefined && named.has(old.port)),
+  );
   if (due.length === 0) return;
   record.retiring = record.retiring.map((old) =>
     due.includes(old) ? { ...old, until: Number.MAX_SAFE_INTEGER } : old,

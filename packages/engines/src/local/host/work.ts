@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { componentsOf, type Progress, type StampObservation, StampyardError } from "@stampyard/domain";
+import { componentsOf, type Progress, type StampObservation, StampyardError, startOrder } from "@stampyard/domain";
 import type { HostRequest } from "../control.ts";
 import { type Goal, redact, secretsOf } from "../goal.ts";
 import { staleLeader } from "../ledger.ts";
@@ -7,7 +7,6 @@ import { writeWhole } from "../file.ts";
 import { observationOf } from "../observation.ts";
 import { converge, graceOf, requireComponent, stopInstance } from "./converge.ts";
 import { runJob } from "./job.ts";
-import { dependenciesOf, orderOf } from "./order.ts";
 import { type Host, saveState } from "./state.ts";
 
 /** What a host does on request, one change at a time. */
@@ -151,14 +150,10 @@ async function runHook(host: Host, request: Extract<HostRequest, { op: "run" }>,
 /** Ends all components, each before those it needs. */
 async function stopAll(host: Host): Promise<void> {
   const { goal } = host;
-  const needs = goal === undefined ? new Map<string, ReadonlySet<string>>() : dependenciesOf(goal.rendered);
+  const waves = goal === undefined ? [] : startOrder(goal.rendered);
   const records = Object.values(host.state.instances);
   for (const record of records) record.wanted = false;
-  const levels = new Map<string, number>();
-  for (const name of orderOf(needs)) {
-    levels.set(name, 1 + Math.max(-1, ...[...(needs.get(name) ?? [])].map((need) => levels.get(need) ?? 0)));
-  }
-  const levelOf = (component: string) => levels.get(component) ?? 0;
+  const levelOf = (component: string) => waves.findIndex((wave) => wave.includes(component));
   for (const level of [...new Set(records.map((record) => levelOf(record.component)))].sort((a, b) => b - a)) {
     const now = records.filter((record) => levelOf(record.component) === level);
     await Promise.all(now.map((record) => stopInstance(host, record, graceOf(goal, record))));
