@@ -1,19 +1,26 @@
-import { createHash } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  createDirectory,
   type Directory,
   type DirectoryVersion,
   type DirectoryView,
-  decodeSnapshot,
   encodeJournalEntry,
-  encodeSnapshot,
   type FeedPosition,
+  type FrozenDirectory,
   feedStart,
   replayJournal,
 } from "@stampyard/directory";
+import { readSnapshotFile, sha256, writeSnapshotFile } from "./snapshot-file.ts";
 
-export const sha256 = (bytes: Uint8Array): Uint8Array => createHash("sha256").update(bytes).digest();
+export { sha256 } from "./snapshot-file.ts";
+
+/** An empty table with a hash key of its own. A table from disk keeps the key it was written under: the index depends on it. */
+export function newDirectory(): Directory {
+  const bytes = randomBytes(8);
+  return createDirectory({ hashKey: [bytes.readUInt32LE(0), bytes.readUInt32LE(4)] });
+}
 
 export interface LoadedDirectory {
   /** undefined: no copy, or none that can be trusted (I14). */
@@ -26,8 +33,8 @@ export interface LoadedDirectory {
 
 interface LoadedFiles {
   readonly generations: readonly number[];
-  /** Generations whose snapshot was whole, newest first. */
-  readonly good: readonly number[];
+  /** The newest generation whose snapshot was whole. */
+  readonly good: number | undefined;
 }
 
 /**
@@ -66,20 +73,20 @@ const nameOf = (generation: number, kind: "snapshot" | "journal") =>
 export async function loadDirectory(folder: string): Promise<LoadedDirectory> {
   const problems: string[] = [];
   const generations = await listGenerations(folder);
-  const good: number[] = [];
+  let good: number | undefined;
   let newest: { directory: Directory; position: FeedPosition } | undefined;
   for (const generation of generations.toReversed()) {
-    const bytes = await readIfThere(join(folder, nameOf(generation, "snapshot")));
-    if (bytes === undefined) continue;
-    const decoded = decodeSnapshot(bytes, sha256);
+    const decoded = await readSnapshotFile(join(folder, nameOf(generation, "snapshot")));
+    if (decoded === undefined) continue;
     if (decoded.kind === "corrupt") {
       problems.push(`${nameOf(generation, "snapshot")}: ${decoded.reason}`);
       continue;
     }
-    good.push(generation);
-    if (newest !== undefined) continue;
+    good = generation;
     const journals = generations.filter((other) => other >= generation);
     newest = await replayAll(folder, journals, decoded.directory, decoded.position, problems);
+    // Older ones are not looked at: reading one takes as long as reading this one, and requests wait.
+    break;
   }
   return {
     directory: newest?.directory,
@@ -117,7 +124,7 @@ export function openDirectoryFiles(folder: string, loaded: LoadedFiles, options:
     options,
     queue: [],
     generation: loaded.generations.at(-1) ?? 0,
-    previousGood: loaded.good[0],
+    previousGood: loaded.good,
     journal: undefined,
     trouble: undefined,
   };
@@ -144,12 +151,12 @@ export function openDirectoryFiles(folder: string, loaded: LoadedFiles, options:
       enqueue({ kind: "append", frame, position: { incarnation, version: number, chain }, sync });
     },
     snapshot(directory, position) {
-      // Made now and written later, so that what is appended after it belongs to its own journal.
-      const file = encodeSnapshot(directory, position, sha256);
-      snapshotBytes = file.length;
+      // Frozen now and written later, so that what is appended after it belongs to its own journal.
+      const frozen = directory.freeze();
+      snapshotBytes = frozen.pieces.reduce((sum, piece) => sum + piece.length, 0);
       journalBytes = 0;
       snapshotAt = performance.now();
-      enqueue({ kind: "snapshot", file, position });
+      enqueue({ kind: "snapshot", frozen, position });
     },
     wantsSnapshot: () => journalBytes > snapshotBytes / 4 && performance.now() - snapshotAt >= snapshotEveryMs,
     trouble: () => writer.trouble,
@@ -163,7 +170,7 @@ export function openDirectoryFiles(folder: string, loaded: LoadedFiles, options:
 
 type Job =
   | { readonly kind: "append"; readonly frame: Uint8Array; readonly position: FeedPosition; readonly sync: boolean }
-  | { readonly kind: "snapshot"; readonly file: Uint8Array; readonly position: FeedPosition };
+  | { readonly kind: "snapshot"; readonly frozen: FrozenDirectory; readonly position: FeedPosition };
 
 interface Writer {
   readonly folder: string;
@@ -201,7 +208,11 @@ function take(queue: Job[]): Job[] {
 async function write(writer: Writer, jobs: readonly Job[]): Promise<boolean> {
   const [first] = jobs;
   if (first?.kind === "snapshot") {
-    await writeGeneration(writer, first.file);
+    try {
+      await writeGeneration(writer, first.frozen, first.position);
+    } finally {
+      first.frozen.release();
+    }
     return true;
   }
   const { journal } = writer;
@@ -213,10 +224,13 @@ async function write(writer: Writer, jobs: readonly Job[]): Promise<boolean> {
   return true;
 }
 
-async function writeGeneration(writer: Writer, file: Uint8Array): Promise<void> {
+async function writeGeneration(writer: Writer, frozen: FrozenDirectory, position: FeedPosition): Promise<void> {
   const { folder } = writer;
   const next = writer.generation + 1;
-  await writeDurably(folder, nameOf(next, "snapshot"), file, 0o640);
+  const name = nameOf(next, "snapshot");
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await writeSnapshotFile(folder, name, frozen, position);
+  await putInPlace(folder, name);
   const opened = await open(join(folder, nameOf(next, "journal")), "a", 0o640);
   await writer.journal?.close().catch(() => {});
   writer.journal = opened;
@@ -247,7 +261,11 @@ export async function writeDurably(
   } finally {
     await handle.close();
   }
-  await rename(temporary, join(folder, name));
+  await putInPlace(folder, name);
+}
+
+async function putInPlace(folder: string, name: string): Promise<void> {
+  await rename(join(folder, `${name}.tmp`), join(folder, name));
   const directory = await open(folder, "r");
   try {
     await directory.sync();

@@ -312,7 +312,7 @@ describe("a control plane that cannot be believed", () => {
   test("noise instead of frames ends the connection and changes nothing", async () => {
     const router = await bed.start();
     await serves(router, "acme");
-    bed.controlPlane.send({ kind: "noise" } as never);
+    bed.controlPlane.send({ kind: "Noise!" } as never);
     await eventually(async () =>
       expect((await admin(router, "/metrics")).body).toContain('stampyard_router_feed_ends_total{kind="corrupt"} 1'),
     );
