@@ -2,6 +2,7 @@ import { command, numberIn } from "../define.ts";
 import { exitCode } from "../exit-codes.ts";
 import { readManifestsChecked } from "../manifest-files.ts";
 import { followStamps } from "../up/follow.ts";
+import { waitForRouters } from "../up/served.ts";
 import { planText } from "./plan.ts";
 
 interface Options {
@@ -22,7 +23,7 @@ export const applyCommand = command<Options>({
         "refuse if the fleet changed since the plan that printed it",
         numberIn("revision", 0, 2 ** 53),
       )
-      .option("--wait", "return when every stamp is active")
+      .option("--wait", "return when every stamp runs it and every live router sends requests there")
       .option("--timeout <seconds>", "how long to wait", numberIn("timeout", 1, 86_400), 300),
   examples: [
     ["apply -f fleet.yaml --wait", "apply, and watch until every stamp is active"],
@@ -38,11 +39,15 @@ export const applyCommand = command<Options>({
     });
     if (run.options.wait === true) {
       run.say(planText(applied.plan).trimEnd());
-      await followStamps(run, client, { timeoutMs: run.options.timeout * 1000, again: "stampyard apply --wait" });
+      const deadline = performance.now() + run.options.timeout * 1000;
+      const again = "stampyard apply --wait";
+      await followStamps(run, client, { timeoutMs: run.options.timeout * 1000, again });
+      const timeoutMs = Math.max(1_000, deadline - performance.now());
+      await waitForRouters(client, { timeoutMs, again, signal: run.io.signal });
     }
     run.emit(applied, () =>
       run.options.wait === true
-        ? `Applied revision ${applied.fleetRevision}; every stamp is active\n`
+        ? `Applied revision ${applied.fleetRevision}; every stamp runs it, and every live router knows\n`
         : planText(applied.plan),
     );
     if (run.options.wait !== true)

@@ -54,6 +54,11 @@ describe("isReady()", () => {
     ["it runs nothing known", stamp({ observation: without(seen(), "stampDigest") }), /another digest/],
     ["a component is sick", stamp({ observation: seen({ components: [sick] }) }), /db is unhealthy: no answer/],
     ["nobody knows where it listens", stamp({ endpoints: [] }), /endpoints/],
+    [
+      "the directory still names its old processes",
+      stamp({ observation: seen({ endpointRevision: 2 }) }),
+      /new endpoints/,
+    ],
     ["it could not be looked at", stamp({ observation: seen({ presence: "unknown", reason: "busy" }) }), /busy/],
     ["it failed", stamp({ phase: "failed", cause: "migrate: exit code 1" }), /migrate: exit code 1/],
     ["it waits", stamp({ phase: "provisioning", waitingOn: "db" }), /db/],

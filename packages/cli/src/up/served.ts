@@ -39,6 +39,38 @@ export async function waitUntilServed(
   });
 }
 
+/**
+ * Returns when every live router has acknowledged the head of the directory, seen twice: a change is numbered a moment
+ * after it is made.
+ *
+ * @throws CommandFailure TIMEOUT (exit code 3) naming the router that is behind
+ */
+export async function waitForRouters(
+  client: Client,
+  options: { readonly timeoutMs: number; readonly again: string; readonly signal: AbortSignal },
+): Promise<void> {
+  const { timeoutMs, again, signal } = options;
+  let behind = "";
+  let confirmed: number | undefined;
+  const done = await waitFor(
+    async () => {
+      const { routers, directory } = await client.status({ signal });
+      const late = routers.find((router) => router.live && router.lag > 0);
+      const before = confirmed;
+      confirmed = late === undefined ? directory.version : undefined;
+      if (late !== undefined)
+        behind = `router ${late.name} has version ${late.ackedVersion}, the head is ${directory.version}`;
+      return late === undefined && before === directory.version ? true : undefined;
+    },
+    { timeoutMs, signal, everyMs: 100 },
+  );
+  if (done === true) return;
+  throw new CommandFailure("TIMEOUT", `Not every router serves the new release yet: ${behind}`, {
+    mend: `The work goes on; watch it again with \`${again}\`.`,
+    exit: exitCode.notReady,
+  });
+}
+
 async function silentEndpoint(stamps: readonly StampView[]): Promise<string | undefined> {
   const all = stamps.flatMap((stamp) => stamp.endpoints.map((endpoint) => ({ ...endpoint, stamp: stamp.name })));
   const answers = await Promise.all(all.map(({ host, port }) => canConnect(host, port)));

@@ -19,7 +19,10 @@ export function whatIsMissing(stamp: StampView): string | undefined {
   if (seen.stampDigest !== stamp.stampDigest) return "it runs another digest than its release";
   const sick = seen.components.find((component) => !isWell(component.status));
   if (sick !== undefined) return `${sick.name} is ${sick.status}${sick.reason === undefined ? "" : `: ${sick.reason}`}`;
-  return stamp.endpoints.length === 0 ? "its endpoints are not published yet" : undefined;
+  if (stamp.endpoints.length === 0) return "its endpoints are not published yet";
+  // After an update the old processes serve on until routers know the new ones.
+  const isPublished = seen.endpointRevision === undefined || seen.endpointRevision === stamp.endpointRevision;
+  return isPublished ? undefined : "its new endpoints are not published yet";
 }
 
 /** One tree node per stamp, with its components below while it is not ready. */
