@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { readLivingWorkers, retireWorkers } from "./workers/worker-record.ts";
 import { ask, eventually, makeTestBed, type TestBed } from "./test-bed/test-bed.ts";
 
 const entry = createRequire(import.meta.url).resolve("@stampyard/router/main");
@@ -21,6 +22,9 @@ afterEach(async () => {
       await ended;
     }
   }
+  // Workers outlive a parent that is killed.
+  const { workers } = await readLivingWorkers(bed.folder);
+  await retireWorkers(workers, 0);
   await bed[Symbol.asyncDispose]();
 });
 

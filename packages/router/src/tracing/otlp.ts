@@ -1,4 +1,4 @@
-import { type AccessEntry } from "../access-log.ts";
+import type { AccessEntry } from "../access-log.ts";
 
 /** A finished request as OTLP/JSON writes a span (opentelemetry-proto, trace v1: ids are hex, times decimal text). */
 export interface OtlpSpan {

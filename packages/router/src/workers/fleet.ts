@@ -309,11 +309,12 @@ function tellAll(fleet: Fleet, message: ToWorker): void {
   for (const worker of processes(fleet)) worker.send(message);
 }
 
-/** Asks all that have begun; one that does not answer in time is left out. */
+/** Asks all that listen; one that does not answer in time is left out. */
 async function reports(fleet: Fleet, tenant?: string): Promise<Report[]> {
   fleet.lastReport += 1;
   const id = fleet.lastReport;
-  const missing = new Set(processes(fleet).filter((worker) => worker.pulse !== undefined));
+  const serving = fleet.places.filter(({ state }) => state.kind === "serving" || state.kind === "draining");
+  const missing = new Set(serving.flatMap(({ process: worker }) => (worker === undefined ? [] : [worker])));
   const found: Report[] = [];
   if (missing.size === 0) return found;
   await new Promise<void>((resolve) => {

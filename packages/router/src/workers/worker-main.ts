@@ -36,7 +36,7 @@ function receive(message: ToWorker): void {
       const decoded = decodeSnapshot(message.bytes, sha256);
       // Never serve without what the others have: the parent starts another one.
       if (decoded.kind === "corrupt")
-        return fail(new StampyardError("INTERNAL", `Table is damaged: ${decoded.reason}`));
+        return void fail(new StampyardError("INTERNAL", `Table is damaged: ${decoded.reason}`));
       directory = decoded.directory;
       plane.replaceDirectory(directory);
       tell({ kind: "applied", seq: message.seq });
@@ -45,7 +45,7 @@ function receive(message: ToWorker): void {
     case "changes":
       for (const change of message.changes) {
         const refusal = directory?.apply(change);
-        if (refusal !== undefined) return fail(new StampyardError("INTERNAL", `Change is refused: ${refusal}`));
+        if (refusal !== undefined) return void fail(new StampyardError("INTERNAL", `Change is refused: ${refusal}`));
         plane.directoryChanged(change);
       }
       tell({ kind: "applied", seq: message.seq });

@@ -1,0 +1,65 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type AccessEntry, lineOf, openAccessLog } from "./access-log.ts";
+import { rotateBySize } from "./access-log-rotation.ts";
+import { eventually } from "./test-bed/test-bed.ts";
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "stampyard-log-"));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+const entry = (path: string): AccessEntry => ({
+  time: "2026-01-02T03:04:05.678Z",
+  requestId: "r",
+  method: "GET",
+  path,
+  status: 200,
+  ms: 1.25,
+});
+
+test("lineOf() is one line of JSON that says what the entry says, whatever the path holds", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), fc.option(fc.string(), { nil: undefined }), (path, reason) => {
+      const made: AccessEntry = { ...entry(path), ...(reason === undefined ? {} : { reason }) };
+      const line = lineOf(made);
+      expect(line.indexOf("\n")).toBe(line.length - 1);
+      expect(JSON.parse(line)).toEqual(made);
+    }),
+  );
+});
+
+test("several logs on one file never mix their lines", async () => {
+  const path = join(folder, "access.log");
+  const logs = [openAccessLog(path), openAccessLog(path), openAccessLog(path)];
+  for (let n = 0; n < 3_000; n++) logs[n % 3]?.write(entry(`/${n}/${"x".repeat(n % 300)}`));
+  await Promise.all(logs.map((log) => log.close()));
+  const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
+  expect(lines).toHaveLength(3_000);
+  for (const line of lines) JSON.parse(line);
+});
+
+test("a log that cannot be opened drops lines and counts them", async () => {
+  const log = openAccessLog(join(folder, "missing", "access.log"));
+  log.write(entry("/"));
+  expect(log.dropped()).toBe(1);
+  await log.close();
+});
+
+test("a log at its limit is moved away and begun anew", async () => {
+  const path = join(folder, "access.log");
+  await writeFile(path, `${"x".repeat(200)}\n`);
+  const log = openAccessLog(path);
+  const rotation = rotateBySize(path, 100, () => log.reopen());
+  await eventually(async () => expect(await readFile(`${path}.1`, "utf8")).toContain("xxx"));
+  log.write(entry("/new"));
+  await log.close();
+  rotation.close();
+  expect(await readFile(path, "utf8")).toContain('"path":"/new"');
+});
