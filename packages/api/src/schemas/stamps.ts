@@ -33,6 +33,8 @@ export const observationSchema = z
     presence: z.enum(["absent", "present", "unknown"]),
     host: z.enum(["up", "down", "none"]),
     stampDigest: digestSchema.optional(),
+    /** Of the endpoints that its engine sees; the published ones follow. */
+    endpointRevision: z.number().int().optional(),
     components: z.array(componentSchema),
     reason: z.string().optional(),
     /** When it was looked at. */

@@ -75,6 +75,7 @@ export function observationView(seen: StampObservation, at: Instant): NonNullabl
     presence,
     host,
     ...(stampDigest === undefined ? {} : { stampDigest }),
+    endpointRevision: seen.endpointRevision,
     components: seen.components.map(({ name, replica, status, pid, restarts, reason: why, since }) => ({
       name,
       replica,
