@@ -1,24 +1,45 @@
-import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { randomUUID } from "node:crypto";
 import type { DirectoryChange, DirectoryView } from "@stampyard/directory";
-import type { AccessLog } from "./access-log.ts";
-import type { Timeouts } from "./forward.ts";
-import { createHttpServer, type ServerLimits } from "./http-server.ts";
+import type { AccessSink } from "./access-log.ts";
+import { createClientCaps } from "./bulkhead/client-caps.ts";
+import { createStampBreakers } from "./bulkhead/stamp-breakers.ts";
+import type { ClientSide, Exchange } from "./front/exchange.ts";
+import { forwardExchange } from "./front/forwarding.ts";
+import { type Front, openFront } from "./front/front.ts";
+import { recordRefusedHead } from "./front/record.ts";
+import { headContext, type Serving, type Timeouts } from "./front/serving.ts";
+import { createStampPools } from "./front/stamp-pool.ts";
+import { startTimerWheel, type TimerWheel } from "./front/timer-wheel.ts";
+import type { HeadContext, RequestHead } from "./http1/request-head.ts";
 import type { Metrics } from "./metrics.ts";
+import type { RefusalReason } from "./refusals.ts";
 import { createRouteSigner, type StampKeys } from "./route-signer.ts";
-import { type Serving, serveRequest, serveUpgrade } from "./serve.ts";
-import { createStampPools } from "./stamp-pool.ts";
-import { makeTrustedPeers, unmapped } from "./trusted-peers.ts";
+import { createRouteState, type RouteState } from "./route-state.ts";
+import { routingHeaders } from "./routing-headers.ts";
+import { unmapped } from "./trusted-peers.ts";
+
+export interface ServerLimits {
+  /** All connections of this process. */
+  readonly maxConnections: number;
+  /** Connections of one address. Behind a load balancer that is not trusted every client has the balancer's. */
+  readonly maxConnectionsPerClient: number;
+}
 
 export interface DataPlaneOptions {
   readonly limits: ServerLimits;
   readonly timeouts: Timeouts;
   /** Requests on their way to one stamp, and tunnels to it; more are refused at once, so that one stamp's delay stays its own. */
   readonly maxInFlightPerStamp: number;
+  /** Connections to one stamp; requests above wait for one. @default maxInFlightPerStamp */
+  readonly maxConnectionsPerStamp?: number;
   readonly metrics: Metrics;
-  readonly accessLog: AccessLog | undefined;
+  readonly accessLog: AccessSink | undefined;
   /** Wall time, milliseconds. */
   readonly now: () => number;
+  /** Serves only what is at home there. @default all */
+  readonly regions?: readonly string[] | undefined;
+  /** Where requests for other regions are sent, e.g. `https://{region}.example.com`; absent = 421. */
+  readonly redirect?: string | undefined;
 }
 
 /**
@@ -32,83 +53,117 @@ export interface DataPlane {
   replaceDirectory(directory: DirectoryView): void;
   /** The table that it has was changed in place. Keys stay: a stamp may come back, and keys are sent apart. */
   directoryChanged(change: DirectoryChange): void;
+  /** Requests of the tenant wait for the end of its move, within bounds (decision D13). */
+  hold(hold: { readonly tenant: string; readonly moveId: string; readonly ttlMs: number }): void;
+  release(hold: { readonly tenant: string; readonly moveId: string }): void;
+  /** Requests of the tenant on their way to its stamp; tunnels count. */
+  inFlightOf(tenant: string): number;
+  /** What routing remembers: holds, requests of each tenant on their way, what no tenant claimed. */
+  routeState(): RouteState;
   setKeys(stamp: string, keys: StampKeys): void;
   hasKey(stamp: string): boolean;
   isTrusted(address: string): boolean;
   /** Requests and tunnels. */
   inFlight(): number;
+  /** For other fronts, such as TLS and HTTP/2: they bring a connection, or a request that was read, and share the rest. */
+  readonly front: Pick<Front, "serveSocket" | "admit">;
+  readonly exchanges: ExchangeServing;
   /** Takes no new connections, lets requests end for at most `drainMs`, then ends what is left. */
   close(drainMs: number): Promise<void>;
 }
 
+/** What a front needs that reads requests by itself. */
+export interface ExchangeServing {
+  readonly wheel: TimerWheel;
+  /** How heads of this peer are read under the present routing. */
+  context(address: string): HeadContext;
+  /** `start` begins it. */
+  open(head: RequestHead, client: ClientSide): Exchange;
+  /** A request was answered by the front itself, before there was an exchange. */
+  refused(refusal: { readonly reason: RefusalReason; readonly method: string; readonly status: number }): void;
+}
+
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
+  const { now, limits } = options;
+  const clock = () => performance.now();
   const serving: Serving = {
     ...options,
+    maxConnectionsPerStamp: options.maxConnectionsPerStamp ?? options.maxInFlightPerStamp,
     directory: undefined,
     trusted: () => false,
-    signer: createRouteSigner(options.now),
-    pools: createStampPools(() => performance.now()),
-    tunnels: new Set(),
+    signer: createRouteSigner(now),
+    state: createRouteState({ regions: options.regions, redirect: options.redirect, now }),
+    pools: createStampPools(clock),
+    breakers: createStampBreakers({ now: clock, chance: Math.random }),
+    caps: createClientCaps({ total: limits.maxConnections, perClient: limits.maxConnectionsPerClient }, (address) =>
+      serving.trusted(address),
+    ),
+    wheel: startTimerWheel(clock),
+    connections: new Set(),
+    tunnels: new Map(),
     inFlight: 0,
     draining: false,
   };
-  const server = createHttpServer(options.limits, {
-    request: (request, response, awaitsContinue) => serveRequest(serving, request, response, awaitsContinue),
-    upgrade: (request, socket, head) => serveUpgrade(serving, request, socket, head),
-  });
+  const front = openFront(serving);
   const readRouting = () => {
-    serving.trusted = makeTrustedPeers(serving.directory?.routing().header?.trustedPeers ?? []);
+    serving.trusted =
+      serving.directory === undefined ? () => false : routingHeaders(serving.directory.routing()).trusted;
   };
 
   return {
-    listen: (host, port, { reusePort = false } = {}) => listen(server, { host, port, reusePort }),
+    listen: (host, port, { reusePort = false } = {}) => front.listen({ host, port, reusePort }),
     replaceDirectory(next) {
       for (const { stamp } of serving.directory?.stamps() ?? []) {
-        if (next.lookupStamp(stamp) === undefined) serving.pools.remove(stamp);
+        if (next.lookupStamp(stamp) === undefined) forgetStamp(serving, stamp);
       }
       serving.directory = next;
       readRouting();
+      for (const { tenant } of serving.state.holds.states()) {
+        serving.state.holds.moved(tenant, next.lookupTenant(tenant)?.epoch ?? 0);
+      }
+      for (const tenant of [...serving.tunnels.keys()]) endMovedTunnels(serving, tenant);
     },
     directoryChanged(change) {
       if (change.kind === "routing-put") readRouting();
-      if (change.kind === "stamp-remove") serving.pools.remove(change.stamp);
+      if (change.kind === "tenant-put") serving.state.holds.moved(change.tenant, change.epoch);
+      if (change.kind === "tenant-put" || change.kind === "tenant-remove") endMovedTunnels(serving, change.tenant);
+      if (change.kind === "stamp-remove") forgetStamp(serving, change.stamp);
     },
+    hold({ tenant, moveId, ttlMs }) {
+      serving.state.holds.hold(tenant, moveId, ttlMs, serving.directory?.lookupTenant(tenant)?.epoch ?? 0);
+    },
+    release: ({ tenant, moveId }) => serving.state.holds.release(tenant, moveId),
+    inFlightOf: (tenant) => serving.state.gate.inFlight(tenant),
+    routeState: () => serving.state,
     setKeys: (stamp, keys) => serving.signer.setKeys(stamp, keys),
     hasKey: (stamp) => serving.signer.hasKey(stamp),
     isTrusted: (address) => serving.trusted(unmapped(address)),
-    inFlight: () => serving.inFlight + serving.tunnels.size,
-    close: (drainMs) => close(serving, server, drainMs),
+    inFlight: () => serving.inFlight,
+    front,
+    exchanges: exchangesOf(serving),
+    close: (drainMs) => front.close(drainMs),
   };
 }
 
-/** Resolves with the port, or rejects with what `listen` says, e.g. EADDRINUSE. */
-function listen(server: Server, where: { host: string; port: number; reusePort: boolean }): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(where, () => {
-      server.off("error", reject);
-      // Later errors are of single accepts, such as too many open files: the router goes on with what it has.
-      server.on("error", () => {});
-      resolve((server.address() as AddressInfo).port);
-    });
-  });
+function exchangesOf(serving: Serving): ExchangeServing {
+  return {
+    wheel: serving.wheel,
+    context: (address) => headContext(serving, address),
+    open: (head, client) => forwardExchange(serving, client, head, serving.trusted(client.peer.address)),
+    refused: ({ reason, method, status }) =>
+      recordRefusedHead(serving, { reason, method, status, requestId: randomUUID() }),
+  };
 }
 
-async function close(serving: Serving, server: Server, drainMs: number): Promise<void> {
-  serving.draining = true;
-  await new Promise<void>((resolve) => {
-    const end = setTimeout(() => {
-      server.closeAllConnections();
-      for (const tunnel of serving.tunnels) tunnel.destroy();
-    }, drainMs);
-    server.close(() => {
-      clearTimeout(end);
-      resolve();
-    });
-    server.closeIdleConnections();
-    // A tunnel has no end of its own; its client connects again, to another router.
-    for (const tunnel of serving.tunnels) tunnel.end();
-  });
-  for (const tunnel of serving.tunnels) tunnel.destroy();
-  serving.pools.close();
+function forgetStamp({ pools, breakers }: Serving, stamp: string): void {
+  pools.remove(stamp);
+  breakers.remove(stamp);
+}
+
+/** A tunnel to a home that the tenant has left would go on with it for ever; its client connects again. */
+function endMovedTunnels({ directory, tunnels }: Serving, tenant: string): void {
+  const open = tunnels.get(tenant);
+  if (open === undefined || tenant === "") return;
+  const home = directory?.lookupTenant(tenant)?.stamp;
+  for (const tunnel of [...open]) if (tunnel.stamp !== home) tunnel.endTunnel();
 }

@@ -1,12 +1,12 @@
-import type { IncomingMessage } from "node:http";
 import type { DirectoryView } from "@stampyard/directory";
 import type { Endpoint } from "@stampyard/domain";
-import type { AcceptedRequest } from "./accept-request.ts";
-import { type Decision, decide, type RequestFacts } from "./decide.ts";
-import { requestHeaders } from "./forwarded-headers.ts";
-import type { RefusalReason } from "./refusals.ts";
+import { type Decision, decide, type Forward, type Refuse, type RequestFacts } from "./decide.ts";
+import type { StampPool, StampPools } from "./front/stamp-pool.ts";
+import type { RefusalDetail, RefusalReason } from "./refusals.ts";
 import type { RouteSigner } from "./route-signer.ts";
-import type { StampPool, StampPools } from "./stamp-pool.ts";
+import type { RouteState } from "./route-state.ts";
+import { type HeaderValues, readRoutingHeaders, routingHeaders } from "./routing-headers.ts";
+import { limitsFor } from "./tenant-gate.ts";
 import type { TrustedPeers } from "./trusted-peers.ts";
 
 /** What a router knows at this moment. */
@@ -16,70 +16,177 @@ export interface Knowledge {
   trusted: TrustedPeers;
   readonly signer: RouteSigner;
   readonly pools: StampPools;
+  readonly state: RouteState;
 }
 
 export interface Asking {
-  readonly request: IncomingMessage;
-  readonly accepted: AcceptedRequest;
+  /** Names and values in turn; read again from the head, so only where routing looks at one. */
+  readonly request: { readonly rawHeaders: readonly string[] };
+  readonly accepted: AcceptedTarget;
   readonly peerAddress: string;
   readonly peerTrusted: boolean;
-  readonly requestId: string;
-  readonly upgrade: boolean;
 }
 
-export type Found =
-  | { readonly kind: "refuse"; readonly reason: RefusalReason; readonly decision: Decision | undefined }
-  | {
-      readonly kind: "forward";
-      readonly decision: Decision;
-      readonly pool: StampPool;
-      readonly endpoints: readonly Endpoint[];
-      /** Path and query for the stamp. */
-      readonly target: string;
-      readonly headers: readonly string[];
-    };
+/** Host and target of a request that every reader understands alike. */
+export interface AcceptedTarget {
+  /** Normalised name for routing. */
+  readonly hostName: string;
+  /** Normalised `name[:port]`. */
+  readonly host: string;
+  /** Origin-form path without query. */
+  readonly path: string;
+  /** `?…` or empty. */
+  readonly query: string;
+}
 
-/** Everything between an accepted request and its stamp that requests and tunnels have in common. */
+export interface FoundRefusal {
+  readonly kind: "refuse";
+  readonly reason: RefusalReason;
+  readonly decision: Decision | undefined;
+  /** For `problemAnswer`. */
+  readonly detail?: RefusalDetail;
+}
+
+export interface FoundRoute {
+  readonly kind: "forward";
+  readonly decision: Forward;
+  readonly pool: StampPool;
+  readonly endpoints: readonly Endpoint[];
+  /** Path and query for the stamp. */
+  readonly target: string;
+  /** Signed route header. */
+  readonly route: string;
+}
+
+export type Found = FoundRefusal | FoundRoute;
+
+/**
+ * Everything between an accepted request and its stamp that requests and tunnels have in common. What is found to be
+ * forwarded counts as on its way: `endRoute` must follow exactly once. A held tenant is refused with reason `held`; who
+ * can wait calls `routeOrWait` instead.
+ */
 export function findRoute(knowledge: Knowledge, asking: Asking): Found {
-  const { directory, signer, pools } = knowledge;
-  const { accepted } = asking;
+  const { directory, signer, pools, state } = knowledge;
   if (directory === undefined) return refuse("not-ready", undefined);
-  const facts = factsOf(directory, asking);
+  const facts = factsOf(directory, asking, state);
   if (facts === undefined) return refuse("malformed-header", undefined);
 
-  const decision = decide(directory, facts);
-  if (decision.kind === "refuse") return refuse(decision.reason, decision);
+  const decision = decide(directory, facts, state.scope);
+  noteUnresolved(directory, facts, decision, state);
+  if (decision.kind === "refuse") return refuse(decision.reason, decision, redirection(state, decision, asking));
+  if (decision.tenant !== undefined && state.holds.isHeld(decision.tenant)) return refuse("held", decision);
   const route = signer.sign(decision);
   if (route === undefined) return refuse("no-route-key", decision);
-  const tenantHeader = directory.routing().header?.name;
-  const headers = requestHeaders(asking.request.rawHeaders, { ...asking, route, tenantHeader });
-  if (headers === undefined) return refuse("loop", decision);
 
+  const home = directory.lookupStamp(decision.stamp);
+  const limited = enter(directory, decision, home?.pool ?? "", state);
+  if (limited !== undefined) return limited;
   const pool = pools.of(decision.stamp);
   return {
     kind: "forward",
     decision,
     pool,
-    endpoints: pool.order(directory.lookupStamp(decision.stamp)?.endpoints ?? []),
-    target: `${decision.path}${accepted.query}`,
-    headers,
+    endpoints: pool.order(home?.endpoints ?? []),
+    target: `${decision.path}${asking.accepted.query}`,
+    route,
   };
 }
 
-/** undefined when the tenant header is there twice: the stamp might read the other one. */
-function factsOf(directory: DirectoryView, asking: Asking): RequestFacts | undefined {
-  const { request, accepted, peerTrusted } = asking;
-  const name = directory.routing().header?.name.toLowerCase();
-  const values: string[] = [];
-  if (name !== undefined && peerTrusted) {
-    for (let index = 0; index < request.rawHeaders.length; index += 2) {
-      if (request.rawHeaders[index]?.toLowerCase() === name) values.push(request.rawHeaders[index + 1] ?? "");
-    }
-  }
-  if (values.length > 1) return undefined;
-  return { host: accepted.hostName, path: accepted.path, header: values[0], peerTrusted };
+/** The request that `findRoute` gave this route to has ended, in whatever way. */
+export function endRoute({ state }: Knowledge, { decision }: FoundRoute): void {
+  if (decision.tenant !== undefined) state.gate.leave(decision.tenant);
 }
 
-function refuse(reason: RefusalReason, decision: Decision | undefined): Found {
-  return { kind: "refuse", reason, decision };
+/**
+ * As `findRoute`, and waits while the tenant is held: then its new home is found (decision D13). `then` is called once,
+ * at once for everybody else.
+ * @returns forgets the request, for a client that left; `then` is not called after it
+ */
+export function routeOrWait(knowledge: Knowledge, asking: Asking, then: (found: Found) => void): () => void {
+  const found = findRoute(knowledge, asking);
+  const tenant = found.kind === "refuse" && found.reason === "held" ? found.decision?.tenant : undefined;
+  if (tenant === undefined) {
+    then(found);
+    return () => {};
+  }
+  return knowledge.state.holds.wait(tenant, (verdict) => then(verdict === "go" ? findRoute(knowledge, asking) : found));
+}
+
+function enter(
+  directory: DirectoryView,
+  decision: Forward,
+  pool: string,
+  { gate }: RouteState,
+): FoundRefusal | undefined {
+  if (decision.tenant === undefined) return undefined;
+  const verdict = gate.enter(decision.tenant, limitsFor(directory.routing().limits, pool));
+  switch (verdict.kind) {
+    case "in":
+      return undefined;
+    case "rate":
+      return refuse("too-many-requests", decision, { retryAfterMs: verdict.retryAfterMs });
+    case "concurrency":
+      return refuse("too-many-at-once", decision);
+  }
+}
+
+/** undefined when a header that decides is there twice: the stamp might read the other one. */
+export function factsOf(
+  directory: DirectoryView,
+  { request, accepted, peerAddress, peerTrusted }: Pick<Asking, "request" | "accepted" | "peerAddress" | "peerTrusted">,
+  { now }: Pick<RouteState, "now">,
+): RequestFacts | undefined {
+  const routing = directory.routing();
+  const headers = routingHeaders(routing);
+  const countryTrusted = headers.country !== undefined && headers.trustedForCountry(peerAddress);
+  const looksAtOne = headers.alias !== undefined || (headers.tenant !== undefined && peerTrusted) || countryTrusted;
+  const values = readRoutingHeaders(headers, looksAtOne ? request.rawHeaders : [], peerTrusted, countryTrusted);
+  if (values === undefined) return undefined;
+  const { tenant, alias, country, forwardedFor } = values;
+  return {
+    host: accepted.hostName,
+    path: accepted.path,
+    header: tenant,
+    peerTrusted,
+    alias,
+    country,
+    client: forwardedFor ?? peerAddress,
+    nowMs: routing.catchAll === undefined ? 0 : now(),
+  };
+}
+
+/** While stamp zero takes what no tenant claims, and after that: what it took, or would have taken (D18). */
+function noteUnresolved(
+  directory: DirectoryView,
+  { host, path, nowMs }: RequestFacts,
+  decision: Decision,
+  { unresolved }: RouteState,
+): void {
+  if (directory.routing().catchAll === undefined) return;
+  const reason = decision.kind === "forward" ? decision.unresolved : unresolvedReason(decision);
+  if (reason !== undefined) unresolved.count(host, path, reason, nowMs);
+}
+
+function unresolvedReason({ reason }: Refuse): "no-tenant" | "unknown-tenant" | undefined {
+  return reason === "no-tenant" || reason === "unknown-tenant" ? reason : undefined;
+}
+
+/** Where a request for another region is sent. Never proxied: its data may not come through here. */
+export function redirection(
+  { redirect }: Pick<RouteState, "redirect">,
+  decision: Refuse,
+  { accepted }: Pick<Asking, "accepted">,
+): RefusalDetail | undefined {
+  if (decision.reason !== "other-region" || redirect === undefined || decision.region === undefined) return undefined;
+  // Only names of ours and a host that was parsed stand in it; a pattern that needs a tenant is of no use without one.
+  if (decision.tenant === undefined && redirect.includes("{tenant}")) return undefined;
+  const origin = redirect
+    .replaceAll("{region}", decision.region)
+    .replaceAll("{tenant}", decision.tenant ?? "")
+    .replaceAll("{host}", accepted.host);
+  return { location: `${origin}${accepted.path}${accepted.query}` };
+}
+
+function refuse(reason: RefusalReason, decision: Decision | undefined, detail?: RefusalDetail): FoundRefusal {
+  return { kind: "refuse", reason, decision, ...(detail === undefined ? {} : { detail }) };
 }

@@ -65,7 +65,7 @@ describe("routing over real sockets", () => {
   });
 
   test("ignores and strips the tenant header of a peer that is not trusted", async () => {
-    const both = await ask(port, { headers: { "x-tenant": ["globex", "acme"], X_Tenant: "globex" } });
+    const both = await ask(port, { headers: { "x-tenant": ["globex", "acme"], X__Tenant: "globex" } });
     expect(both.json()).toMatchObject({ stamp: "eu-1", verdict: { tenant: "acme" } });
     expect(Object.keys(seenBy(0)[0]?.headers ?? {}).filter((name) => /tenant/.test(name))).toEqual([]);
     expect((await ask(port, { host: "127.0.0.1", headers: { "x-tenant": "acme" } })).status).toBe(404);
@@ -95,10 +95,8 @@ describe("headers between client and stamp", () => {
       "stampyard-route",
       "Stampyard-Route",
       "STAMPYARD-ROUTE",
-      "stampyard_route",
       "Stampyard.Route",
       "stampyard-hook",
-      "Stampyard_Hook",
       "stampyard~refusal",
       "stampyard--route",
       "stampyard-anything",
@@ -124,6 +122,15 @@ describe("headers between client and stamp", () => {
       expect([...rawHeaders, ...rawTrailers].join(" ")).not.toContain("forged");
       expect(headers[routeHeader]).toMatch(/^v1;k1;acme;eu-1;3;/);
     }
+  });
+
+  test("refuses a name that only readers who take _ for - would believe (I6)", async () => {
+    for (const name of ["stampyard_route", "Stampyard_Hook", "STAMPYARD_route", "X_Tenant"]) {
+      const answer = await askRaw(port, `GET / HTTP/1.1\r\nHost: acme.localhost\r\n${name}: forged\r\n\r\n`);
+      expect(answer, name).toContain("400 Bad Request");
+      expect(answer).toContain('"reason":"bad-header"');
+    }
+    expect(seenBy(0)).toEqual([]);
   });
 
   test("refuses a Connection header that names what must not be removed", async () => {

@@ -46,6 +46,8 @@ export interface ClientSide {
 /** One request on its way, as its client side sees it. */
 export interface Exchange {
   readonly head: RequestHead;
+  /** Routes the request, and may answer it before this returns. `body`: all of it, when it is there already and short. */
+  start(body: Buffer | undefined): void;
   /** False = stop reading until `resumeBody`. The bytes are the exchange's from now on. */
   onBodyBytes(bytes: Buffer): boolean;
   onBodyEnd(): void;

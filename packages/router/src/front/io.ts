@@ -18,6 +18,8 @@ export interface Channel {
   end(): void;
   /** Ends both directions; what was not sent yet is lost. */
   destroy(): void;
+  /** Bytes that were written and are not sent yet. */
+  unsent(): number;
   /** As `destroy`, but the other end sees a reset: for an answer that must not look complete. */
   reset(): void;
 }
@@ -78,6 +80,9 @@ class NodeChannel implements Channel {
   destroy(): void {
     this.#socket.destroy();
   }
+  unsent(): number {
+    return this.#socket.writableLength;
+  }
   reset(): void {
     const { resetAndDestroy } = this.#socket as Partial<Socket>;
     if (resetAndDestroy === undefined) this.#socket.destroy();
@@ -101,13 +106,13 @@ export function connectChannel(
  * @throws what `listen` says, e.g. EADDRINUSE
  */
 export async function listenOn(
-  at: { readonly host: string; readonly port: number },
+  at: { readonly host: string; readonly port: number; readonly reusePort: boolean },
   onSocket: (socket: Socket) => void,
 ): Promise<Listener> {
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, onSocket);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host: at.host, port: at.port, backlog: 1024 }, () => {
+    server.listen({ host: at.host, port: at.port, reusePort: at.reusePort, backlog: 1024 }, () => {
       server.off("error", reject);
       server.on("error", () => {});
       resolve();

@@ -42,7 +42,9 @@ export interface RequestHead {
   /** Asks for a WebSocket, validly; the key is what the answer must prove. "" = not. */
   readonly webSocketKey: string;
   readonly fields: RequestFields;
-  /** Values of a field, by its lower-case name, in order; read again from the head, so not for every request. */
+  /** Names and values in turn, as they were sent; read again from the head, so not for every request. */
+  readonly rawHeaders: readonly string[];
+  /** Values of a field, by its lower-case name, in order. */
   valuesOf(name: string): readonly string[];
 }
 
@@ -106,7 +108,11 @@ export function readRequestHead(text: string, context: HeadContext): HeadReading
     awaitsContinue,
     webSocketKey,
     fields,
-    valuesOf: (name) => valuesOf(text, next, end - 2, name),
+    get rawHeaders() {
+      return rawHeadersOf(text, next, end - 2);
+    },
+    valuesOf: (name) =>
+      rawHeadersOf(text, next, end - 2).filter((_, at, all) => at % 2 === 1 && all[at - 1]?.toLowerCase() === name),
   };
   return { kind: "complete", head, end };
 }
@@ -198,13 +204,12 @@ function readUpgrade(fields: RequestFields, method: string, http10: boolean, bod
   return valid && /^[A-Za-z0-9+/]{22}==$/.test(webSocketKey) ? webSocketKey : undefined;
 }
 
-function valuesOf(text: string, from: number, to: number, name: string): readonly string[] {
-  const values: string[] = [];
+function rawHeadersOf(text: string, from: number, to: number): readonly string[] {
+  const fields: string[] = [];
   // Valid as a whole by now, so splitting finds the same lines.
   for (const one of text.slice(from, to).split("\r\n")) {
     const colon = one.indexOf(":");
-    if (colon > 0 && one.slice(0, colon).toLowerCase() === name)
-      values.push(one.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, ""));
+    if (colon > 0) fields.push(one.slice(0, colon), one.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, ""));
   }
-  return values;
+  return fields;
 }

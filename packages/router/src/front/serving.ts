@@ -1,0 +1,54 @@
+import type { AccessSink } from "../access-log.ts";
+import type { ClientCaps } from "../bulkhead/client-caps.ts";
+import type { StampBreakers } from "../bulkhead/stamp-breakers.ts";
+import type { Knowledge } from "../find-route.ts";
+import type { GuardedField, HeadContext } from "../http1/request-head.ts";
+import type { Metrics } from "../metrics.ts";
+import { routingHeaders } from "../routing-headers.ts";
+import type { TimerWheel } from "./timer-wheel.ts";
+
+export interface Timeouts {
+  /** Until a connection to a stamp stands, in milliseconds. */
+  readonly connectMs: number;
+  /** Without a byte in either direction, in milliseconds. */
+  readonly idleMs: number;
+  /** Until a request's head is there, from its first byte, in milliseconds. @default 10000 */
+  readonly headMs?: number;
+  /** Between two parts of a request's body, in milliseconds. @default 30000 */
+  readonly bodyIdleMs?: number;
+  /** Between two requests of a connection, in milliseconds. @default 65000 */
+  readonly keepAliveMs?: number;
+}
+
+/** What every connection of a data plane needs. */
+export interface Serving extends Knowledge {
+  readonly timeouts: Timeouts;
+  readonly maxInFlightPerStamp: number;
+  /** Connections to one stamp, tunnels not counted; requests above wait for one to become free. */
+  readonly maxConnectionsPerStamp: number;
+  readonly metrics: Metrics;
+  readonly accessLog: AccessSink | undefined;
+  readonly breakers: StampBreakers;
+  readonly caps: ClientCaps;
+  readonly wheel: TimerWheel;
+  /** Wall time, milliseconds. */
+  readonly now: () => number;
+  /** Client connections, to be ended. */
+  readonly connections: Set<{ drain(): void; destroy(): void }>;
+  /** Open tunnels by tenant, "" = of none: they have no end of their own. */
+  readonly tunnels: Map<string, Set<{ readonly stamp: string; endTunnel(): void }>>;
+  /** Requests and tunnels. */
+  inFlight: number;
+  draining: boolean;
+}
+
+/** How heads of this peer are read under the present routing. */
+export function headContext({ directory, trusted }: Knowledge, address: string): HeadContext {
+  const peerTrusted = trusted(address);
+  if (directory === undefined) return { peerTrusted, guarded: [] };
+  const { tenant, country, trustedForCountry } = routingHeaders(directory.routing());
+  const guarded: GuardedField[] = [];
+  if (tenant !== undefined) guarded.push({ name: tenant, believed: peerTrusted });
+  if (country !== undefined) guarded.push({ name: country, believed: trustedForCountry(address) });
+  return { peerTrusted, guarded };
+}
