@@ -2,7 +2,6 @@ import {
   acceptFeed,
   acceptVersion,
   chainStart,
-  createDirectory,
   type Directory,
   type DirectoryChange,
   type FeedEffect,
@@ -14,7 +13,13 @@ import {
 } from "@stampyard/directory";
 import { type Acknowledger, createAcknowledger } from "./acknowledger.ts";
 import type { ControlPlane, FeedEnd } from "./control-plane.ts";
-import { type DirectoryFiles, type LoadedDirectory, openDirectoryFiles, sha256 } from "./directory-files.ts";
+import {
+  type DirectoryFiles,
+  type LoadedDirectory,
+  newDirectory,
+  openDirectoryFiles,
+  sha256,
+} from "./directory-files.ts";
 import { createKeySaver, type KeySaver } from "./key-file.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
@@ -230,13 +235,13 @@ function onEnd(following: Following, end: FeedEnd): void {
 /** False ends the connection. */
 function accept(following: Following, message: FeedMessage): boolean {
   following.heardAt = performance.now();
-  const step = acceptFeed(following.state, message, following.directory ?? createDirectory(), sha256);
+  const step = acceptFeed(following.state, message, following.directory ?? newDirectory(), sha256);
   following.state = step.next;
   if (message.kind === "hello") {
     following.phase = message.mode === "recovering" ? "recovering" : "following";
     // A control plane without history and a router without one agree on an empty table.
     const empty = following.directory === undefined && message.mode === "normal" && message.version === 0;
-    if (empty) take(following, createDirectory(), following.state.position);
+    if (empty) take(following, newDirectory(), following.state.position);
     following.acknowledger.wake(true);
   }
   let goOn = true;
@@ -294,7 +299,7 @@ function apply(following: Following, change: DirectoryChange, position: FeedPosi
   const { options, files } = following;
   if (following.directory === undefined) {
     // The first change of all: before it there was an empty table.
-    take(following, createDirectory(), { ...position, version: 0, chain: chainStart });
+    take(following, newDirectory(), { ...position, version: 0, chain: chainStart });
   }
   const directory = following.directory;
   if (directory === undefined) return;
