@@ -123,6 +123,13 @@ describe("up and down", { timeout: 180_000 }, () => {
     expect((await get(router, "acme")).status).toBe(200);
   });
 
+  test("a tenant is served while the router's parent is dead, and up takes over on the same port (D17)", async () => {
+    process.kill(recordedPid("router/router.json"), "SIGKILL");
+    for (let n = 0; n < 20; n++) expect((await get(router, "acme")).status).toBe(200);
+    expect(await up()).toMatchObject({ router, started: ["router"], changes: [] });
+    expect((await get(router, "acme")).status).toBe(200);
+  });
+
   test("two up at once both succeed, one after the other, and start one control plane", async () => {
     process.kill(recordedPid("control-plane.json"), "SIGKILL");
     const [a, b] = await Promise.all([up(), up()]);

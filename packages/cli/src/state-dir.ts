@@ -10,6 +10,7 @@ export interface StateDir {
   readonly root: string;
   readonly controlPlaneFile: string;
   readonly routerFile: string;
+  readonly routerWorkersFile: string;
   readonly adminToken: string;
   readonly routerToken: string;
   readonly controlPlaneLog: string;
@@ -22,6 +23,7 @@ export function stateDirAt(root: string): StateDir {
     root,
     controlPlaneFile: join(root, "control-plane.json"),
     routerFile: join(root, "router", "router.json"),
+    routerWorkersFile: join(root, "router", "workers.json"),
     adminToken: join(root, "secrets", "admin.token"),
     routerToken: join(root, "secrets", "router.token"),
     controlPlaneLog: join(root, "logs", "control-plane.log"),
@@ -90,6 +92,23 @@ export function readRecorded(file: string): Recorded | undefined {
   const identity = asIdentity(value);
   if (identity === undefined) return undefined;
   return { identity, alive: isAlive(identity), url: textOf(value["url"]), adminUrl: textOf(value["adminUrl"]) };
+}
+
+/** The processes of a router that serve: they live on when their parent is killed, and keep its port. */
+export interface RecordedWorkers {
+  readonly alive: readonly ProcessIdentity[];
+  readonly port: number | undefined;
+}
+
+export function readWorkers(file: string): RecordedWorkers {
+  try {
+    const value = JSON.parse(readFileSync(file, "utf8")) as { port?: unknown; workers?: unknown };
+    const list: unknown[] = Array.isArray(value.workers) ? value.workers : [];
+    const alive = list.flatMap((one) => asIdentity(one) ?? []).filter(isAlive);
+    return { alive, port: typeof value.port === "number" && value.port > 0 ? value.port : undefined };
+  } catch {
+    return { alive: [], port: undefined };
+  }
 }
 
 /** The folder that relative paths of a fleet file start from. */

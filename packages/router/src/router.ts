@@ -68,7 +68,7 @@ export async function startRouter(config: RouterConfig, ports: RouterPorts = {})
   const admin = createAdminServer(() => served);
   const { listenPort, adminPort } = await listenBoth(config, servers, admin, orphans);
   // Only now: until here they were all who served.
-  void orphans.retire((config.drainMs ?? defaultDrainMs) + 1_000).then(onApplied);
+  const retired = retire(config, orphans).then(() => servers.orphansGone());
   const url = `http://${hostText(config.listen.host)}:${listenPort}`;
   const adminUrl = `http://${hostText(config.admin.host)}:${adminPort}`;
   follower = startFollower({
@@ -93,6 +93,7 @@ export async function startRouter(config: RouterConfig, ports: RouterPorts = {})
   const following = follower;
   const stop = async () => {
     log("info", "router stops", { inFlight: servers.inFlight() });
+    await retired;
     await servers.close(config.drainMs ?? defaultDrainMs);
     rotation?.close();
     await following.close();
@@ -142,12 +143,19 @@ async function listenBoth(config: RouterConfig, servers: Servers, admin: Server,
     adminPort = await named(config.admin, () => listenOn(admin, config.admin));
     // Workers share a port on purpose, so the system would let them share that of a stranger as well.
     if ((config.workers ?? 0) > 0 && !orphans.holds(listen.port)) await named(listen, () => tryPort(listen));
+    // Alone we cannot share it with those who have it.
+    if ((config.workers ?? 0) === 0 && orphans.holds(listen.port)) await retire(config, orphans);
     return { adminPort, listenPort: await named(listen, () => servers.listen(listen.host, listen.port)) };
   } catch (caught) {
     await servers.close(0);
     if (adminPort !== undefined) await closeServer(admin);
     throw caught;
   }
+}
+
+/** A second more than workers give their requests. */
+function retire({ drainMs = defaultDrainMs }: RouterConfig, orphans: Orphans): Promise<void> {
+  return orphans.retire(drainMs + 1_000);
 }
 
 /** Listens for a moment, and alone. */

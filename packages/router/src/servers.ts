@@ -40,6 +40,8 @@ export interface Servers extends DirectorySink {
   /** One row per process that serves; none while this process serves by itself. */
   workers(): readonly WorkerFacts[];
   reopenLogs(): void;
+  /** Workers of an earlier parent have ended. */
+  orphansGone(): void;
   /** Takes no new connections, lets requests end for at most `drainMs`, then ends what is left. */
   close(drainMs: number): Promise<void>;
 }
@@ -79,6 +81,7 @@ export function serveHere(config: RouterConfig, ports: PlanePorts): Servers {
     losses,
     workers: () => [],
     reopenLogs: reopenLog,
+    orphansGone: () => {},
     async close(drainMs) {
       await plane.close(drainMs);
       await closeLogs();

@@ -39,6 +39,8 @@ export interface PortChoice {
   readonly wanted: number | undefined;
   readonly last: number | undefined;
   readonly fallback: number;
+  /** A port that is taken by processes of ours, who will hand it over. */
+  readonly ours?: number | undefined;
   readonly service: string;
   readonly flag: string;
 }
@@ -49,11 +51,12 @@ export interface PortChoice {
  * @throws CommandFailure PORT_TAKEN
  */
 export async function choosePort(choice: PortChoice): Promise<number> {
-  const { wanted, last, fallback, service, flag } = choice;
+  const { wanted, last, fallback, ours, service, flag } = choice;
+  const isFree = async (port: number) => port === ours || (await isPortFree(port));
   const anyWillDo = wanted === undefined || wanted === 0;
-  if (anyWillDo && last !== undefined && (await isPortFree(last))) return last;
+  if (anyWillDo && last !== undefined && (await isFree(last))) return last;
   const port = wanted ?? fallback;
-  if (port === 0 || (await isPortFree(port))) return port;
+  if (port === 0 || (await isFree(port))) return port;
   throw new CommandFailure("PORT_TAKEN", `Port ${port} for the ${service} is taken by another program`, {
     mend: `Choose another with ${flag}, or ${flag} 0 for any free one.`,
   });

@@ -6,7 +6,7 @@ import { CommandFailure } from "../failure.ts";
 import type { Io } from "../io.ts";
 import { stopProcess } from "../process/stop.ts";
 import { waitFor } from "../process/wait.ts";
-import { readRecorded, type StateDir } from "../state-dir.ts";
+import { readRecorded, readWorkers, type StateDir } from "../state-dir.ts";
 import { type Addresses, choosePort, portOf, readAddresses, rememberAddresses } from "./addresses.ts";
 import { ensureService, type Running } from "./service.ts";
 
@@ -26,7 +26,9 @@ export const defaultPorts: { readonly [Service in keyof ListenPorts]-?: number }
 type ServiceIo = Pick<Io, "fetch" | "signal" | "env">;
 
 /** Path of a process entry that another package exports; it runs what was built. */
-export function entryOf(name: "@stampyard/control-plane/main" | "@stampyard/router/main"): string {
+export function entryOf(
+  name: "@stampyard/control-plane/main" | "@stampyard/router/main" | "@stampyard/router/worker-main",
+): string {
   try {
     return createRequire(import.meta.url).resolve(name);
   } catch (error) {
@@ -101,18 +103,7 @@ export async function ensureRouter(
   const follows = last.routerFollows ?? controlPlane;
   if (before?.alive === true && follows !== controlPlane) await stopProcess(before.identity, drainMs, io.signal);
   const isRunning = readRecorded(state.routerFile)?.alive === true;
-  const { router: front, routerAdmin: admin } = defaultPorts;
-  const router = { wanted: ports.router, last: last.router, fallback: front, service: "router", flag: "--port" };
-  const routerAdmin = {
-    wanted: ports.routerAdmin,
-    last: last.routerAdmin,
-    fallback: admin,
-    service: "router's admin listener",
-    flag: "--admin-port",
-  };
-  const listen = isRunning
-    ? { router: 0, routerAdmin: 0 }
-    : { router: await choosePort(router), routerAdmin: await choosePort(routerAdmin) };
+  const listen = isRunning ? { router: 0, routerAdmin: 0 } : await chooseRouterPorts(state, ports);
   const running = await ensureService(io, {
     name: "router",
     entry: entryOf("@stampyard/router/main"),
@@ -130,6 +121,36 @@ export async function ensureRouter(
     ...(running.started ? { routerFollows: controlPlane } : {}),
   });
   return running;
+}
+
+/** @throws CommandFailure PORT_TAKEN */
+async function chooseRouterPorts(
+  state: StateDir,
+  ports: ListenPorts,
+): Promise<{ router: number; routerAdmin: number }> {
+  const last = readAddresses(state);
+  const { router: front, routerAdmin: admin } = defaultPorts;
+  // Workers whose parent was killed serve on; the router that we start takes the port over from them.
+  const orphans = readWorkers(state.routerWorkersFile);
+  const ours = orphans.alive.length > 0 ? orphans.port : undefined;
+  const router = { wanted: ports.router, last: last.router, fallback: front, ours, service: "router", flag: "--port" };
+  const routerAdmin = {
+    wanted: ports.routerAdmin,
+    last: last.routerAdmin,
+    fallback: admin,
+    service: "router's admin listener",
+    flag: "--admin-port",
+  };
+  return { router: await choosePort(router), routerAdmin: await choosePort(routerAdmin) };
+}
+
+/**
+ * What is about to be started must be able to listen, and that is known before anything is started.
+ *
+ * @throws CommandFailure PORT_TAKEN naming port and flag
+ */
+export async function requireFreePorts(state: StateDir, ports: ListenPorts): Promise<void> {
+  if (readRecorded(state.routerFile)?.alive !== true) await chooseRouterPorts(state, ports);
 }
 
 const drainMs = 10_000;

@@ -3,7 +3,7 @@ import { rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { processesWith } from "../process/find.ts";
 import { stopProcess } from "../process/stop.ts";
-import { readRecorded, type StateDir } from "../state-dir.ts";
+import { readRecorded, readWorkers, type StateDir } from "../state-dir.ts";
 import { entryOf, markOf } from "./services.ts";
 
 export interface TakeDownOptions {
@@ -41,6 +41,10 @@ export async function takeDown(options: TakeDownOptions): Promise<TakenDown> {
       stopped.push(name);
       say(`${name}: ${outcome}`);
     }
+    if (name === "router" && (await stopOrphans(state, signal))) {
+      say("router: workers that had lost their parent are stopped");
+      if (!stopped.includes(name)) stopped.push(name);
+    }
   }
   // Only now: the engine brings a PostgreSQL client and more.
   const { destroyStore, openLocalEngine, stopStore } = await import("@stampyard/engines");
@@ -61,6 +65,15 @@ export async function takeDown(options: TakeDownOptions): Promise<TakenDown> {
   }
   if (options.destroy) await removeState(state);
   return { stopped, stamps };
+}
+
+/** A router that was killed leaves processes that serve; true if there were any. */
+async function stopOrphans(state: StateDir, signal: AbortSignal): Promise<boolean> {
+  const recorded = readWorkers(state.routerWorkersFile).alive;
+  const marked = processesWith(`${entryOf("@stampyard/router/worker-main")} ${markOf(state)} `);
+  const all = [...recorded, ...marked.filter(({ pid }) => !recorded.some((one) => one.pid === pid))];
+  const outcomes = await Promise.all(all.map((identity) => stopProcess(identity, graceMs, signal)));
+  return outcomes.some((outcome) => outcome !== "absent");
 }
 
 /** Only what is ours: the directory may hold something else by a mistake in --state. */

@@ -104,6 +104,11 @@ export function createWorkerFleet(options: FleetOptions): Servers {
     losses: () => losses(fleet),
     workers: () => fleet.places.map((place) => factsOf(fleet, place)),
     reopenLogs: () => tellAll(fleet, { kind: "reopen-log" }),
+    orphansGone() {
+      if (fleet.places.every(({ state }) => state.kind === "ended")) return;
+      void fleet.recorder.save();
+      options.onApplied();
+    },
     async close(drainMs) {
       await drain(fleet, drainMs);
       clearInterval(timer);
