@@ -44,7 +44,7 @@ describe("what is not one clear request is refused before any stamp", () => {
     ["two CL", `POST / HTTP/1.1\r\n${host}Content-Length: 0\r\nContent-Length: 0\r\n\r\n`, 400],
     ["gzip, chunked", `POST / HTTP/1.1\r\n${host}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`, 400],
     ["TE on 1.0", `POST / HTTP/1.0\r\n${host}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, 400],
-    ["GET with a body on 1.0", `GET / HTTP/1.0\r\n${host}Content-Length: 2\r\n\r\nhi`, 400],
+    ["GET with a body on 1.0", `GET / HTTP/1.0\r\n${host}Content-Length: 2\r\n\r\nhi`, 413],
     ["bare LF", `GET / HTTP/1.1\nHost: acme.localhost\n\n`, 400],
     ["obs-fold", `GET / HTTP/1.1\r\n${host}X: a\r\n b\r\n\r\n`, 400],
     ["space before colon", `GET / HTTP/1.1\r\nHost : acme.localhost\r\n\r\n`, 400],

@@ -20,12 +20,14 @@ export const refusals = {
   "target-too-long": { status: 414, code: "URI_TOO_LONG", title: "Request target is longer than 8 KiB" },
   "bad-host": { status: 400, code: "INVALID_REQUEST", title: "Exactly one valid Host header is needed" },
   "bad-framing": { status: 400, code: "INVALID_REQUEST", title: "Length of the body cannot be read in one way only" },
+  "unexpected-body": { status: 413, code: "PAYLOAD_TOO_LARGE", title: "This method has no body in HTTP/1.0" },
   "bad-header": { status: 400, code: "INVALID_REQUEST", title: "A header is not allowed like this" },
   "bad-syntax": { status: 400, code: "INVALID_REQUEST", title: "Request cannot be parsed" },
   "too-many-headers": { status: 431, code: "HEADERS_TOO_LARGE", title: "Headers are too many or too large" },
   "bad-expectation": { status: 417, code: "EXPECTATION_FAILED", title: "Only 100-continue can be expected" },
   "bad-upgrade": { status: 426, code: "UPGRADE_REFUSED", title: "Only a WebSocket of version 13 can be upgraded to" },
   "request-timeout": { status: 408, code: "TIMEOUT", title: "Request did not arrive in time" },
+  misdirected: { status: 421, code: "MISDIRECTED", title: "This connection is not for that host" },
   loop: { status: 508, code: "LOOP_DETECTED", title: "Request went through routers too often" },
   "malformed-path": {
     status: 400,
@@ -36,6 +38,20 @@ export const refusals = {
   "conflicting-carriers": { status: 400, code: "CONFLICTING_CARRIERS", title: "Request names two different tenants" },
   "no-tenant": { status: 404, code: "TENANT_NOT_FOUND", title: "Request names no tenant" },
   "unknown-tenant": { status: 404, code: "TENANT_NOT_FOUND", title: "No such tenant" },
+  "no-region": {
+    status: 404,
+    code: "TENANT_NOT_FOUND",
+    title: "Request names no tenant, and no region serves its country",
+  },
+  "other-region": { status: 421, code: "OTHER_REGION", title: "This region does not serve the request" },
+  held: { status: 503, code: "TENANT_HELD", title: "Tenant moves and is back in a moment", retry: true },
+  "too-many-requests": { status: 429, code: "RATE_LIMITED", title: "Tenant's requests come too fast", retry: true },
+  "too-many-at-once": {
+    status: 429,
+    code: "RATE_LIMITED",
+    title: "Too many requests of the tenant are on their way",
+    retry: true,
+  },
   "not-ready": { status: 503, code: "NOT_READY", title: "Router has no directory yet", retry: true },
   "too-busy": { status: 503, code: "STAMP_UNREACHABLE", title: "Too many requests are on their way", retry: true },
   "no-endpoint": { status: 503, code: "STAMP_UNREACHABLE", title: "Tenant's home is not available", retry: true },
@@ -84,6 +100,14 @@ export interface ProblemAnswer {
   readonly body: string;
 }
 
+/** What an answer says beyond its reason. */
+export interface RefusalDetail {
+  /** Answer 307 to there instead. */
+  readonly location?: string;
+  /** Milliseconds after which a try may succeed; jitter is added. */
+  readonly retryAfterMs?: number;
+}
+
 /**
  * The answer for a reason, as problem+json (RFC 9457).
  * @param detailReason a guard's reason, which replaces `route-refused` in the body
@@ -91,10 +115,11 @@ export interface ProblemAnswer {
  */
 export function problemAnswer(
   reason: RefusalReason,
-  options: { readonly requestId?: string; readonly detailReason?: string; readonly jitter: number },
+  options: RefusalDetail & { readonly requestId?: string; readonly detailReason?: string; readonly jitter: number },
 ): ProblemAnswer {
-  const { status, code, title, retry }: RefusalRow = refusals[reason];
-  const { requestId, detailReason = reason } = options;
+  const { code, title, retry, ...row }: RefusalRow = refusals[reason];
+  const { requestId, detailReason = reason, location, retryAfterMs = 1_000 } = options;
+  const status = location === undefined ? row.status : 307;
   const body = JSON.stringify({
     type: "about:blank",
     title,
@@ -105,7 +130,9 @@ export function problemAnswer(
   });
   const headers = ["content-type", "application/problem+json", "content-length", `${body.length}`];
   headers.push("cache-control", "no-store");
-  if (retry === true) headers.push("retry-after", `${1 + Math.floor(options.jitter * 3)}`);
+  if (retry === true)
+    headers.push("retry-after", `${Math.ceil(retryAfterMs / 1_000) + Math.floor(options.jitter * 3)}`);
+  if (location !== undefined) headers.push("location", location);
   if (status === 405) headers.push("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
   if (status === 426) headers.push("upgrade", "websocket");
   if (requestId !== undefined) headers.push("x-request-id", requestId);

@@ -216,7 +216,10 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
         this.#pending = at === 0 ? bytes : bytes.subarray(at);
         return;
       }
-      if (found === "bad") return this.#break("bad-response");
+      if (found === "bad") {
+        this.#break("bad-response");
+        return;
+      }
       if (head.status >= 200) {
         this.#begin(bytes, at, text);
         return;
@@ -229,7 +232,10 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
         return;
       }
       this.#informational += 1;
-      if (this.#informational > maxInformational) return this.#break("bad-response");
+      if (this.#informational > maxInformational) {
+        this.#break("bad-response");
+        return;
+      }
       if (head.status === 103) this.#user?.onInformational(103, head.lines);
       if (at === bytes.length) return;
     }
@@ -282,7 +288,10 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
     if (this.#chunks !== undefined) {
       const end = readChunks(this.#chunks, bytes, at, bytes.length, this);
       if (this.#user !== user) return;
-      if (end < 0) return this.#break("bad-response");
+      if (end < 0) {
+        this.#break("bad-response");
+        return;
+      }
       if (!isChunkedDone(this.#chunks)) return;
       if (end < bytes.length) this.#clean = false;
       user.onAnswerEnd();

@@ -202,8 +202,8 @@ function noteAndPass(kind: number, value: string, fields: RequestFields, text: s
   if (kind === 11) {
     fields.traceparents += 1;
     fields.traceparent = value;
-  } else if (kind === 12) fields.webSocketKey = value;
-  else fields.webSocketVersion = value;
+  } else if (kind === 12) fields.webSocketKey = joined(fields.webSocketKey, value);
+  else fields.webSocketVersion = joined(fields.webSocketVersion, value);
   fields.lines += canonicalLine(text, line);
 }
 

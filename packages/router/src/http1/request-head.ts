@@ -1,4 +1,4 @@
-import { hopByHop, isReserved, listTokens } from "../field-names.ts";
+import { foldName, hopByHop, isReserved, listTokens } from "../field-names.ts";
 import { formatHost, parseHost } from "../host.ts";
 import type { RefusalReason } from "../refusals.ts";
 import { endOfHead, isHopeless, readLength } from "./field-line.ts";
@@ -81,8 +81,11 @@ export function readRequestHead(text: string, context: HeadContext): HeadReading
   const host = readHost(fields);
   if (host === undefined) return refuse("bad-host");
   if (authority !== undefined && !isSameAuthority(authority, host.text)) return refuse("bad-target");
-  const framing = readFraming(fields, http10, method);
+  const framing = readFraming(fields, http10);
   if (framing === undefined) return refuse("bad-framing");
+  // Before 1.1 nobody agreed on what a body of these means.
+  const bodiless = method === "GET" || method === "HEAD" || method === "DELETE";
+  if (http10 && bodiless && framing.length > 0) return refuse("unexpected-body");
   if (broken === "name") return refuse("bad-header");
   const closes = readConnection(text, next, end, context, fields);
   if (closes === undefined) return refuse("bad-header");
@@ -145,16 +148,14 @@ const noBody: Framing = { body: "none", length: 0 };
 const chunkedBody: Framing = { body: "chunked", length: 0 };
 
 /** RFC 9112 section 6.3, with every "ought to be handled as an error" handled as one. */
-function readFraming(fields: RequestFields, http10: boolean, method: string): Framing | undefined {
+function readFraming(fields: RequestFields, http10: boolean): Framing | undefined {
   if (fields.encodings > 0) {
     if (fields.lengths > 0 || fields.encodings > 1 || http10) return undefined;
     return fields.encoding.toLowerCase() === "chunked" ? chunkedBody : undefined;
   }
   if (fields.lengths === 0) return noBody;
   const length = fields.lengths === 1 ? readLength(fields.length) : undefined;
-  if (length === undefined) return undefined;
-  const unexpected = http10 && (method === "GET" || method === "HEAD" || method === "DELETE");
-  return unexpected && length > 0 ? undefined : { body: "length", length };
+  return length === undefined ? undefined : { body: "length", length };
 }
 
 /** Removing one of these because `Connection` names it would change what the request means. */
@@ -180,7 +181,7 @@ function readConnection(
   let named = false;
   for (const token of tokens) {
     if (neverHopByHop.has(token) || isReserved(token)) return undefined;
-    if (context.guarded.some(({ name }) => name === token)) return undefined;
+    if (context.guarded.some(({ name }) => foldName(name) === foldName(token))) return undefined;
     if (token === "upgrade") fields.connectionUpgrade = true;
     else if (token !== "close" && token !== "keep-alive" && !hopByHop.has(token)) named = true;
   }
