@@ -44,7 +44,9 @@ main().catch((caught: unknown) => {
 
 function explain(caught: unknown): string {
   if (caught instanceof StampyardError && caught.code !== "INTERNAL") {
-    return caught.mend === undefined ? caught.message : `${caught.message}\n${caught.mend}`;
+    // The form that the command line prints, so that `up` can pass it on as it is.
+    const head = `error: ${caught.message} [${caught.code}]`;
+    return caught.mend === undefined ? head : `${head}\n  try: ${caught.mend}`;
   }
   return `Cannot start the control plane: ${JSON.stringify(describeError(caught))}`;
 }

@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Clock, Stamp, StampEngine } from "@stampyard/domain";
@@ -7,8 +6,9 @@ import type { Logger } from "pino";
 import type { ControlPlaneConfig } from "./config.ts";
 import { lead } from "./lead.ts";
 import { createLog } from "./log.ts";
-import { removeProcessRecord, writeProcessRecord } from "./process-record.ts";
+import { holdStateDir, writeProcessRecord } from "./process-record.ts";
 import { leaseHolder, releaseDeadLease } from "./lease-holder.ts";
+import { acceptedKids } from "./reconcilers/drift.ts";
 import { runLeadership } from "./reconcilers/leadership.ts";
 import { readStampSpec } from "./reconcilers/stamp-spec.ts";
 import { createTenantHomes } from "./reconcilers/tenant-homes.ts";
@@ -18,7 +18,7 @@ import { openHeadGuard } from "./recovery/head-guard.ts";
 import { createApp } from "./server/app.ts";
 import { ensureBootstrapTokens } from "./server/bootstrap.ts";
 import { createEventBus, publishStoreEvents } from "./server/events.ts";
-import { listen } from "./server/listen.ts";
+import { listen, requireFreeAddress } from "./server/listen.ts";
 import { loadMasterKeys } from "./store/master-key.ts";
 import { openStore } from "./store/open.ts";
 import { systemClock, systemRandom, systemSha256 } from "./system-ports.ts";
@@ -37,6 +37,8 @@ export interface ControlPlaneParts {
   readonly log?: Logger;
   /** @default 5000 */
   readonly leaseTtlMs?: number;
+  /** @default 330000 */
+  readonly routeKeyDropMs?: number;
 }
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
@@ -54,13 +56,15 @@ export async function startControlPlane(
   const { stateDir } = config;
   const log = parts.log ?? createLog(config.logLevel);
   const clock = parts.clock ?? systemClock;
-  mkdirSync(stateDir, { recursive: true });
+  await using opened = new AsyncDisposableStack();
+  opened.use(holdStateDir(stateDir));
+  // Before the store is started: what cannot listen must leave nothing running.
+  await requireFreeAddress(config.listen);
   const masterKeys = loadMasterKeys(
     { file: join(stateDir, "secrets", "master.key"), env: config.masterKey },
     { create: true },
   );
   const url = config.databaseUrl ?? (await ensureStore({ stateDir })).url;
-  await using opened = new AsyncDisposableStack();
   const store = opened.use(
     await openStore({ url, keys: masterKeys, clock, applicationName: "stampyard control plane" }),
   );
@@ -78,10 +82,15 @@ export async function startControlPlane(
   const stop = new AbortController();
   const holder = leaseHolder();
   let leaderToken: () => number | undefined = () => undefined;
-  const listening = await listen(
-    createApp({ ...world, version, leadership: () => leaderToken(), whyHeld: head.whyHeld }),
-    config.listen,
-  );
+  const app = createApp({
+    ...world,
+    version,
+    leadership: () => leaderToken(),
+    whyHeld: head.whyHeld,
+    acceptedKids: (stamp) => acceptedKids(deps.drift, stamp),
+    ...(parts.routeKeyDropMs === undefined ? {} : { routeKeyDropMs: parts.routeKeyDropMs }),
+  });
+  const listening = await listen(app, config.listen);
   opened.defer(() => listening.close());
 
   // The lease of a control plane that was killed on this machine need not run out first.
@@ -115,7 +124,6 @@ export async function startControlPlane(
         stop.abort();
         await leadership.ended;
         await head.close();
-        removeProcessRecord(stateDir);
         await parted.disposeAsync();
       })();
       return closing;

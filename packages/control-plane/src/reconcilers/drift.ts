@@ -1,6 +1,6 @@
 import { type Stamp, StampyardError } from "@stampyard/domain";
 import { causeOf, isTurnOver } from "./failure.ts";
-import type { ReconcileDeps, Turn } from "./turn.ts";
+import type { DriftMemory, ReconcileDeps, Turn } from "./turn.ts";
 
 /** How often an active stamp is compared part by part: a digest does not tell of an edited file or a killed replica. */
 const compareEveryMs = 60_000;
@@ -43,6 +43,12 @@ export async function checkDrift(
     deps.drift.set(name, { keys, at: deps.clock.now(), cause });
     return cause;
   }
+}
+
+/** Keys that the stamp was last brought in line with; none while that failed, or before this leader has looked. */
+export function acceptedKids(memory: DriftMemory, stamp: string): ReadonlySet<string> {
+  const last = memory.get(stamp);
+  return new Set(last === undefined || last.cause !== undefined ? [] : last.keys.split(","));
 }
 
 /** The names in a value of `${route.keys}`, as the memory keeps them: never a secret. */

@@ -1,6 +1,7 @@
 import type { StampEngine } from "@stampyard/domain";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestPostgres, type TestPostgres } from "../store/test-postgres.ts";
+import { acceptedKids } from "./drift.ts";
 import { reconcileStamp } from "./reconcile-stamp.ts";
 import { reconcileTenant } from "./reconcile-tenant.ts";
 import { createWorld, settle, type World } from "./test-world.ts";
@@ -162,7 +163,13 @@ describe("reconcileStamp()", () => {
     const before = world.engine.passed.get("apply:after") ?? 0;
     await settle(world, deps);
     expect(world.engine.passed.get("apply:after"), "nothing to do").toBe(before);
-    await world.store.stamps.rotateRouteKeys("keyed", world.ctx());
+    const rotate = () =>
+      world.store.stamps.rotateRouteKeys("keyed", world.ctx(), {
+        accepted: acceptedKids(deps.drift, "keyed"),
+        dropAfterMs: 0,
+      });
+    await rotate();
+    await expect(rotate(), "before the stamp takes it").rejects.toMatchObject({ code: "WRONG_PHASE" });
     await settle(world, deps);
     const kids = async () => (await world.store.stamps.routeKeys("keyed")).map(({ kid }) => kid).sort();
     const accepted = () =>
@@ -172,10 +179,10 @@ describe("reconcileStamp()", () => {
 
     // Routers change over; the stamp has both keys and need not restart.
     const added = world.engine.passed.get("apply:after");
-    await world.store.stamps.rotateRouteKeys("keyed", world.ctx());
+    await rotate();
     await settle(world, deps);
     expect(world.engine.passed.get("apply:after")).toBe(added);
-    await world.store.stamps.rotateRouteKeys("keyed", world.ctx());
+    await rotate();
     await settle(world, deps);
     expect(await kids()).toHaveLength(1);
     expect(accepted()).toEqual(await kids());

@@ -23,7 +23,17 @@ export interface ServerDeps {
   /** Why the feed must not say a version yet: the store was found to be set back, and nobody leads a recovery (I42). */
   readonly whyHeld?: () => string | undefined;
   readonly feed?: FeedTimes;
+  /** Kids of the route keys that a running stamp was seen to take, as far as this leader knows (D7). */
+  readonly acceptedKids?: (stamp: string) => ReadonlySet<string>;
+  /** Milliseconds between the promotion of a route key and the end of the old one. @default `routeKeyDropMs` */
+  readonly routeKeyDropMs?: number;
 }
+
+/**
+ * A route header is valid for 5 minutes around its own (D7), and a router that a notification did not reach hears of
+ * new keys within six heartbeats of 5 s.
+ */
+export const routeKeyDropMs = 5 * 60_000 + 30_000;
 
 /** Times of the directory feed in milliseconds; the defaults are decision D8's. */
 export interface FeedTimes {

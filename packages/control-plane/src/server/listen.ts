@@ -1,5 +1,5 @@
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { StampyardError } from "@stampyard/domain";
 import type { Hono } from "hono";
@@ -45,6 +45,22 @@ export async function listen(
     port: taken,
     close: () => close(server),
   };
+}
+
+/** @throws StampyardError as `listen` does */
+export async function requireFreeAddress({
+  host,
+  port,
+}: {
+  readonly host: string;
+  readonly port: number;
+}): Promise<void> {
+  if (port === 0) return;
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(listenError(error, host, port)));
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
+  });
 }
 
 async function close(server: Server): Promise<void> {

@@ -68,7 +68,7 @@ test("no table, backup or error holds a secret in the clear (I33)", async () => 
   await using store = await openStore({ url, keys: testKeys });
   const ctx = await leaderOf(store);
   await populate(store, ctx, 2);
-  await store.stamps.rotateRouteKeys("shared-1", ctx);
+  await store.stamps.rotateRouteKeys("shared-1", ctx, { accepted: new Set(), dropAfterMs: 0 });
   const { secret } = await store.tokens.create({ name: "ci", role: "admin" }, ctx);
   await store.idempotency.begin({ principal: "p", key: "k", requestHash: "h" });
   await store.idempotency.done({ principal: "p", key: "k" }, { status: 201, body: { secret } });

@@ -1,4 +1,11 @@
-import { canonicalJson, type Capacity, type Fleet, type Json, publishedRouting, StampyardError } from "@stampyard/domain";
+import {
+  canonicalJson,
+  type Capacity,
+  type Fleet,
+  type Json,
+  publishedRouting,
+  StampyardError,
+} from "@stampyard/domain";
 import type { ApplyFleetInput, FleetStore } from "./port.ts";
 import type { FleetRecord, PoolUse, Release, ReleaseInput, Revisioned, UsedPlaces, WriteContext } from "./records.ts";
 import { insertStamp, stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";

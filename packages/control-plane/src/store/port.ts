@@ -151,6 +151,14 @@ export interface FleetStore {
   pools(): Promise<readonly PoolUse[]>;
 }
 
+/** How far stamp and routers are behind the last step of a rotation (D7). */
+export interface RotationFollowed {
+  /** Kids of the keys that the running stamp accepts. */
+  readonly accepted: ReadonlySet<string>;
+  /** Milliseconds after a promotion until the old key may go: routers hear of it meanwhile, and headers run out. */
+  readonly dropAfterMs: number;
+}
+
 export interface StampStore {
   read(name: string): Promise<Revisioned<Stamp> | undefined>;
   /** By name; the gone are not kept. */
@@ -201,8 +209,11 @@ export interface StampStore {
   /** The current one first, then next, then old: the order that `formatRouteKeys` and the feed want. */
   routeKeys(name: string): Promise<readonly StampRouteKey[]>;
   allRouteKeys(): Promise<ReadonlyMap<string, readonly StampRouteKey[]>>;
-  /** One step on: added → promoted → dropped → added … The caller lets stamp and routers follow in between (D7). */
-  rotateRouteKeys(name: string, ctx: WriteContext): Promise<RotationStep>;
+  /**
+   * One step on: added → promoted → dropped → added …
+   * @throws StampyardError WRONG_PHASE while stamp or routers have not followed the last step (D7)
+   */
+  rotateRouteKeys(name: string, ctx: WriteContext, followed: RotationFollowed): Promise<RotationStep>;
   /** Non-gone stamps per phase. */
   counts(): Promise<Readonly<Record<string, number>>>;
 }

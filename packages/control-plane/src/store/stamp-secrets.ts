@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { StampyardError } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
+import type { RotationFollowed } from "./port.ts";
 import type { RotationStep, StampRouteKey, WriteContext } from "./records.ts";
 import { makeDataKey, type MasterKeys, seal, unseal, unwrapDataKey, wrapDataKey } from "./seal.ts";
 import { lockStamp } from "./stamp-rows.ts";
@@ -85,9 +86,14 @@ export async function openRouteKeys(
 
 /**
  * One step of a rotation (decision D7). The stamp must know a key before routers sign with it, and routers must have
- * left the old one before the stamp forgets it; the caller waits for that between the steps.
+ * left the old one before the stamp forgets it: until then the step is refused.
  */
-export function rotateRouteKeys(base: Sealer, stamp: string, ctx: WriteContext): Promise<RotationStep> {
+export function rotateRouteKeys(
+  base: Sealer,
+  stamp: string,
+  ctx: WriteContext,
+  { accepted, dropAfterMs }: RotationFollowed,
+): Promise<RotationStep> {
   return write(base, ctx, async (w) => {
     await lockStamp(w, stamp);
     const { rows } = await w.query<{ kid: string; state: string }>(
@@ -97,9 +103,11 @@ export function rotateRouteKeys(base: Sealer, stamp: string, ctx: WriteContext):
     const states = new Set(rows.map((row) => row.state));
     let step: RotationStep;
     if (states.has("old")) {
+      await requireTimePassed(w, stamp, dropAfterMs);
       step = "dropped";
       await w.query("DELETE FROM stamp_route_keys WHERE stamp = $1 AND state = 'old'", [stamp]);
     } else if (states.has("next")) {
+      requireAccepted(stamp, rows, accepted);
       step = "promoted";
       await w.query("UPDATE stamp_route_keys SET state = 'old' WHERE stamp = $1 AND state = 'current'", [stamp]);
       await w.query("UPDATE stamp_route_keys SET state = 'current' WHERE stamp = $1 AND state = 'next'", [stamp]);
@@ -107,10 +115,35 @@ export function rotateRouteKeys(base: Sealer, stamp: string, ctx: WriteContext):
       step = "added";
       await insertRouteKey(w, await dataKey(w, base.masters, stamp), stamp, "next");
     }
-    await audit(w, "stamp.rotate-route-keys", `stamp/${stamp}`, { step, before: rows.map((row) => row.kid) });
+    await audit(w, rotateAction, `stamp/${stamp}`, { step, before: rows.map((row) => row.kid) });
     await w.query("SELECT pg_notify($1, $2)", [keysChannel, stamp]);
     w.tell({ kind: "keys", stamp });
     return step;
+  });
+}
+
+const rotateAction = "stamp.rotate-route-keys";
+
+function requireAccepted(stamp: string, keys: readonly { kid: string }[], accepted: ReadonlySet<string>): void {
+  const missing = keys.find(({ kid }) => !accepted.has(kid));
+  if (missing === undefined) return;
+  throw new StampyardError("WRONG_PHASE", `Stamp ${stamp} does not accept key ${missing.kid} yet`, {
+    mend: "Repeat this step in a moment; stampyard stamp show says what the stamp waits for.",
+  });
+}
+
+/** The audit row of the promotion says when it was: nothing else of a rotation needs a time. */
+async function requireTimePassed(w: Queryable, stamp: string, dropAfterMs: number): Promise<void> {
+  const { rows } = await w.query<{ left: number | null }>(
+    `SELECT $3::float8 - extract(epoch FROM clock_timestamp() - max(at)) * 1000 AS left
+     FROM audit WHERE subject = $1 AND action = $2`,
+    [`stamp/${stamp}`, rotateAction, dropAfterMs],
+  );
+  const left = rows[0]?.left ?? 0;
+  if (left <= 0) return;
+  const seconds = Math.ceil(left / 1_000);
+  throw new StampyardError("WRONG_PHASE", `Routers may still sign with the old key of stamp ${stamp}`, {
+    mend: `Repeat this step in ${seconds} s: by then every live router has the new key, and no old header is valid.`,
   });
 }
 

@@ -63,7 +63,7 @@ export function stampStore(base: Sealer): StampStore {
       return keys;
     },
     allRouteKeys: () => openRouteKeys(base, undefined),
-    rotateRouteKeys: (name, ctx) => rotateRouteKeys(base, name, ctx),
+    rotateRouteKeys: (name, ctx, followed) => rotateRouteKeys(base, name, ctx, followed),
     async counts() {
       const { rows } = await db.query<{ phase: Stamp["state"]["kind"]; count: number }>(
         "SELECT phase, count(*) AS count FROM stamps GROUP BY phase",

@@ -250,18 +250,29 @@ function describeStampParts(open: () => Promise<Store>): void {
     const kids = async () => (await store.stamps.routeKeys("shared-1")).map(({ kid, state }) => ({ kid, state }));
     const [first] = await store.stamps.routeKeys("shared-1");
     expect(Buffer.from(first?.secret ?? "", "base64url")).toHaveLength(32);
-    expect(await store.stamps.rotateRouteKeys("shared-1", ctx)).toBe("added");
+    const rotate = (accepted: readonly (string | undefined)[], dropAfterMs = 0) =>
+      store.stamps.rotateRouteKeys("shared-1", ctx, {
+        accepted: new Set(accepted.filter((kid) => kid !== undefined)),
+        dropAfterMs,
+      });
+    expect(await rotate([])).toBe("added");
     const [, next] = await kids();
     expect(await kids()).toEqual([
       { kid: first?.kid, state: "current" },
       { kid: next?.kid, state: "next" },
     ]);
-    expect(await store.stamps.rotateRouteKeys("shared-1", ctx)).toBe("promoted");
+    // The stamp does not take it yet: what a router signed with it would be refused.
+    await expect(rotate([first?.kid])).rejects.toMatchObject({ code: "WRONG_PHASE" });
+    expect(await rotate([first?.kid, next?.kid])).toBe("promoted");
     expect(await kids()).toEqual([
       { kid: next?.kid, state: "current" },
       { kid: first?.kid, state: "old" },
     ]);
-    expect(await store.stamps.rotateRouteKeys("shared-1", ctx)).toBe("dropped");
+    // A router may still sign with it, and what it signed is still on the way.
+    const early = rotate([first?.kid, next?.kid], 60_000);
+    await expect(early).rejects.toMatchObject({ code: "WRONG_PHASE", mend: expect.stringMatching(/ (?:59|60) s/) });
+    expect(await kids()).toHaveLength(2);
+    expect(await rotate([])).toBe("dropped");
     expect(await kids()).toEqual([{ kid: next?.kid, state: "current" }]);
     expect([...(await store.stamps.allRouteKeys()).keys()]).toEqual(["shared-1", "shared-2"]);
   });

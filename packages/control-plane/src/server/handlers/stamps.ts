@@ -2,7 +2,7 @@ import type { StampView } from "@stampyard/api";
 import { type LogLine, quote, type Stamp, StampyardError } from "@stampyard/domain";
 import type { Revisioned, StampCreate, WriteContext } from "../../store/port.ts";
 import type { Handlers } from "../call.ts";
-import { type ServerDeps, writeContext } from "../deps.ts";
+import { routeKeyDropMs, type ServerDeps, writeContext } from "../deps.ts";
 import { mapPage, storePage } from "../paging.ts";
 import { newStamp, oneMore } from "../stamp-goal.ts";
 import { observationView, stampView } from "../views.ts";
@@ -67,8 +67,11 @@ export function stampHandlers(deps: ServerDeps): Pick<Handlers, Names> {
 
     async stampKeysRotate(call) {
       const { name } = call.params;
-      await requireStamp(store, name);
-      const step = await store.stamps.rotateRouteKeys(name, writeContext(deps, call));
+      const followed = {
+        accepted: await keysInUse(deps, await requireStamp(store, name)),
+        dropAfterMs: deps.routeKeyDropMs ?? routeKeyDropMs,
+      };
+      const step = await store.stamps.rotateRouteKeys(name, writeContext(deps, call), followed);
       const keys = await store.stamps.routeKeys(name);
       const waitingOn = rotationWaits[step];
       return { stamp: name, step, kids: keys.map(({ kid }) => kid), ...(waitingOn === undefined ? {} : { waitingOn }) };
@@ -79,9 +82,21 @@ export function stampHandlers(deps: ServerDeps): Pick<Handlers, Names> {
 /** What has to follow before the next step is safe (D7). */
 const rotationWaits = {
   added: "the stamp to accept the next key",
-  promoted: "every router to sign with the new key",
+  promoted: "every live router to sign with the new key, and headers under the old one to run out (5 min 30 s)",
   dropped: undefined,
 } as const;
+
+/**
+ * Keys that whoever answers for the stamp takes. A process that takes a new key listens on a new port: until every live
+ * router goes there, requests reach the one before it, which does not (D7).
+ */
+async function keysInUse({ store, acceptedKids }: ServerDeps, { value: stamp }: Revisioned<Stamp>) {
+  const none: ReadonlySet<string> = new Set();
+  const kids = acceptedKids?.(stamp.name) ?? none;
+  const [seen, head] = await Promise.all([store.stamps.observation(stamp.name), store.directory.head()]);
+  if (seen?.observation.endpointRevision !== stamp.endpointRevision || head.pending > 0) return none;
+  return (await store.routers.allLiveAcked(head.version)) ? kids : none;
+}
 
 async function viewOf({ store }: ServerDeps, row: Revisioned<Stamp>): Promise<StampView> {
   const { name } = row.value;
