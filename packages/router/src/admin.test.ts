@@ -30,7 +30,12 @@ test("/explain says which rule, tenant, stamp, epoch and endpoint, or why not", 
     epoch: 3,
     endpoints: [`127.0.0.1:${bed.stamps[0].port}`],
     forwardedPath: "/notes",
-    carriers: [{ rule: "subdomain", tenant: "acme" }],
+    rules: [
+      { rule: "host {tenant}.localhost", outcome: "decides", tenant: "acme" },
+      { rule: "hostnames of tenants", outcome: "no-match" },
+      { rule: "path /t/{tenant}", outcome: "no-match" },
+      { rule: "header x-tenant", outcome: "not-trusted" },
+    ],
   });
   expect(await explain("http://127.0.0.1/t/globex/a")).toMatchObject({
     rule: "path",
@@ -44,9 +49,11 @@ test("/explain says which rule, tenant, stamp, epoch and endpoint, or why not", 
   });
   expect(await explain("http://acme.localhost/t/globex/")).toMatchObject({
     reason: "conflicting-carriers",
-    carriers: [
-      { rule: "subdomain", tenant: "acme" },
-      { rule: "path", tenant: "globex" },
+    rules: [
+      { kind: "subdomain", outcome: "decides", tenant: "acme" },
+      { kind: "hostname" },
+      { kind: "path", outcome: "conflicts", tenant: "globex" },
+      { kind: "header" },
     ],
   });
   expect(await explain("http://127.0.0.1/", "&header=x-tenant:%20acme")).toMatchObject({ reason: "no-tenant" });

@@ -41,6 +41,10 @@ const facts = (more: Partial<RequestFacts>): RequestFacts => ({
   path: "/",
   header: undefined,
   peerTrusted: false,
+  alias: undefined,
+  country: undefined,
+  client: "203.0.113.7",
+  nowMs: 0,
   ...more,
 });
 const outcome = (more: Partial<RequestFacts>, directory = table) => {
@@ -112,8 +116,8 @@ describe("decide()", () => {
     });
     fc.assert(
       fc.property(arbitrary, (request) => {
-        const decision = decide(table, request);
-        if (decision.kind === "refuse") return;
+        const decision = decide(table, facts(request));
+        if (decision.kind === "refuse" || decision.tenant === undefined) return;
         expect(table.lookupTenant(decision.tenant)).toMatchObject({ stamp: decision.stamp, epoch: decision.epoch });
         const named = [
           /^([a-z0-9]+)\.localhost$/.exec(request.host)?.[1],

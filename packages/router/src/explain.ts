@@ -1,24 +1,58 @@
 import type { DirectoryView } from "@stampyard/directory";
-import { type Carrier, carriersOf, decide, type RequestFacts, type Rule } from "./decide.ts";
+import type { RoutingRule, TenantLimits } from "@stampyard/domain";
+import {
+  compiled,
+  type Decision,
+  decide,
+  malformedHeader,
+  malformedPath,
+  type Named,
+  namedBy,
+  type RequestFacts,
+  type Rule,
+  regionOf,
+  tenantless,
+} from "./decide.ts";
+import { type AcceptedTarget, factsOf, redirection } from "./find-route.ts";
+import type { HoldState } from "./hold.ts";
 import { parseHost } from "./host.ts";
 import { type RefusalReason, refusals } from "./refusals.ts";
+import type { RouteState } from "./route-state.ts";
+import { limitsFor, type TenantState } from "./tenant-gate.ts";
+
+/** One rule as its file says it, and what it read in this request. */
+export interface RuleOutcome {
+  /** e.g. `host {tenant}.localhost`. */
+  readonly rule: string;
+  readonly kind: RoutingRule["kind"];
+  readonly outcome: "decides" | "agrees" | "conflicts" | "no-match" | "malformed" | "not-trusted";
+  readonly tenant?: string;
+}
 
 /** Why a request would go where it goes; made by the same functions that route. */
 export interface Explanation {
   readonly host?: string;
   readonly path?: string;
-  /** Every place that names a tenant, in the order of the rules. */
-  readonly carriers: readonly Carrier[];
+  /** Every rule, in its order. */
+  readonly rules: readonly RuleOutcome[];
   readonly rule?: Rule;
+  /** Absent for requests of no tenant. */
   readonly tenant?: string;
   readonly stamp?: string;
+  readonly region?: string;
   readonly epoch?: number;
   readonly endpoints?: readonly string[];
   /** Path that the stamp gets. */
   readonly forwardedPath?: string;
-  readonly outcome: "forward" | "refuse";
+  readonly geography?: { readonly country: string | undefined; readonly region: string | undefined };
+  /** The fallback takes it, because of this. */
+  readonly unresolved?: "no-tenant" | "unknown-tenant";
+  readonly hold?: HoldState;
+  readonly limits?: { readonly limits: TenantLimits } & TenantState;
+  readonly outcome: "forward" | "refuse" | "wait";
   readonly reason?: RefusalReason;
   readonly status?: number;
+  readonly location?: string;
   readonly directoryVersion: number;
 }
 
@@ -29,47 +63,117 @@ export interface Question {
   readonly headers: readonly string[];
   /** Whether the request comes from a trusted peer. */
   readonly peerTrusted: boolean;
+  /** Where it comes from. @default 127.0.0.1 */
+  readonly peer?: string;
 }
 
 export interface Known {
   readonly directory: DirectoryView | undefined;
   readonly version: number;
   readonly hasKey: (stamp: string) => boolean;
+  readonly state?: RouteState;
 }
 
-export function explain({ directory, version, hasKey }: Known, question: Question): Explanation {
-  const nothing = { carriers: [], outcome: "refuse", directoryVersion: version } as const;
-  const parts = /^https?:\/\/([^/?#]*)([^?#]*)/i.exec(question.url);
+const noState = { scope: undefined, redirect: undefined, now: () => 0 };
+
+export function explain({ directory, version, hasKey, state }: Known, question: Question): Explanation {
+  const nothing = { rules: [], outcome: "refuse", directoryVersion: version } as const;
+  const parts = /^https?:\/\/([^/?#]*)([^?#]*)(\?[^#]*)?/i.exec(question.url);
   if (parts === null) return refused(nothing, "bad-target");
-  const fields = question.headers.map((line) => {
+  const rawHeaders = question.headers.flatMap((line) => {
     const colon = line.indexOf(":");
-    return { name: line.slice(0, colon).trim().toLowerCase(), value: line.slice(colon + 1).trim() };
+    return [line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim()];
   });
-  const host = parseHost(fields.find(({ name }) => name === "host")?.value ?? parts[1] ?? "");
+  const named = rawHeaders.findIndex((text, index) => index % 2 === 0 && text === "host");
+  const host = parseHost((named < 0 ? undefined : rawHeaders[named + 1]) ?? parts[1] ?? "");
   if (host === undefined) return refused(nothing, "bad-host");
   const path = parts[2] === "" || parts[2] === undefined ? "/" : parts[2];
   const about = { ...nothing, host: host.name, path };
   if (directory === undefined) return refused(about, "not-ready");
 
-  const carrier = directory.routing().header?.name.toLowerCase();
-  const header = carrier === undefined ? undefined : fields.find(({ name }) => name === carrier)?.value;
-  const facts: RequestFacts = { host: host.name, path, header, peerTrusted: question.peerTrusted };
-  const carriers = carriersOf(directory, facts);
-  const decision = decide(directory, facts);
+  const { scope, redirect, now } = state ?? noState;
+  const accepted: AcceptedTarget = { hostName: host.name, host: host.name, path, query: parts[3] ?? "" };
+  const { peerTrusted, peer: peerAddress = "127.0.0.1" } = question;
+  const facts = factsOf(directory, { request: { rawHeaders }, accepted, peerTrusted, peerAddress }, { now });
+  if (facts === undefined) return refused(about, "malformed-header");
+  const decision = decide(directory, facts, scope);
+  const known = { ...about, rules: ruleOutcomes(directory, facts), ...details(directory, facts, decision, state) };
+  if (decision.kind === "refuse") {
+    const location = redirection({ redirect }, decision, { accepted })?.location;
+    return { ...refused(known, decision.reason), ...(location === undefined ? {} : { status: 307, location }) };
+  }
+  if (decision.tenant !== undefined && state?.holds.isHeld(decision.tenant) === true) {
+    return { ...known, outcome: "wait", reason: "held" };
+  }
+  if (!hasKey(decision.stamp)) return refused(known, "no-route-key");
+  return { ...known, outcome: "forward", forwardedPath: decision.path };
+}
+
+/** What every rule says, with the same function that routes. */
+function ruleOutcomes(directory: DirectoryView, facts: RequestFacts): readonly RuleOutcome[] {
+  const { rules, hosts } = compiled(directory.routing());
+  let first: Named;
+  return rules.map((rule): RuleOutcome => {
+    const named = namedBy(rule, directory, facts, hosts);
+    const row = { rule: ruleText(rule), kind: rule.kind };
+    if (named === undefined) {
+      const unheard = rule.kind === "header" && !facts.peerTrusted;
+      return { ...row, outcome: unheard ? "not-trusted" : "no-match" };
+    }
+    if (named === malformedHeader || named === malformedPath) return { ...row, outcome: "malformed" };
+    const outcome = first === undefined ? "decides" : named === first ? "agrees" : "conflicts";
+    first ??= named;
+    return { ...row, outcome, ...(named === tenantless ? {} : { tenant: named }) };
+  });
+}
+
+/** As the fleet file writes it. */
+export function ruleText(rule: RoutingRule): string {
+  switch (rule.kind) {
+    case "subdomain":
+      return `host {tenant}.${rule.domain}`;
+    case "hostname":
+      return "hostnames of tenants";
+    case "path":
+      return `path ${rule.prefix}/{tenant}`;
+    case "header":
+      return `header ${rule.name}`;
+    case "alias":
+      return `alias ${rule.alias} in header ${rule.header}`;
+    case "host":
+      return `host ${rule.host}, without tenant`;
+  }
+}
+
+function details(
+  directory: DirectoryView,
+  facts: RequestFacts,
+  decision: Decision,
+  state: RouteState | undefined,
+): Partial<Explanation> {
   const { rule, tenant, stamp, epoch } = decision;
-  const endpoints = stamp === undefined ? undefined : (directory.lookupStamp(stamp)?.endpoints ?? []);
-  const known = {
-    ...about,
-    carriers: typeof carriers === "string" ? [] : carriers,
+  const entry = stamp === undefined ? undefined : directory.lookupStamp(stamp);
+  const region = entry?.region ?? (decision.kind === "refuse" ? decision.region : undefined);
+  const routing = directory.routing();
+  const hold = state?.holds.states().find((held) => held.tenant === tenant);
+  const limits = limitsFor(routing.limits, entry?.pool ?? "");
+  const unresolved = decision.kind === "forward" ? decision.unresolved : undefined;
+  return {
     ...(rule === undefined ? {} : { rule }),
     ...(tenant === undefined ? {} : { tenant }),
     ...(stamp === undefined ? {} : { stamp }),
+    ...(region === undefined ? {} : { region }),
     ...(epoch === undefined ? {} : { epoch }),
-    ...(endpoints === undefined ? {} : { endpoints: endpoints.map((one) => `${one.host}:${one.port}`) }),
+    ...(stamp === undefined ? {} : { endpoints: (entry?.endpoints ?? []).map((one) => `${one.host}:${one.port}`) }),
+    ...(rule === "geography"
+      ? { geography: { country: facts.country, region: regionOf(routing, facts.country) } }
+      : {}),
+    ...(unresolved === undefined ? {} : { unresolved }),
+    ...(hold === undefined ? {} : { hold }),
+    ...(limits === undefined || tenant === undefined || state === undefined
+      ? {}
+      : { limits: { limits, ...state.gate.state(tenant, limits) } }),
   };
-  if (decision.kind === "refuse") return refused(known, decision.reason);
-  if (!hasKey(decision.stamp)) return refused(known, "no-route-key");
-  return { ...known, outcome: "forward", forwardedPath: decision.path };
 }
 
 function refused(known: Omit<Explanation, "reason" | "status">, reason: RefusalReason): Explanation {

@@ -5,7 +5,7 @@ import type { StampPool, StampPools } from "./front/stamp-pool.ts";
 import type { RefusalDetail, RefusalReason } from "./refusals.ts";
 import type { RouteSigner } from "./route-signer.ts";
 import type { RouteState } from "./route-state.ts";
-import { type HeaderValues, readRoutingHeaders, routingHeaders } from "./routing-headers.ts";
+import { type RawFields, readRoutingHeaders, routingHeaders } from "./routing-headers.ts";
 import { limitsFor } from "./tenant-gate.ts";
 import type { TrustedPeers } from "./trusted-peers.ts";
 
@@ -20,8 +20,7 @@ export interface Knowledge {
 }
 
 export interface Asking {
-  /** Names and values in turn; read again from the head, so only where routing looks at one. */
-  readonly request: { readonly rawHeaders: readonly string[] };
+  readonly request: RawFields;
   readonly accepted: AcceptedTarget;
   readonly peerAddress: string;
   readonly peerTrusted: boolean;
@@ -139,8 +138,7 @@ export function factsOf(
   const routing = directory.routing();
   const headers = routingHeaders(routing);
   const countryTrusted = headers.country !== undefined && headers.trustedForCountry(peerAddress);
-  const looksAtOne = headers.alias !== undefined || (headers.tenant !== undefined && peerTrusted) || countryTrusted;
-  const values = readRoutingHeaders(headers, looksAtOne ? request.rawHeaders : [], peerTrusted, countryTrusted);
+  const values = readRoutingHeaders(headers, request, peerTrusted, countryTrusted);
   if (values === undefined) return undefined;
   const { tenant, alias, country, forwardedFor } = values;
   return {

@@ -1,7 +1,5 @@
 export { type Env, type ListenAddress, type RouterConfig, readRouterConfig } from "./config.ts";
 export {
-  type Carrier,
-  carriersOf,
   type Decision,
   type DecisionRefusal,
   decide,

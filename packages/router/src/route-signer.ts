@@ -7,7 +7,12 @@ export interface RouteSigner {
   setKeys(stamp: string, keys: StampKeys): void;
   hasKey(stamp: string): boolean;
   /** The header for one request, or undefined while the stamp's key is not known. */
-  sign(route: { readonly tenant: string; readonly stamp: string; readonly epoch: number }): string | undefined;
+  sign(route: {
+    /** undefined = of no tenant. */
+    readonly tenant: string | undefined;
+    readonly stamp: string;
+    readonly epoch: number;
+  }): string | undefined;
 }
 
 interface Signed {
@@ -41,11 +46,13 @@ export function createRouteSigner(now: () => number): RouteSigner {
         minute = thisMinute;
         signed = new Map();
       }
-      const kept = signed.get(tenant);
+      // No tenant is called like a stamp with a dash before it.
+      const name = tenant ?? `-${stamp}`;
+      const kept = signed.get(name);
       // A key belongs to one stamp, so the same key also means the same stamp.
       if (kept !== undefined && kept.key === key && kept.epoch === epoch) return kept.header;
       const header = signRoute({ tenant, stamp, epoch, minute }, key);
-      signed.set(tenant, { key, epoch, header });
+      signed.set(name, { key, epoch, header });
       return header;
     },
   };

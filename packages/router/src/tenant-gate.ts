@@ -1,0 +1,105 @@
+import type { RoutingLimits, TenantLimits } from "@stampyard/domain";
+
+export type GateVerdict =
+  | { readonly kind: "in" }
+  | { readonly kind: "rate"; readonly retryAfterMs: number }
+  | { readonly kind: "concurrency" };
+
+export interface TenantState {
+  readonly inFlight: number;
+  /** Requests that may come at once now; undefined = no limit, or nothing came lately. */
+  readonly tokens: number | undefined;
+}
+
+export interface TenantGate {
+  /** Counts one request in, or says why not. `leave` must follow exactly once after `in`. */
+  enter(tenant: string, limits: TenantLimits | undefined): GateVerdict;
+  leave(tenant: string): void;
+  /** Requests of the tenant on their way to a stamp. */
+  inFlight(tenant: string): number;
+  state(tenant: string, limits: TenantLimits | undefined): TenantState;
+}
+
+interface Bucket {
+  tokens: number;
+  at: number;
+}
+
+const admitted: GateVerdict = { kind: "in" };
+const tooManyAtOnce: GateVerdict = { kind: "concurrency" };
+
+/** Buckets of one generation; two are kept. */
+const mostBuckets = 32_768;
+
+/**
+ * Counts requests per tenant and keeps to its limits. The counts hold one entry per tenant with a request on its way;
+ * buckets are kept in two generations: one that nobody touched for a whole generation is full again, so forgetting it
+ * changes nothing. Under a flood of more tenants than fit, some start full early: bounded memory comes first.
+ * @param now monotonic, milliseconds
+ */
+export function createTenantGate(now: () => number, most: number = mostBuckets): TenantGate {
+  const flying = new Map<string, number>();
+  let young = new Map<string, Bucket>();
+  let old = new Map<string, Bucket>();
+  let bornAt = now();
+  /** Longest time that a bucket of this generation needs to fill, in milliseconds. */
+  let fillMs = 1_000;
+
+  function bucketOf(tenant: string, rate: number, burst: number, at: number): Bucket {
+    fillMs = Math.max(fillMs, (burst / rate) * 1_000);
+    if (young.size >= most || at - bornAt > fillMs) {
+      old = young;
+      young = new Map();
+      bornAt = at;
+    }
+    let bucket = young.get(tenant);
+    if (bucket === undefined) {
+      bucket = old.get(tenant) ?? { tokens: burst, at };
+      young.set(tenant, bucket);
+    }
+    bucket.tokens = Math.min(burst, bucket.tokens + ((at - bucket.at) / 1_000) * rate);
+    bucket.at = at;
+    return bucket;
+  }
+
+  return {
+    enter(tenant, limits) {
+      const count = flying.get(tenant) ?? 0;
+      if (limits !== undefined) {
+        if (limits.concurrency !== undefined && count >= limits.concurrency) return tooManyAtOnce;
+        const rate = limits.requestsPerSecond;
+        if (rate !== undefined) {
+          const bucket = bucketOf(tenant, rate, burstOf(limits, rate), now());
+          if (bucket.tokens < 1) return { kind: "rate", retryAfterMs: ((1 - bucket.tokens) / rate) * 1_000 };
+          bucket.tokens -= 1;
+        }
+      }
+      flying.set(tenant, count + 1);
+      return admitted;
+    },
+    leave(tenant) {
+      const count = flying.get(tenant) ?? 0;
+      if (count > 1) flying.set(tenant, count - 1);
+      else flying.delete(tenant);
+    },
+    inFlight: (tenant) => flying.get(tenant) ?? 0,
+    state(tenant, limits) {
+      const bucket = young.get(tenant) ?? old.get(tenant);
+      const rate = limits?.requestsPerSecond;
+      if (limits === undefined || rate === undefined || bucket === undefined) {
+        return { inFlight: flying.get(tenant) ?? 0, tokens: undefined };
+      }
+      const tokens = Math.min(burstOf(limits, rate), bucket.tokens + ((now() - bucket.at) / 1_000) * rate);
+      return { inFlight: flying.get(tenant) ?? 0, tokens: Math.floor(tokens) };
+    },
+  };
+}
+
+function burstOf({ burst }: TenantLimits, rate: number): number {
+  return burst ?? Math.max(1, rate * 2);
+}
+
+/** The limits of a tenant that is at home in this pool. */
+export function limitsFor(limits: RoutingLimits | undefined, pool: string): TenantLimits | undefined {
+  return limits?.pools?.[pool] ?? limits;
+}
