@@ -206,8 +206,9 @@ describe("workers", () => {
     const [stamp] = bed.stamps;
     stamp.seen.length = 0;
     let finish = () => {};
-    stamp.handler = (_request, response) => {
-      finish = () => response.end("finished");
+    stamp.handler = (request, response) => {
+      if (request.url === "/slow") finish = () => response.end("finished");
+      else response.end();
     };
     const slow = ask(router.listenPort, { path: "/slow" });
     await eventually(() => expect(stamp.seen).toHaveLength(1));

@@ -117,8 +117,9 @@ test("workers without a parent end on SIGTERM, after their requests", async () =
   const [stamp] = bed.stamps;
   stamp.seen.length = 0;
   let finish = () => {};
-  stamp.handler = (_request, response) => {
-    finish = () => response.end("finished");
+  stamp.handler = (request, response) => {
+    if (request.url === "/slow") finish = () => response.end("finished");
+    else response.end();
   };
   const slow = ask(port, { path: "/slow" });
   await eventually(() => expect(stamp.seen).toHaveLength(1));
