@@ -35,6 +35,8 @@ export const errorStatus = {
   TIMEOUT: 504,
   BINARY_MISSING: 500,
   PORT_TAKEN: 500,
+  /** The operating system knows no name for the user that we run as. */
+  USER_WITHOUT_NAME: 500,
   DISK_FULL: 507,
   LOCKED: 409,
   CANCELLED: 499,

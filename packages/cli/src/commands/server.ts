@@ -7,7 +7,7 @@ export const server = command<{ listen?: string; restored?: boolean }>({
   usage: "server",
   summary: "Run the control plane in the foreground, for containers and service managers",
   about:
-    "`stampyard up` starts it by itself. The store is DATABASE_URL, or a PostgreSQL of its own in the state directory.",
+    "`stampyard up` starts it by itself. The store is DATABASE_URL, or a PostgreSQL of its own in the state directory. A state directory belongs to one control plane: one that stands by has its own, and the same DATABASE_URL.",
   options: (c) =>
     c
       .option("--listen <host:port>", "where it listens (env STAMPYARD_LISTEN; default 127.0.0.1:4300)")

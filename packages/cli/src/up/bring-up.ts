@@ -7,7 +7,7 @@ import { waitFor } from "../process/wait.ts";
 import { makeStateDir, type StateDir } from "../state-dir.ts";
 import { watchStamps } from "./follow.ts";
 import { waitUntilServed } from "./served.ts";
-import { ensureControlPlane, ensureRouter, type ListenPorts, waitForAdminToken } from "./services.ts";
+import { ensureControlPlane, ensureRouter, type ListenPorts, requireFreePorts, waitForAdminToken } from "./services.ts";
 
 export interface BringUpOptions {
   readonly state: StateDir;
@@ -40,6 +40,7 @@ export async function bringUp(io: Pick<Io, "fetch" | "signal" | "env">, options:
   const left = () => Math.max(1_000, deadline - performance.now());
   const steps = stepTree(options.show);
   makeStateDir(state);
+  await requireFreePorts(state, ports);
 
   steps.set("control plane", "working", "store and API");
   const controlPlane = await steps.guard("control plane", ensureControlPlane(io, state, ports.api, left()));

@@ -97,7 +97,8 @@ async function staleRouter(
   routerAdmin: string | undefined,
 ): Promise<string | undefined> {
   if (routerAdmin === undefined) return undefined;
-  const { directory: head } = await client.status({ signal: io.signal });
+  const { directory: head, mode } = await client.status({ signal: io.signal });
+  if (mode !== "normal") return `the control plane is ${mode}, see stampyard status`;
   const seen = await readRouterDirectory(io, routerAdmin);
   if (seen === undefined) return "the router's admin listener does not answer";
   if (seen.incarnation === head.incarnation && seen.version >= head.version) return undefined;

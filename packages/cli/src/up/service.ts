@@ -77,10 +77,21 @@ async function answers(io: Pick<Io, "fetch" | "signal">, url: string): Promise<b
 }
 
 function endedEarly(spec: ServiceSpec, ended: { code: number | null; signal: NodeJS.Signals | null }): CommandFailure {
+  const said = lastError(lastLines(spec.logFile, 8));
+  if (said !== undefined)
+    return new CommandFailure(said.code, said.message, said.mend === undefined ? {} : { mend: said.mend });
   const how = ended.signal === null ? `with exit code ${ended.code}` : `by ${ended.signal}`;
   return new CommandFailure("INTERNAL", `The ${spec.name} ended ${how} while starting${tail(spec)}`, {
     mend: `The whole log is ${spec.logFile}.`,
   });
+}
+
+/** The clear error that a service of ours ends with, if that is what its log ends with. */
+function lastError(log: string): { code: string; message: string; mend?: string } | undefined {
+  const found = /(?:^|\n)error: ((?:(?!\nerror: )[\s\S])*) \[([A-Z_]+)\](?:\n {2}try: (.*))?$/.exec(log);
+  const [, message, code, mend] = found ?? [];
+  if (message === undefined || code === undefined) return undefined;
+  return { code, message, ...(mend === undefined ? {} : { mend }) };
 }
 
 function tail(spec: ServiceSpec): string {

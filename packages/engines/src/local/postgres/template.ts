@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { stampSchemaSql, stampSchemaVersion } from "@stampyard/domain";
+import { StampyardError, stampSchemaSql, stampSchemaVersion } from "@stampyard/domain";
 import pg from "pg";
 import { asDiskError, freshDraft } from "../file.ts";
 import { takeLock } from "../lock.ts";
@@ -71,7 +71,7 @@ async function build(binary: Binary, draft: string, signal: AbortSignal | undefi
       cwd: "/",
       env: { LC_ALL: "C", TZ: "UTC", PATH: "/usr/bin:/bin" },
     });
-    if (made.code !== 0) throw new Error(`initdb failed: ${made.stderr}`);
+    if (made.code !== 0) throw initdbFailed(made.stderr);
     writeClusterConfig({ dataDir: draft, socketDir: work, maxConnections: 20, uid });
     await fill(binary, { draft, socketDir: work, uid, password }, signal);
     await runCommand("sync", ["-f", draft]);
@@ -133,4 +133,12 @@ async function connectWithin(
     }
   }
   return undefined;
+}
+
+function initdbFailed(stderr: string): Error {
+  const uid = /could not look up effective user ID (\d+)/.exec(stderr)?.[1];
+  if (uid === undefined) return new Error(`initdb failed: ${stderr}`);
+  return new StampyardError("USER_WITHOUT_NAME", `PostgreSQL cannot be set up by user ${uid}, which has no name here`, {
+    mend: `Add a line for ${uid} to /etc/passwd, such as stampyard:x:${uid}:${uid}::/tmp:/bin/sh, or run as a user that has one.`,
+  });
 }
