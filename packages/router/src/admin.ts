@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { isIP } from "node:net";
+import type { Decider } from "./decide-endpoint/decider.ts";
 import { explain } from "./explain.ts";
 import type { Follower, FollowerStatus } from "./follower.ts";
 import { parseHost } from "./host.ts";
@@ -7,13 +8,16 @@ import { addCounts, type Counts, type Metrics, noCounts, statsOf } from "./metri
 import { type Gauge, metricsText } from "./metrics-text.ts";
 import type { StampKeys } from "./route-signer.ts";
 import type { Servers } from "./servers.ts";
-import { makeTrustedPeers, unmapped } from "./trusted-peers.ts";
+import { routingHeaders } from "./routing-headers.ts";
+import { unmapped } from "./trusted-peers.ts";
+import { mergeUnresolved } from "./unresolved.ts";
 
 export interface AdminOptions {
   readonly name: string;
   readonly follower: Follower;
   readonly keys: ReadonlyMap<string, StampKeys>;
   readonly servers: Servers;
+  readonly decider: Decider;
   /** Of the follower. */
   readonly metrics: Metrics;
   /** A balancer sends nobody here any more. */
@@ -74,7 +78,11 @@ async function answer(options: AdminOptions, request: IncomingMessage): Promise<
     case "POST /directory/accept":
       return accept(options, url.searchParams.get("version"));
     case "GET /explain":
-      return explained(options, url.searchParams);
+      return await explained(options, url.searchParams);
+    case "GET /unresolved":
+      return await unresolved(options);
+    case "GET /holds":
+      return await holds(options);
     default:
       return problem(404, "NOT_FOUND", "Nothing is here");
   }
@@ -161,16 +169,34 @@ function accept({ follower }: AdminOptions, text: string | null): Answer {
   return problem(409, "WRONG_PHASE", "No snapshot of this version was refused for its size");
 }
 
-function explained({ follower, keys }: AdminOptions, query: URLSearchParams): Answer {
-  const peer = query.get("peer");
+/** Answered by the decider's copy, which is told the same things in the same order as those who serve. */
+async function explained({ follower, keys, decider, servers }: AdminOptions, query: URLSearchParams): Promise<Answer> {
+  const peer = unmapped(query.get("peer") ?? "127.0.0.1");
+  const table = follower.directory();
   const known = {
-    directory: follower.directory(),
+    directory: table,
     version: follower.status().position.version,
     hasKey: (stamp: string) => keys.has(stamp),
+    state: decider.state,
   };
-  const trusted = makeTrustedPeers(follower.directory()?.routing().header?.trustedPeers ?? []);
-  const peerTrusted = trusted(unmapped(peer ?? "127.0.0.1"));
-  return json(200, explain(known, { url: query.get("url") ?? "", headers: query.getAll("header"), peerTrusted }));
+  const peerTrusted = table !== undefined && routingHeaders(table.routing()).trusted(peer);
+  const question = { url: query.get("url") ?? "", headers: query.getAll("header"), peerTrusted, peer };
+  const explanation = explain(known, question);
+  const { tenant } = explanation;
+  return json(200, { ...explanation, ...(tenant === undefined ? {} : { inFlight: await servers.inFlightOf(tenant) }) });
+}
+
+/** What no tenant claimed, of all who serve and of those that ingresses asked about. */
+async function unresolved({ servers, decider, follower }: AdminOptions): Promise<Answer> {
+  const asked = decider.state.unresolved.rows();
+  const rows = mergeUnresolved([...(await servers.unresolved()), ...asked]);
+  return json(200, { catchAll: follower.directory()?.routing().catchAll, rows });
+}
+
+async function holds({ servers, decider }: AdminOptions): Promise<Answer> {
+  const states = decider.state.holds.states();
+  const rows = states.map(async (state) => ({ ...state, inFlight: await servers.inFlightOf(state.tenant) }));
+  return json(200, { holds: await Promise.all(rows) });
 }
 
 function gauges({ follower, servers }: AdminOptions): Gauge[] {

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { isName, type Problem, quote, StampyardError } from "@stampyard/domain";
 import { parseHost } from "./host.ts";
+import { type RegionConfig, readRegionConfig } from "./region-config.ts";
 import type { TracingConfig } from "./tracing/span-exporter.ts";
 
 export interface ListenAddress {
@@ -9,7 +10,7 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-export interface RouterConfig {
+export interface RouterConfig extends RegionConfig {
   /** Lower-case name, unique among the routers of a control plane. */
   readonly name: string;
   readonly listen: ListenAddress;
@@ -34,6 +35,8 @@ export interface RouterConfig {
   /** So many tenants are counted by name, for `/metrics?tenants`. @default 0 */
   readonly tenantMetrics?: number;
   readonly tracing?: TracingConfig;
+  /** Where ingresses may ask `GET /decide`; a loopback address. Absent = nobody may. */
+  readonly decide?: ListenAddress;
 }
 
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -50,6 +53,8 @@ export type Env = Readonly<Record<string, string | undefined>>;
  * - `STAMPYARD_ROUTER_TENANT_METRICS` tenants counted by name, default 0
  * - `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `OTEL_EXPORTER_OTLP_HEADERS`,
  *   `OTEL_SERVICE_NAME`, as OpenTelemetry names them
+ * - `STAMPYARD_ROUTER_REGIONS` regions that it serves, default all; `STAMPYARD_ROUTER_REDIRECT` where it sends others
+ * - `STAMPYARD_ROUTER_DECIDE` `host:port` on loopback where ingresses ask `GET /decide`, default none
  * - `STAMPYARD_ROUTER_DRAIN_MS`, `STAMPYARD_ROUTER_MAX_CONNECTIONS`, `STAMPYARD_ROUTER_MAX_CONNECTIONS_PER_CLIENT`,
  *   `STAMPYARD_ROUTER_MAX_IN_FLIGHT_PER_STAMP`
  *
@@ -70,7 +75,7 @@ export function readRouterConfig(env: Env, cores = availableParallelism()): Rout
   }
   const listen = address(env, "STAMPYARD_ROUTER_LISTEN", "127.0.0.1:8080", complain);
   const admin = address(env, "STAMPYARD_ROUTER_ADMIN", "127.0.0.1:8081", complain);
-  if (!/^(?:127\.|\[?::1\]?$|localhost$)/.test(admin.host)) {
+  if (!isLoopback(admin.host)) {
     complain("STAMPYARD_ROUTER_ADMIN", `${quote(admin.host)} is not a loopback address`, "Use 127.0.0.1 and a port.");
   }
   const api = env["STAMPYARD_API"];
@@ -87,6 +92,8 @@ export function readRouterConfig(env: Env, cores = availableParallelism()): Rout
   const tenantMetrics = number("STAMPYARD_ROUTER_TENANT_METRICS", 0, 10_000);
   const accessLogMaxBytes = number("STAMPYARD_ROUTER_ACCESS_LOG_MAX_BYTES", 0, 999_999_999);
   const tracing = readTracing(env, name, complain);
+  const scope = readRegionConfig(env, complain);
+  const decide = readDecide(env, complain);
   if (problems.length > 0) throw new StampyardError("INVALID_REQUEST", "Invalid router configuration", { problems });
 
   const tokenFile = env["STAMPYARD_TOKEN_FILE"];
@@ -108,6 +115,8 @@ export function readRouterConfig(env: Env, cores = availableParallelism()): Rout
     ...(tenantMetrics === undefined ? {} : { tenantMetrics }),
     ...(accessLogMaxBytes === undefined ? {} : { accessLogMaxBytes }),
     ...(tracing === undefined ? {} : { tracing }),
+    ...scope,
+    ...(decide === undefined ? {} : { decide }),
   });
 }
 
@@ -122,6 +131,20 @@ function address(env: Env, key: string, fallback: string, complain: Complain): L
   }
   complain(key, `${quote(text)} is not host:port`, `Write it like ${fallback}.`);
   return { host: "127.0.0.1", port: 0 };
+}
+
+/** Whoever can ask there gets headers that stamps believe, so only this machine may. */
+function readDecide(env: Env, complain: Complain): ListenAddress | undefined {
+  const key = "STAMPYARD_ROUTER_DECIDE";
+  if ((env[key] ?? "") === "") return undefined;
+  const decide = address(env, key, "127.0.0.1:8082", complain);
+  if (isLoopback(decide.host)) return decide;
+  complain(key, `${quote(decide.host)} is not a loopback address`, "Use 127.0.0.1 and a port.");
+  return undefined;
+}
+
+function isLoopback(host: string): boolean {
+  return /^(?:127\.|\[?::1\]?$|localhost$)/.test(host);
 }
 
 function integer(env: Env, key: string, least: number, most: number, complain: Complain): number | undefined {

@@ -154,7 +154,7 @@ export function factsOf(
 }
 
 /** While stamp zero takes what no tenant claims, and after that: what it took, or would have taken (D18). */
-function noteUnresolved(
+export function noteUnresolved(
   directory: DirectoryView,
   { host, path, nowMs }: RequestFacts,
   decision: Decision,

@@ -49,6 +49,8 @@ export function openPlane(config: RouterConfig, shares: number, ports: PlanePort
     metrics,
     accessLog: bothOf(file, spans),
     now: ports.now ?? Date.now,
+    regions: config.regions,
+    redirect: config.redirect,
   });
   return {
     plane,

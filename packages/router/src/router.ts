@@ -6,6 +6,8 @@ import { rotateBySize } from "./access-log-rotation.ts";
 import { type AdminOptions, createAdminServer } from "./admin.ts";
 import type { ListenAddress, RouterConfig } from "./config.ts";
 import { type ControlPlane, createControlPlane } from "./control-plane.ts";
+import { createDecider, type Decider } from "./decide-endpoint/decider.ts";
+import { withDecider } from "./decide-endpoint/with-decider.ts";
 import { loadDirectory } from "./directory-files.ts";
 import { type Backoff, type Follower, startFollower } from "./follower.ts";
 import { loadKeys } from "./key-file.ts";
@@ -29,6 +31,8 @@ export interface RouterPorts extends PlanePorts {
 export interface RunningRouter {
   readonly listenPort: number;
   readonly adminPort: number;
+  /** Where ingresses ask; undefined unless configured. */
+  readonly decidePort: number | undefined;
   /** The access log was moved away. */
   reopenLogs(): void;
   /** Lets requests end, then stops; safe to call twice. */
@@ -59,7 +63,9 @@ export async function startRouter(config: RouterConfig, ports: RouterPorts = {})
   const orphans = await takeOver(stateDir);
   let follower: Follower | undefined;
   const onApplied = () => follower?.applied();
-  const servers = openServers(config, ports, orphans, onApplied);
+  const { regions, redirect } = config;
+  const decider = createDecider({ regions, redirect, now: ports.now ?? Date.now });
+  const servers = withDecider(openServers(config, ports, orphans, onApplied), decider);
   // Before the first request can come.
   if (loaded.directory !== undefined) servers.replaceDirectory(loaded.directory, loaded.position);
   for (const [stamp, list] of keys) servers.setKeys(stamp, list);
@@ -67,6 +73,8 @@ export async function startRouter(config: RouterConfig, ports: RouterPorts = {})
   let served: AdminOptions | undefined;
   const admin = createAdminServer(() => served);
   const { listenPort, adminPort } = await listenBoth(config, servers, admin, orphans);
+  const decidePort =
+    config.decide === undefined ? undefined : await listenDecider(decider, config.decide, servers, admin);
   // Only now: until here they were all who served.
   const retired = retire(config, orphans).then(() => servers.orphansGone());
   const url = `http://${hostText(config.listen.host)}:${listenPort}`;
@@ -85,7 +93,7 @@ export async function startRouter(config: RouterConfig, ports: RouterPorts = {})
   });
   let closing: Promise<void> | undefined;
   const draining = () => closing !== undefined;
-  served = { name, follower, keys, servers, metrics, draining, startedAt: performance.now() };
+  served = { name, follower, keys, servers, decider, metrics, draining, startedAt: performance.now() };
   await writeRecord(stateDir, { name, url, adminUrl, listenPort, adminPort });
   log("info", "router listens", { url, adminUrl, workers: servers.workers().length });
   const rotation = openRotation(config, servers);
@@ -103,6 +111,7 @@ export async function startRouter(config: RouterConfig, ports: RouterPorts = {})
   return {
     listenPort,
     adminPort,
+    decidePort,
     reopenLogs: () => servers.reopenLogs(),
     close() {
       closing ??= stop();
@@ -133,6 +142,17 @@ function openControlPlane(config: RouterConfig, adminUrl: string): ControlPlane 
   if (config.controlPlane === undefined) return undefined;
   const { url, tokenFile } = config.controlPlane;
   return createControlPlane({ url, tokenFile, router: config.name, adminUrl });
+}
+
+/** The last of the three: without it the other two are given back. */
+async function listenDecider(decider: Decider, address: ListenAddress, servers: Servers, admin: Server) {
+  try {
+    return await named(address, () => decider.listen(address.host, address.port));
+  } catch (caught) {
+    await servers.close(0);
+    await closeServer(admin);
+    throw caught;
+  }
 }
 
 /** Both ports or none. */
