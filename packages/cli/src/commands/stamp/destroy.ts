@@ -59,6 +59,6 @@ export const stampDestroy = command<Options>({
         });
       }
     }
-    run.emit(stamp, () => `Stamp ${name} is ${run.options.wait === true ? "gone" : stamp.phase}\n`);
+    run.emit(stamp, () => `Stamp ${name} is ${run.options.wait === true ? "gone" : "being destroyed"}\n`);
   },
 });

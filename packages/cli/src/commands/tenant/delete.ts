@@ -24,6 +24,7 @@ export const tenantDelete = command<{ reason?: string }>({
       query: reason === undefined ? {} : { reason },
       signal: run.io.signal,
     });
-    run.emit(tenant, () => `Tenant ${key} is ${tenant.phase}\n`);
+    // Its phase still says what it was: the work has only been ordered.
+    run.emit(tenant, () => `Tenant ${key} is being deleted\n`);
   },
 });
