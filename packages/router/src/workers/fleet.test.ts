@@ -199,6 +199,23 @@ describe("workers", () => {
     await new Promise((resolve) => stranger.close(resolve));
   });
 
+  test("where ports cannot be shared by sockets, the parent's socket serves all, and a killed worker is replaced", async () => {
+    const router = await bed.start({ workers: 2 }, { portSharing: "handle" });
+    await eventually(async () => expect((await ask(router.listenPort)).status).toBe(200));
+    const asked = await Promise.all(Array.from({ length: 60 }, async () => await ask(router.listenPort)));
+    expect(asked.map(({ status }) => status)).toEqual(Array(60).fill(200));
+    const [first] = await workersOf(router);
+    process.kill(first?.pid ?? 0, "SIGKILL");
+    await eventually(async () => {
+      const after = await workersOf(router);
+      expect(after.map(({ state }) => state)).toEqual(["serving", "serving"]);
+      expect(after[0]?.restarts).toBe(1);
+    });
+    for (let n = 0; n < 20; n++) expect((await ask(router.listenPort)).status).toBe(200);
+    await router.close();
+    await expect(ask(router.listenPort)).rejects.toThrow();
+  });
+
   test("a drain lets requests end and leaves no process", async () => {
     const router = await bed.start({ workers: 2, drainMs: 5_000 });
     await eventually(async () => expect((await ask(router.listenPort)).status).toBe(200));

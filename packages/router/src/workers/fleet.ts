@@ -1,15 +1,15 @@
 import { type DirectoryChange, type DirectoryView, encodeSnapshot, type FeedPosition } from "@stampyard/directory";
-import type { RouterConfig } from "../config.ts";
 import { sha256 } from "../directory-files.ts";
-import type { Log } from "../log.ts";
-import { addCounts, type Counts, noCounts } from "../metrics.ts";
-import type { Losses } from "../open-plane.ts";
+import { addCounts, noCounts } from "../metrics.ts";
 import type { ProcessIdentity } from "../process-record.ts";
-import type { StampKeys } from "../route-signer.ts";
-import type { Servers, WorkerFacts } from "../servers.ts";
+import type { Servers } from "../servers.ts";
+import { mergeUnresolved } from "../unresolved.ts";
+import { addLosses, counts, factsOf, losses, reports, sum } from "./fleet-numbers.ts";
+import { type Fleet, type FleetOptions, type Place, processes } from "./fleet-state.ts";
 import type { FromWorker, ToWorker, WorkerPulse } from "./messages.ts";
 import { startWorker, type WorkerProcess } from "./place.ts";
-import { createPublications, type Publications } from "./publications.ts";
+import { createPublications } from "./publications.ts";
+import { canReusePort, openSharedPort } from "./shared-port.ts";
 import {
   afterDrain,
   afterExit,
@@ -18,56 +18,11 @@ import {
   createPatientClock,
   defaultWorkerLimits,
   planWorker,
-  type WorkerLimits,
   type WorkerState,
 } from "./worker-plan.ts";
-import { mergeUnresolved } from "../unresolved.ts";
-import { createWorkerRecorder, type WorkerRecorder } from "./worker-record.ts";
-
-export interface FleetOptions {
-  readonly config: RouterConfig;
-  readonly workers: number;
-  readonly log: Log;
-  /** Workers of a parent that is gone, until they are. */
-  readonly orphans: () => readonly ProcessIdentity[];
-  /** Something may be acknowledged that could not be before. */
-  readonly onApplied: () => void;
-  readonly limits?: WorkerLimits;
-}
-
-interface Place {
-  readonly number: number;
-  state: WorkerState;
-  process: WorkerProcess | undefined;
-  restarts: number;
-}
-
-type Report = Extract<FromWorker, { kind: "report" }>;
-
-interface Fleet {
-  readonly options: FleetOptions;
-  readonly limits: WorkerLimits;
-  readonly places: readonly Place[];
-  readonly publications: Publications;
-  readonly keys: Map<string, StampKeys>;
-  readonly recorder: WorkerRecorder;
-  /** Of workers that are gone. */
-  readonly retired: { readonly counts: Counts; losses: Losses };
-  address: { readonly host: string; port: number } | undefined;
-  directory: DirectoryView | undefined;
-  position: FeedPosition | undefined;
-  unsent: { readonly change: DirectoryChange; readonly seq: number }[];
-  /** The last table that was written out, so that workers that start together share it. */
-  written: { readonly seq: number; readonly bytes: Uint8Array } | undefined;
-  now: number;
-  /** Told at every change of a place. */
-  readonly watchers: Set<(place: Place, failure: string | undefined) => void>;
-  readonly reports: Map<number, (worker: WorkerProcess, report: Report | undefined) => void>;
-  lastReport: number;
-}
+import { createWorkerRecorder } from "./worker-record.ts";
 
 const turnMs = 100;
-const reportMs = 400;
 
 /** Serves by workers: starts them, watches them, tells them everything, adds up what they count (D17). */
 export function createWorkerFleet(options: FleetOptions): Servers {
@@ -137,6 +92,7 @@ function prepare(options: FleetOptions): Fleet {
     ),
     retired: { counts: noCounts(), losses: { droppedLogLines: 0, sentSpans: 0, droppedSpans: 0 } },
     address: undefined,
+    shared: undefined,
     directory: undefined,
     position: undefined,
     unsent: [],
@@ -218,7 +174,8 @@ async function letListen(fleet: Fleet, place: Place, worker: WorkerProcess): Pro
   await fleet.recorder.save();
   if (place.process !== worker || place.state.kind !== "starting" || fleet.address === undefined) return;
   fleet.publications.join(worker);
-  worker.send({ kind: "listen", ...fleet.address });
+  if (fleet.shared === undefined) worker.send({ kind: "listen", ...fleet.address });
+  else worker.send({ kind: "listen-shared" }, fleet.shared.server);
 }
 
 function ended(fleet: Fleet, place: Place, worker: WorkerProcess, how: string): void {
@@ -242,11 +199,29 @@ function tellWatchers(fleet: Fleet, place: Place, failure: string | undefined): 
 /** Of port 0 the first worker learns what it is, and the others follow. Rejects when one fails before all listen. */
 async function listen(fleet: Fleet, host: string, port: number): Promise<number> {
   fleet.address = { host, port };
+  const { sharing = (await canReusePort(host)) ? "reuse" : "handle" } = fleet.options;
+  if (sharing === "handle") return await listenShared(fleet, host, port);
   const [first, ...others] = fleet.places;
   if (first === undefined) return port;
   if (port === 0) await startAll(fleet, [first]);
   await startAll(fleet, port === 0 ? others : fleet.places);
   return fleet.address.port;
+}
+
+/** One socket for all: what the system gives to this process is handed on to the workers in turn. */
+async function listenShared(fleet: Fleet, host: string, port: number): Promise<number> {
+  let turn = 0;
+  const shared = await openSharedPort(host, port, (socket) => {
+    const serving = fleet.places.filter(({ state }) => state.kind === "serving");
+    turn += 1;
+    const worker = serving[turn % Math.max(1, serving.length)]?.process;
+    if (worker === undefined) socket.destroy();
+    else worker.send({ kind: "connection" }, socket);
+  });
+  fleet.shared = shared;
+  fleet.address = { host, port: shared.port };
+  await startAll(fleet, fleet.places);
+  return shared.port;
 }
 
 function startAll(fleet: Fleet, places: readonly Place[]): Promise<void> {
@@ -306,80 +281,12 @@ function tableOf(fleet: Fleet, directory: DirectoryView): { seq: number; bytes: 
   return fleet.written ?? { seq, bytes: new Uint8Array() };
 }
 
-function processes({ places }: Fleet): WorkerProcess[] {
-  return places.flatMap(({ process: worker }) => (worker === undefined ? [] : [worker]));
-}
-
 function tellAll(fleet: Fleet, message: ToWorker): void {
   for (const worker of processes(fleet)) worker.send(message);
 }
 
-/** Asks all that listen; one that does not answer in time is left out. */
-async function reports(fleet: Fleet, tenant?: string): Promise<Report[]> {
-  fleet.lastReport += 1;
-  const id = fleet.lastReport;
-  const serving = fleet.places.filter(({ state }) => state.kind === "serving" || state.kind === "draining");
-  const missing = new Set(serving.flatMap(({ process: worker }) => (worker === undefined ? [] : [worker])));
-  const found: Report[] = [];
-  if (missing.size === 0) return found;
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, reportMs);
-    fleet.reports.set(id, (worker, report) => {
-      if (report !== undefined) found.push(report);
-      missing.delete(worker);
-      if (missing.size > 0) return;
-      clearTimeout(timer);
-      resolve();
-    });
-    for (const worker of missing) worker.send({ kind: "report", id, ...(tenant === undefined ? {} : { tenant }) });
-  });
-  fleet.reports.delete(id);
-  return found;
-}
-
-/** Of a worker that does not answer the last numbers count. */
-async function counts(fleet: Fleet): Promise<Counts> {
-  await reports(fleet);
-  const total = noCounts();
-  addCounts(total, fleet.retired.counts);
-  for (const { pulse } of processes(fleet)) if (pulse?.counts !== undefined) addCounts(total, pulse.counts);
-  return total;
-}
-
-function losses(fleet: Fleet): Losses {
-  let total = fleet.retired.losses;
-  for (const { pulse } of processes(fleet)) if (pulse !== undefined) total = addLosses(total, pulse.losses);
-  return total;
-}
-
-function addLosses(left: Losses, right: Losses): Losses {
-  return {
-    droppedLogLines: left.droppedLogLines + right.droppedLogLines,
-    sentSpans: left.sentSpans + right.sentSpans,
-    droppedSpans: left.droppedSpans + right.droppedSpans,
-  };
-}
-
-function sum(fleet: Fleet, of: (pulse: WorkerPulse) => number): number {
-  return processes(fleet).reduce((total, { pulse }) => total + (pulse === undefined ? 0 : of(pulse)), 0);
-}
-
-function factsOf(fleet: Fleet, { number, state, process: worker, restarts }: Place): WorkerFacts {
-  const pulse = worker?.pulse;
-  return {
-    place: number,
-    pid: worker?.pid ?? 0,
-    state: state.kind,
-    restarts: Math.max(0, restarts),
-    inFlight: pulse?.inFlight ?? 0,
-    rssBytes: pulse?.rssBytes ?? 0,
-    lateMs: pulse?.lateMs ?? 0,
-    silentMs: state.kind === "serving" ? Math.round(fleet.now - state.heardAt) : 0,
-    changesBehind: worker === undefined ? 0 : fleet.publications.last() - worker.appliedSeq,
-  };
-}
-
 async function drain(fleet: Fleet, drainMs: number): Promise<void> {
+  fleet.shared?.close();
   flush(fleet);
   for (const place of fleet.places) {
     const { process: worker } = place;

@@ -27,6 +27,10 @@ export type ToWorker =
   | { readonly kind: "listen"; readonly host: string; readonly port: number }
   | ({ readonly kind: "hold" } & Hold)
   | { readonly kind: "release"; readonly tenant: string; readonly moveId: string }
+  /** Comes with the parent's listening socket. */
+  | { readonly kind: "listen-shared" }
+  /** Comes with a connection that the parent accepted. */
+  | { readonly kind: "connection" }
   /** Asks for a `report` at once; for a tenant, also how many of its requests are on their way. */
   | { readonly kind: "report"; readonly id: number; readonly tenant?: string }
   | { readonly kind: "reopen-log" }

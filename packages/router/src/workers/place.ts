@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { createRequire } from "node:module";
+import type { Server, Socket } from "node:net";
 import { identify, type ProcessIdentity } from "../process-record.ts";
 import type { FromWorker, ToWorker, WorkerPulse } from "./messages.ts";
 
@@ -8,7 +9,7 @@ export interface WorkerProcess {
   readonly pid: number;
   readonly identity: ProcessIdentity | undefined;
   /** What cannot be sent is lost: the worker is about to be gone, and its successor gets everything. */
-  send(message: ToWorker): void;
+  send(message: ToWorker, handle?: Server | Socket): void;
   kill(): void;
   pulse: WorkerPulse | undefined;
   appliedSeq: number;
@@ -38,7 +39,7 @@ export function startWorker(events: WorkerEvents): WorkerProcess {
   const worker: WorkerProcess = {
     pid,
     identity: pid === 0 ? undefined : identify(pid),
-    send: (message) => send(child, message),
+    send: (message, handle) => send(child, message, handle),
     kill: () => void child.kill("SIGKILL"),
     pulse: undefined,
     appliedSeq: 0,
@@ -62,6 +63,6 @@ function isMark(argument: string): boolean {
   return argument.startsWith("--state=");
 }
 
-function send(child: ChildProcess, message: ToWorker): void {
-  if (child.connected) child.send(message, () => {});
+function send(child: ChildProcess, message: ToWorker, handle?: Server | Socket): void {
+  if (child.connected) child.send(message, handle, () => {});
 }

@@ -1,8 +1,11 @@
+import { createServer, Server, Socket } from "node:net";
 import { decodeSnapshot, type Directory } from "@stampyard/directory";
 import { StampyardError } from "@stampyard/domain";
+import type { DataPlane } from "../data-plane.ts";
 import { sha256 } from "../directory-files.ts";
 import { stderrLog } from "../log.ts";
 import { type OpenPlane, openPlane } from "../open-plane.ts";
+import { unmapped } from "../trusted-peers.ts";
 import { beatMs, type FromWorker, type ToWorker, type WorkerPulse } from "./messages.ts";
 
 /**
@@ -13,6 +16,8 @@ import { beatMs, type FromWorker, type ToWorker, type WorkerPulse } from "./mess
 let open: OpenPlane | undefined;
 let directory: Directory | undefined;
 let drainMs = 10_000;
+/** In place of the plane's own, where the parent's socket is shared. */
+let shared: Server | undefined;
 let listening = false;
 let ending = false;
 let sentTotal = -1;
@@ -24,7 +29,7 @@ function tell(message: FromWorker): void {
   if (process.connected) process.send?.(message, undefined, {}, () => {});
 }
 
-function receive(message: ToWorker): void {
+function receive(message: ToWorker, handle: unknown): void {
   if (message.kind === "begin") {
     begin(message);
     return;
@@ -68,6 +73,12 @@ function receive(message: ToWorker): void {
         (caught: unknown) => fail(caught),
       );
       return;
+    case "listen-shared":
+      if (handle instanceof Server) listenShared(handle, open);
+      return;
+    case "connection":
+      if (handle instanceof Socket) adopt(handle, open);
+      return;
     case "report":
       tell({
         kind: "report",
@@ -85,6 +96,28 @@ function receive(message: ToWorker): void {
       void drain();
       return;
   }
+}
+
+/** Accepts from the socket that the parent opened; it stays open here when the parent dies. */
+function listenShared(from: Server, { plane }: OpenPlane): void {
+  shared = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => serve(socket, plane));
+  shared.on("error", () => {});
+  shared.listen(from, () => {
+    listening = true;
+    const address = shared?.address();
+    tell({ kind: "listening", port: typeof address === "object" && address !== null ? address.port : 0 });
+  });
+}
+
+function adopt(socket: Socket, { plane }: OpenPlane): void {
+  socket.allowHalfOpen = true;
+  if (ending) socket.destroy();
+  else serve(socket, plane);
+}
+
+function serve(socket: Socket, plane: DataPlane): void {
+  const address = unmapped(socket.remoteAddress ?? "");
+  if (plane.front.admit(socket, address)) plane.front.serveSocket(socket, { address, scheme: "http" });
 }
 
 function begin({ config, shares, keys }: Extract<ToWorker, { kind: "begin" }>): void {
@@ -128,6 +161,7 @@ async function drain(): Promise<void> {
   if (ending || open === undefined) return;
   ending = true;
   const { plane, closeLogs } = open;
+  shared?.close();
   await plane.close(drainMs);
   await closeLogs();
   const last: FromWorker = { kind: "drained", ...pulse(open, true) };
@@ -151,7 +185,7 @@ function fail(caught: unknown): void {
 // Logs may go to a pipe whose reader was the parent's; losing lines must not end who serves.
 process.stderr.on("error", () => {});
 process.stdout.on("error", () => {});
-process.on("message", (message) => receive(message as ToWorker));
+process.on("message", (message, handle) => receive(message as ToWorker, handle));
 process.on("disconnect", () => {
   // Nobody may know of us yet.
   if (!listening) process.exit(0);
