@@ -13,7 +13,13 @@ export type Reading<T> = { readonly ok: true; readonly value: T } | { readonly o
 export class Unreadable extends Error {}
 
 /** A change that is whole but of a kind that only a newer version knows; it may mean anything. */
-export class UnknownKind extends Unreadable {}
+export class UnknownKind extends Unreadable {
+  readonly kind: string;
+  constructor(kind: string) {
+    super(`a change of kind ${kind}, which only a newer version knows`);
+    this.kind = kind;
+  }
+}
 
 export type Fields = Readonly<Record<string, unknown>>;
 

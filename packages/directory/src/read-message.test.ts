@@ -103,6 +103,10 @@ test("readFeedMessage() names what it does not know: messages may be left, chang
     value: { kind: "unknown-message", name: "greeting" },
   });
   expect(reading(delta(hold))).toEqual({ ok: true, value: { kind: "unknown-change", name: "tenant-hold", position } });
+  const rules = [{ kind: "hostname" }, { kind: "jwt", claim: "tenant" }];
+  expect(reading(delta({ kind: "routing-put", routing: { domains: [], rules } }))).toMatchObject({
+    value: { kind: "unknown-change", name: "routing-put with a rule of kind jwt" },
+  });
   expect(reading({ kind: "snapshot-part", changes: [put, hold] })).toEqual({
     ok: true,
     value: { kind: "unknown-change", name: "tenant-hold" },

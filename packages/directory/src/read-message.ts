@@ -104,7 +104,7 @@ function knownOr(position: FeedPosition | undefined, read: () => FeedMessage): F
     return read();
   } catch (caught) {
     if (!(caught instanceof UnknownKind)) throw caught;
-    return { kind: "unknown-change", name: caught.message, ...(position === undefined ? {} : { position }) };
+    return { kind: "unknown-change", name: caught.kind, ...(position === undefined ? {} : { position }) };
   }
 }
 

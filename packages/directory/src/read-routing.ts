@@ -6,7 +6,7 @@ import {
   type RoutingRule,
   type TenantLimits,
 } from "@stampyard/domain";
-import { arrayOf, isRecord, nameOf, recordOf, textOf, Unreadable } from "./read-change.ts";
+import { arrayOf, isRecord, nameOf, recordOf, textOf, UnknownKind, Unreadable } from "./read-change.ts";
 
 const maxEntries = 100;
 const domainText = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
@@ -78,6 +78,8 @@ function ruleOf(value: unknown, at: string): RoutingRule {
       return { kind, host: textOf(fields["host"], domainText, `${at}.host`) };
     }
     default:
+      // A rule that is left out could have been the first to match: only a newer version may route by this.
+      if (typeof kind === "string" && isName(kind)) throw new UnknownKind(`routing-put with a rule of kind ${kind}`);
       throw new Unreadable(`${at}.kind is not a kind of rule`);
   }
 }
@@ -134,7 +136,9 @@ function routingLimitsOf(value: unknown, at: string): RoutingLimits {
 const limitNames = ["requestsPerSecond", "burst", "concurrency"];
 
 function tenantLimitsOf(fields: Fields, at: string): TenantLimits {
-  for (const [name, value] of Object.entries(fields)) {
+  for (const name of limitNames) {
+    const value = fields[name];
+    if (value === undefined) continue;
     if (typeof value === "number" && value > 0 && value <= 1_000_000) continue;
     throw new Unreadable(`${at}.${name} is not a number from above 0 to 1000000`);
   }

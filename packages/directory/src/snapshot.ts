@@ -78,10 +78,15 @@ export function* snapshotPieces(
 }
 
 /** A whole file at once, for small tables and tests. */
-export function encodeSnapshot(directory: DirectoryView, position: FeedPosition, sha256: Sha256): Uint8Array {
+export function encodeSnapshot(
+  directory: DirectoryView,
+  position: FeedPosition,
+  sha256: Sha256,
+  ports: Omit<SnapshotPorts, "sha256"> = {},
+): Uint8Array {
   const frozen = directory.freeze();
   try {
-    const pieces = [...snapshotPieces(frozen, position, { sha256 })];
+    const pieces = [...snapshotPieces(frozen, position, { ...ports, sha256 })];
     const file = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
     let at = 0;
     for (const piece of pieces) {
