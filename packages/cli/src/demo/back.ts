@@ -1,10 +1,15 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { waitFor } from "../process/wait.ts";
 import { isReady } from "../up/stamp-nodes.ts";
 import type { Stage } from "./stage.ts";
 import { readNoteIds } from "./traffic.ts";
 
-/** In a row, so that one lucky answer in between does not count. */
-const rounds = 3;
+/**
+ * How long every answer must be good. Each worker of the router tries a stamp that was out again on its own, within a
+ * second; one of them may know already while another does not.
+ */
+const steadyMs = 1_500;
+const everyMs = 100;
 
 /**
  * Back means: the control plane sees the stamp whole, and each of its tenants is answered again. What was seen just
@@ -20,13 +25,15 @@ export async function waitUntilBack(
     async () => {
       const seen = await stage.client.stampGet({ params: { name: stamp }, signal: options.signal });
       if (!isReady(seen)) return undefined;
-      for (let round = 0; round < rounds; round++) {
+      const steadyAt = performance.now() + steadyMs;
+      while (performance.now() < steadyAt) {
         for (const tenant of tenants)
           if ((await readNoteIds(stage.ports.router, tenant)) === undefined) return undefined;
+        await sleep(everyMs, undefined, { signal: options.signal });
       }
       return true;
     },
-    { ...options, everyMs: 100 },
+    { ...options, everyMs },
   );
   return back === true;
 }

@@ -38,8 +38,9 @@ export interface BreakerRules {
 
 export const defaultBreakerRules: BreakerRules = Object.freeze({
   failuresToOpen: 5,
-  openMs: 500,
-  longestOpenMs: 8_000,
+  openMs: 250,
+  // A probe costs a stamp that is out one connection; a longer pause keeps tenants waiting for one that is back.
+  longestOpenMs: 1_000,
   probes: 2,
   successesToClose: 2,
   probeMs: 10_000,
