@@ -74,7 +74,7 @@ describe.runIf(process.platform === "linux")("a refusal", { timeout: 60_000 }, (
     expect((await fleet.run(["controlplane", "backup", backup])).code).toBe(0);
     const restore = (...argv: string[]) => fleet.run(["controlplane", "restore", "--yes", ...argv]);
 
-    expect(await restore(backup)).toMatchObject({ code: 1, err: expect.stringMatching(/not empty[^]*--replace/) });
+    expect(await restore(backup)).toMatchObject({ code: 1, err: expect.stringMatching(/not empty[\s\S]*--replace/) });
     const key = join(fleet.state, "secrets", "master.key");
     const kept = readFileSync(key);
     writeFileSync(key, `${randomBytes(32).toString("base64")}\n`);

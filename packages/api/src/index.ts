@@ -3,6 +3,8 @@ export type { CallAnswer, CallInput, Client, ItemOf, PagedName } from "./client-
 export type { BodyKind, Endpoint, Method } from "./endpoint.ts";
 export { type EndpointName, endpointNames, endpoints } from "./endpoints.ts";
 export { openApi } from "./openapi.ts";
+/** So that a client can refuse a key in the server's words, without a call. */
+export { requireTenantKey } from "@stampyard/domain";
 export { errorOf, problemOf } from "./problem.ts";
 export { mayCall, type Role, roles } from "./roles.ts";
 export type {

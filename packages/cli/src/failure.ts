@@ -65,11 +65,17 @@ function withCause(error: Error): string {
 
 /** For people: what was found where first, the most important line last but one, the mend last. */
 export function formatFailure(failure: FailureText): string {
-  const lines =
-    failure.drawing === undefined ? failure.problems.map(formatProblem) : [`${failure.drawing.trimEnd()}\n`];
+  const listed = isSaidOnce(failure) ? [] : failure.problems.map(formatProblem);
+  const lines = failure.drawing === undefined ? listed : [`${failure.drawing.trimEnd()}\n`];
   lines.push(`error: ${printable(failure.message)} [${failure.code}]`);
   if (failure.mend !== undefined) lines.push(`  try: ${printable(failure.mend)}`);
   return `${lines.join("\n")}\n`;
+}
+
+/** The only problem, and the message says all of it already. */
+function isSaidOnce({ message, mend, problems: [only, ...more] }: FailureText): boolean {
+  if (only === undefined || more.length > 0 || only.file !== undefined || only.excerpt !== undefined) return false;
+  return message.endsWith(only.message) && (only.mend === undefined || only.mend === mend);
 }
 
 function formatProblem(problem: Problem): string {

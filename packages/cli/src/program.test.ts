@@ -152,6 +152,79 @@ shared-2  shared  eu      failed  2/50     -     -    api: exit code 1
     expect(err).toContain("stamp.yaml:9:11 replicas: Too small\n  replicas: -1\n            ^\n");
   });
 
+  test("a problem that the message tells already is said once", async () => {
+    const mend = "Use lower-case letters.";
+    const detail = 'Invalid name "A b"';
+    const problems = [{ path: "name", message: detail, mend }];
+    const api = { "POST /v1/tokens": { status: 400, json: problem(400, "INVALID_NAME", detail, { mend, problems }) } };
+    const { err } = await run(["token", "create", "A b", "--role", "viewer"], api);
+    expect(err).toBe(`error: ${detail} [INVALID_NAME]\n  try: ${mend}\n`);
+  });
+
+  test("an impossible tenant key is refused without a call", async () => {
+    const calls: string[] = [];
+    const { code, err } = await run(["tenant", "create", "No/Way"], {}, { fetch: stubFetch({}, calls) });
+    expect({ code, calls }).toEqual({ code: 1, calls: [] });
+    expect(err).toMatch(/^error: Invalid tenant key "No\/Way" \[INVALID_NAME\]\n {2}try: Use 1 to 63 .*\n$/);
+  });
+
+  test("status, audit and tenant delete say what a reader looks for", async () => {
+    const router = { name: "r1", incarnation: 1, ackedVersion: 3, lag: 0, live: true, lastSeenAt: at };
+    const status = {
+      fleetRevision: 1,
+      mode: "normal",
+      role: "leader",
+      version: "0.1.0",
+      directory: { incarnation: 1, version: 3 },
+      stamps: {},
+      tenants: {},
+      routers: [{ ...router, address: "10.0.0.7", admin: "http://10.0.0.7:8081" }],
+      waitingOn: [],
+      held: [],
+    };
+    expect((await run(["status"], { "GET /v1/status": { json: status } })).out).toContain("http://10.0.0.7:8081");
+    const row = {
+      at,
+      actor: "ada",
+      action: "tenant.delete",
+      subject: "tenant/acme",
+      reason: "contract ended",
+      detail: {},
+    };
+    expect((await run(["audit", "list"], { "GET /v1/audit": { json: { items: [row] } } })).out).toMatch(
+      /REASON.*\n.*contract ended/,
+    );
+    const api = {
+      "GET /v1/tenants/acme": { json: tenant() },
+      "DELETE /v1/tenants/acme": { status: 202, json: tenant() },
+    };
+    expect((await run(["tenant", "delete", "acme", "--yes"], api)).out).toMatch(
+      /^Tenant acme is (being deleted|deleting)/,
+    );
+  });
+
+  test("stamp rotate-keys walks all steps, and asks again where it is too early", async () => {
+    const answers = ["added", "early", "promoted", "early", "dropped"];
+    let calls = 0;
+    const rotate = () => {
+      const step = answers[calls++] ?? "";
+      if (step === "early")
+        return { status: 409, json: problem(409, "WRONG_PHASE", "Stamp shared-1 does not accept k2 yet") };
+      return { json: { stamp: "shared-1", step, kids: ["k2"], ...(step === "dropped" ? {} : { waitingOn: "it" }) } };
+    };
+    const api: StubApi = { "POST /v1/stamps/shared-1/keys/rotate": rotate };
+    expect(await run(["stamp", "rotate-keys", "shared-1"], api)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("k2"),
+    });
+    expect(calls).toBe(answers.length);
+    const always: StubApi = {
+      "POST /v1/stamps/shared-1/keys/rotate": { status: 409, json: problem(409, "WRONG_PHASE", "Too early") },
+    };
+    const late = await run(["stamp", "rotate-keys", "shared-1", "--timeout", "1"], always);
+    expect(late).toMatchObject({ code: 3, err: expect.stringContaining("Too early") });
+  });
+
   test("control characters of a server's answer do not reach the terminal", async () => {
     const api = { "GET /v1/stamps/x": { status: 404, json: problem(404, "NOT_FOUND", "bad \u001b[2J name") } };
     expect((await run(["stamp", "show", "x"], api)).err).not.toContain("\u001b");

@@ -6,10 +6,12 @@ import { completion } from "./commands/completion.ts";
 import { controlplaneBackup } from "./commands/controlplane/backup.ts";
 import { controlplaneRestore } from "./commands/controlplane/restore.ts";
 import { directoryAccept } from "./commands/directory-accept.ts";
+import { directoryExport } from "./commands/directory-export.ts";
 import { doctor } from "./commands/doctor.ts";
 import { down } from "./commands/down.ts";
 import { planCommand } from "./commands/plan.ts";
 import { routeExplain } from "./commands/route-explain.ts";
+import { routeUnresolved } from "./commands/route-unresolved.ts";
 import { routerCommand } from "./commands/router.ts";
 import { server } from "./commands/server.ts";
 import { stampCreate } from "./commands/stamp/create.ts";
@@ -17,6 +19,7 @@ import { stampDestroy } from "./commands/stamp/destroy.ts";
 import { stampDiff } from "./commands/stamp/diff.ts";
 import { stampList } from "./commands/stamp/list.ts";
 import { stampLogs } from "./commands/stamp/logs.ts";
+import { stampRotateKeys } from "./commands/stamp/rotate-keys.ts";
 import { stampShow } from "./commands/stamp/show.ts";
 import { status } from "./commands/status.ts";
 import { templateRender } from "./commands/template/render.ts";
@@ -67,8 +70,8 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
     commands: [
       {
         group: "stamp",
-        summary: "Stamps: list, show, create, destroy, logs, diff",
-        commands: [stampList, stampShow, stampCreate, stampDestroy, stampLogs, stampDiff],
+        summary: "Stamps: list, show, create, destroy, logs, diff, keys",
+        commands: [stampList, stampShow, stampCreate, stampDestroy, stampLogs, stampDiff, stampRotateKeys],
       },
       {
         group: "tenant",
@@ -88,7 +91,7 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
           tenantWhere,
         ],
       },
-      { group: "route", summary: "Why a request goes where it goes", commands: [routeExplain] },
+      { group: "route", summary: "Why a request goes where it goes", commands: [routeExplain, routeUnresolved] },
     ],
   },
   {
@@ -96,7 +99,11 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
     commands: [
       { group: "audit", summary: "Who changed what", commands: [auditList] },
       { group: "token", summary: "Tokens of people and pipelines", commands: [tokenCreate, tokenList, tokenRevoke] },
-      { group: "directory", summary: "Held changes of the directory", commands: [directoryAccept] },
+      {
+        group: "directory",
+        summary: "Held changes of the directory, and maps of it",
+        commands: [directoryAccept, directoryExport],
+      },
       {
         group: "controlplane",
         summary: "Backup and restore of the control plane",

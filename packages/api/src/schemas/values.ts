@@ -1,4 +1,4 @@
-import { isHostname, isName, isTenantKey } from "@stampyard/domain";
+import { isHostname, isName, isTenantKey, quote } from "@stampyard/domain";
 import { z } from "zod";
 
 /** A name that fails keeps its own code and mend on the wire; the server reads them from `params`. */
@@ -6,9 +6,8 @@ function named(what: string, holds: (text: string) => boolean, maxLength: number
   const params = { code: "INVALID_NAME", mend };
   return z
     .string()
-    .max(maxLength, { error: `Invalid ${what}: longer than ${maxLength} characters` })
-    .refine(holds, { error: `Invalid ${what}`, params })
-    .meta({ pattern });
+    .refine(holds, { error: ({ input }) => `Invalid ${what} ${quote(String(input))}`, params })
+    .meta({ pattern, maxLength });
 }
 
 export const nameSchema = named(

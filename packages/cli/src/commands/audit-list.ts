@@ -36,8 +36,16 @@ export const auditList = command<Options>({
     });
     run.emit(page, () =>
       table(
-        ["seq", "at", "actor", "action", "subject", "detail"],
-        page.items.map((row) => [row.seq, row.at, row.actor, row.action, row.subject, JSON.stringify(row.detail)]),
+        ["seq", "at", "actor", "action", "subject", "reason", "detail"],
+        page.items.map((row) => [
+          row.seq,
+          row.at,
+          row.actor,
+          row.action,
+          row.subject,
+          row.reason,
+          JSON.stringify(row.detail),
+        ]),
       ),
     );
     const chain = page.verification;

@@ -38,13 +38,13 @@ export function statusText(status: StatusView): string {
     status.routers.length === 0
       ? "\nNo router has reported yet\n"
       : `\n${table(
-          ["router", "live", "version", "lag", "address"],
+          ["router", "live", "version", "lag", "admin"],
           status.routers.map((router) => [
             router.name,
             router.live,
             router.ackedVersion,
             router.lag,
-            router.address ?? router.admin,
+            router.admin ?? router.address,
           ]),
         )}`;
   const waiting =

@@ -28,9 +28,14 @@ export function validate(what: "path" | "query" | "body", schema: Schema | undef
   const named = result.error.issues.find((issue) => typeof issue.params?.["code"] === "string");
   const code = named?.params?.["code"];
   const first = problems[0];
+  const where = first?.path === undefined ? "" : `${first.path}: `;
+  // A name says by itself what it is; the text is then the one that a command gives without asking us.
+  const isOneName = named !== undefined && problems.length === 1;
   throw new StampyardError(
     isErrorCode(code) ? code : "INVALID_REQUEST",
-    `Invalid ${what}${first === undefined ? "" : `: ${first.path === undefined ? "" : `${first.path}: `}${first.message}`}`,
+    isOneName && first !== undefined
+      ? first.message
+      : `Invalid ${what}${first === undefined ? "" : `: ${where}${first.message}`}`,
     { problems, mend: problems.find((problem) => problem.mend !== undefined)?.mend ?? "Mend the request as listed." },
   );
 }

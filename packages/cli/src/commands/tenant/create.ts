@@ -34,8 +34,9 @@ export const tenantCreate = command<Options>({
   ],
   run: async (run) => {
     const { pool, tier, residency, weight, hostname, stamp } = run.options;
+    const { requireTenantKey } = await import("@stampyard/api");
+    const key = requireTenantKey(run.args[0] ?? "");
     const client = await run.client();
-    const key = run.args[0] ?? "";
     const waitMs = run.options.wait === true ? Math.min(120_000, run.options.timeout * 1000) : 0;
     const tenant = await client.tenantCreate({
       query: { wait: waitMs },
