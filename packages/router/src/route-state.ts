@@ -18,10 +18,12 @@ export interface RouteState {
 export interface RouteStateOptions {
   readonly regions?: readonly string[] | undefined;
   readonly redirect?: string | undefined;
+  /** Processes that share the limits of tenants. @default 1 */
+  readonly shares?: number | undefined;
   readonly now: () => number;
 }
 
-export function createRouteState({ regions, redirect, now }: RouteStateOptions): RouteState {
+export function createRouteState({ regions, redirect, shares, now }: RouteStateOptions): RouteState {
   const ports: HoldPorts = {
     now: () => performance.now(),
     after(ms, call) {
@@ -32,7 +34,7 @@ export function createRouteState({ regions, redirect, now }: RouteStateOptions):
   };
   return {
     holds: createHolds(ports),
-    gate: createTenantGate(ports.now),
+    gate: createTenantGate(ports.now, undefined, shares),
     unresolved: createUnresolvedTable(),
     scope: regions === undefined || regions.length === 0 ? undefined : new Set(regions),
     redirect,

@@ -36,8 +36,9 @@ const mostBuckets = 32_768;
  * buckets are kept in two generations: one that nobody touched for a whole generation is full again, so forgetting it
  * changes nothing. Under a flood of more tenants than fit, some start full early: bounded memory comes first.
  * @param now monotonic, milliseconds
+ * @param shares processes that share each limit in equal parts, of which none is below one (D17)
  */
-export function createTenantGate(now: () => number, most: number = mostBuckets): TenantGate {
+export function createTenantGate(now: () => number, most: number = mostBuckets, shares = 1): TenantGate {
   const flying = new Map<string, number>();
   let young = new Map<string, Bucket>();
   let old = new Map<string, Bucket>();
@@ -66,10 +67,10 @@ export function createTenantGate(now: () => number, most: number = mostBuckets):
     enter(tenant, limits) {
       const count = flying.get(tenant) ?? 0;
       if (limits !== undefined) {
-        if (limits.concurrency !== undefined && count >= limits.concurrency) return tooManyAtOnce;
-        const rate = limits.requestsPerSecond;
-        if (rate !== undefined) {
-          const bucket = bucketOf(tenant, rate, burstOf(limits, rate), now());
+        if (limits.concurrency !== undefined && count >= Math.ceil(limits.concurrency / shares)) return tooManyAtOnce;
+        if (limits.requestsPerSecond !== undefined) {
+          const rate = limits.requestsPerSecond / shares;
+          const bucket = bucketOf(tenant, rate, Math.max(1, burstOf(limits, limits.requestsPerSecond) / shares), now());
           if (bucket.tokens < 1) return { kind: "rate", retryAfterMs: ((1 - bucket.tokens) / rate) * 1_000 };
           bucket.tokens -= 1;
         }
