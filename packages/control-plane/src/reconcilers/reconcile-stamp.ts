@@ -13,6 +13,7 @@ import {
 import type { Revisioned } from "../store/port.ts";
 import { checkDrift, kidsOf } from "./drift.ts";
 import { causeOf, isTurnOver } from "./failure.ts";
+import { tellHomeless } from "./homeless.ts";
 import { whileStillWanted } from "./still-wanted.ts";
 import { again, type ReconcileDeps, rest, type Turn, type TurnEnd, writeContext } from "./turn.ts";
 
@@ -61,6 +62,7 @@ async function carryOut(deps: ReconcileDeps, found: Revisioned<Stamp>, plan: Sta
   }
   if (hasActed) return again;
   row = await writeRow(deps, row, plan, turn);
+  if (row.value.state.kind === "gone") await tellHomeless(deps, found.value.name, turn);
   if (found.value.state.kind !== row.value.state.kind) return again;
   return restOf(row.value);
 }
