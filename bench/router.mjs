@@ -22,6 +22,10 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..");
 const quick = process.argv.includes("--quick");
 const profile = process.argv.find((one) => one.startsWith("--profile="))?.slice(10);
+const chosen = process.argv
+  .find((one) => one.startsWith("--workloads="))
+  ?.slice(12)
+  .split(",");
 const only = process.argv
   .find((one) => one.startsWith("--only="))
   ?.slice(7)
@@ -92,14 +96,16 @@ function measure(pid) {
     .split("\n")
     .filter(Boolean);
   let cpuMs = 0;
+  let userMs = 0;
   let rssMb = 0;
   for (const one of [pid, ...children]) {
     const stat = readFileSync(`/proc/${one}/stat`, "latin1");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     cpuMs += (Number(fields[11]) + Number(fields[12])) * tickMs;
+    userMs += Number(fields[11]) * tickMs;
     rssMb += (Number(fields[21]) * 4096) / 1e6;
   }
-  return { cpuMs, rssMb };
+  return { cpuMs, userMs, rssMb };
 }
 
 function slice(proxy, workload) {
@@ -136,6 +142,7 @@ function slice(proxy, workload) {
   const after = measure(proxy.pid);
   return {
     cpuUs: ((after.cpuMs - before.cpuMs) * 1000) / Math.max(1, result.requests),
+    userUs: ((after.userMs - before.userMs) * 1000) / Math.max(1, result.requests),
     rps: result.requests / (result.us / 1e6),
     p50Ms: result.p50 / 1000,
     p99Ms: result.p99 / 1000,
@@ -226,6 +233,7 @@ function summary(slices, against) {
   };
   return {
     cpuUs: fixed(of("cpuUs")),
+    userUs: fixed(of("userUs")),
     rps: Math.round(of("rps")),
     p50Ms: fixed(of("p50Ms"), 2),
     p99Ms: fixed(of("p99Ms"), 2),
@@ -245,6 +253,7 @@ async function run() {
   const results = {};
   for (const proxy of proxies) slice(proxy, "small");
   for (const [workload, { every }] of Object.entries(workloads)) {
+    if (chosen !== undefined && !chosen.includes(workload)) continue;
     const taken = {};
     // The same router once more under another name: what the machine alone makes of two equal things.
     const candidates = proxies.concat(

@@ -344,7 +344,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting {
     const pool = this.#pool;
     const route = this.#route;
     if (pool !== undefined) {
-      pool.waiting.delete(this);
+      if (pool.waiting.size > 0) pool.waiting.delete(this);
       if (route !== undefined && this.head.webSocketKey !== "") this.#countTunnel(route, -1);
       else pool.inFlight -= 1;
       if (pool.repeats < mostRepeats) pool.repeats += 0.1;

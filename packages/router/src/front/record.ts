@@ -1,4 +1,4 @@
-import { traceparentOf } from "../access-log.ts";
+import { type AccessEntry, traceparentOf } from "../access-log.ts";
 import type { Decision } from "../decide.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import type { Serving } from "./serving.ts";
@@ -27,20 +27,22 @@ export function record(serving: Serving, head: RequestHead, seen: Seen): void {
   const epoch = decision?.epoch;
   const rule = decision?.rule;
   const traceparent = head.fields.traceparent === "" ? undefined : traceparentOf(head.fields.traceparent);
-  serving.accessLog.write({
+  // One field after the other: spreading costs more than all of the rest.
+  const entry: { -readonly [Key in keyof AccessEntry]: AccessEntry[Key] } = {
     time: timeOf(serving.now()),
     requestId,
     method: head.method,
     path: head.path.length > 256 ? head.path.slice(0, 256) : head.path,
-    ...(tenant === undefined ? undefined : { tenant }),
-    ...(stamp === undefined ? undefined : { stamp }),
-    ...(epoch === undefined ? undefined : { epoch }),
-    ...(rule === undefined ? undefined : { rule }),
     status,
-    ...(reason === undefined ? undefined : { reason }),
     ms: Math.round(ms * 100) / 100,
-    ...(traceparent === undefined ? undefined : { traceparent }),
-  });
+  };
+  if (tenant !== undefined) entry.tenant = tenant;
+  if (stamp !== undefined) entry.stamp = stamp;
+  if (epoch !== undefined) entry.epoch = epoch;
+  if (rule !== undefined) entry.rule = rule;
+  if (reason !== undefined) entry.reason = reason;
+  if (traceparent !== undefined) entry.traceparent = traceparent;
+  serving.accessLog.write(entry);
 }
 
 /** A head that could not be read has no path that could be trusted to mean anything. */

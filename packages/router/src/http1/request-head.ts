@@ -71,7 +71,7 @@ export function readRequestHead(text: string, context: HeadContext): HeadReading
 
   const fault = readRequestLine(text, start, line);
   if (fault !== undefined) return { kind: "refused", reason: fault, method: line.method };
-  const { method, http10, path, query, authority, next } = line;
+  const { method, http10, authority, next } = line;
   const fields = newRequestFields();
   const refuse = (reason: RefusalReason): HeadReading => ({ kind: "refused", reason, method });
   const broken = readRequestFields(text, next, end - 2, context, undefined, fields);
@@ -98,26 +98,51 @@ export function readRequestHead(text: string, context: HeadContext): HeadReading
   }
   const webSocketKey = readUpgrade(fields, method, http10, framing.body);
   if (webSocketKey === undefined) return refuse(framing.body === "none" ? "bad-upgrade" : "bad-framing");
-  const head: RequestHead = {
-    method,
-    http10,
-    path,
-    query,
-    hostName: host.name,
-    host: host.text,
-    body: framing.body,
-    length: framing.length,
-    keepAlive: !http10 && !closes,
-    awaitsContinue,
-    webSocketKey,
-    fields,
-    get rawHeaders() {
-      return rawHeadersOf(text, next, end - 2);
-    },
-    valuesOf: (name) =>
-      rawHeadersOf(text, next, end - 2).filter((_, at, all) => at % 2 === 1 && all[at - 1]?.toLowerCase() === name),
-  };
+  const head = new ReadHead(line, host, fields);
+  head.body = framing.body;
+  head.length = framing.length;
+  head.keepAlive = !http10 && !closes;
+  head.awaitsContinue = awaitsContinue;
+  head.webSocketKey = webSocketKey;
+  head.text = text;
+  head.fieldsFrom = next;
+  head.fieldsTo = end - 2;
   return { kind: "complete", head, end };
+}
+
+/** A class, so that what is hardly ever asked costs nothing per request: accessors stand on the prototype. */
+class ReadHead implements RequestHead {
+  readonly method: string;
+  readonly http10: boolean;
+  readonly path: string;
+  readonly query: string;
+  readonly hostName: string;
+  readonly host: string;
+  readonly fields: RequestFields;
+  body: RequestHead["body"] = "none";
+  length = 0;
+  keepAlive = false;
+  awaitsContinue = false;
+  webSocketKey = "";
+  text = "";
+  fieldsFrom = 0;
+  fieldsTo = 0;
+
+  constructor(read: RequestLine, host: { readonly name: string; readonly text: string }, fields: RequestFields) {
+    this.method = read.method;
+    this.http10 = read.http10;
+    this.path = read.path;
+    this.query = read.query;
+    this.hostName = host.name;
+    this.host = host.text;
+    this.fields = fields;
+  }
+  get rawHeaders(): readonly string[] {
+    return rawHeadersOf(this.text, this.fieldsFrom, this.fieldsTo);
+  }
+  valuesOf(name: string): readonly string[] {
+    return this.rawHeaders.filter((_, at, all) => at % 2 === 1 && all[at - 1]?.toLowerCase() === name);
+  }
 }
 
 /** A head that is not there as a whole: wait for the rest, unless it cannot become valid any more. */
@@ -134,8 +159,33 @@ function readUnfinished(text: string, start: number): HeadReading {
 
 function readHost(fields: RequestFields): { readonly name: string; readonly text: string } | undefined {
   if (fields.hosts !== 1) return undefined;
+  if (isPlainHost(fields.host)) return { name: fields.host, text: fields.host };
   const host = parseHost(fields.host);
   return host === undefined ? undefined : { name: host.name, text: formatHost(host) };
+}
+
+/**
+ * Whether a host is written as `parseHost` would write it: small letters, digits, hyphens inside labels, single dots. Most
+ * are, and this costs a tenth of a pattern.
+ */
+function isPlainHost(text: string): boolean {
+  if (text.length > 200) return false;
+  let label = 0;
+  let before = 0x2e;
+  for (let at = 0; at < text.length; at++) {
+    const octet = text.charCodeAt(at);
+    if (octet === 0x2e) {
+      if (before === 0x2e || before === 0x2d) return false;
+      label = 0;
+    } else if (octet === 0x2d) {
+      if (before === 0x2e) return false;
+      label += 1;
+    } else if ((octet >= 0x61 && octet <= 0x7a) || (octet >= 0x30 && octet <= 0x39)) label += 1;
+    else return false;
+    if (label > 63) return false;
+    before = octet;
+  }
+  return before !== 0x2e && before !== 0x2d;
 }
 
 function isSameAuthority(authority: string, host: string): boolean {
@@ -177,6 +227,9 @@ function readConnection(
   fields: RequestFields,
 ): boolean | undefined {
   if (fields.connection === undefined) return false;
+  // Nearly all that is ever said here.
+  if (fields.connection === "keep-alive") return false;
+  if (fields.connection === "close") return true;
   const tokens = new Set(listTokens(fields.connection));
   let named = false;
   for (const token of tokens) {

@@ -29,6 +29,11 @@ export function inboundRequestId({ fields }: RequestHead): string | undefined {
 export function requestText(head: RequestHead, forwarded: Forwarded): string {
   const { fields, host } = head;
   const { target, peerAddress, scheme, requestId, route } = forwarded;
+  if (fields.via === "" && fields.forwardedFor === "" && fields.forwardedProto === "") {
+    const start = `${head.method} ${target} HTTP/1.1\r\nhost: ${host}\r\n${fields.lines}${peerLines(peerAddress, scheme)}`;
+    const own = `x-forwarded-host: ${host}\r\nx-request-id: ${requestId}\r\n${routeHeader}: ${route}\r\n`;
+    return start + own + framingLines(head);
+  }
   const via = fields.via === "" ? hopName : `${fields.via}, ${hopName}`;
   const client = fields.forwardedFor === "" ? peerAddress : `${fields.forwardedFor}, ${peerAddress}`;
   const proto = fields.forwardedProto === "http" || fields.forwardedProto === "https" ? fields.forwardedProto : scheme;
@@ -37,6 +42,20 @@ export function requestText(head: RequestHead, forwarded: Forwarded): string {
     `x-forwarded-proto: ${proto}\r\nx-forwarded-host: ${host}\r\nx-request-id: ${requestId}\r\n${routeHeader}: ${route}\r\n` +
     framingLines(head)
   );
+}
+
+let lastPeer = "";
+let lastScheme = "";
+let lastLines = "";
+
+/** The same for all requests of a client that is no proxy; made once for those that come in a row. */
+function peerLines(address: string, scheme: string): string {
+  if (address !== lastPeer || scheme !== lastScheme) {
+    lastPeer = address;
+    lastScheme = scheme;
+    lastLines = `via: ${hopName}\r\nx-forwarded-for: ${address}\r\nx-forwarded-proto: ${scheme}\r\n`;
+  }
+  return lastLines;
 }
 
 function framingLines(head: RequestHead): string {

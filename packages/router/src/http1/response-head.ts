@@ -72,7 +72,8 @@ export function readResponseHead(text: string, head: ResponseHead): "complete" |
   head.end = end;
   const tokens = readFields(text, next, end - 2, undefined, head);
   if (tokens === undefined) return "bad";
-  if (tokens !== "") {
+  if (tokens === ",close") head.closes = true;
+  else if (tokens !== "" && tokens !== ",keep-alive") {
     const named = new Set(listTokens(tokens));
     head.closes = named.has("close");
     for (const name of neverHopByHop) named.delete(name);
