@@ -1,0 +1,62 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export interface ReferenceBinary {
+  readonly path: string;
+  /** Where its libraries are, if it was unpacked and not installed. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const cache = fileURLToPath(new URL("../../node_modules/.cache/stampyard-reference", import.meta.url));
+/** With what they load, for a machine that has little. */
+const debs = ["nginx", "haproxy", "liblua5.3-0", "libpcre2-8-0", "libssl3", "zlib1g", "libcrypt1", "libsystemd0"];
+
+/**
+ * Debian's nginx or HAProxy: what is installed, or what apt can download, unpacked into a folder of ours. Nothing is
+ * installed and no service is started. undefined where neither is possible.
+ */
+export function findReference(name: "nginx" | "haproxy"): ReferenceBinary | undefined {
+  for (const folder of [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin"]) {
+    if (folder !== "" && works(name, { path: join(folder, name), env: {} }))
+      return { path: join(folder, name), env: {} };
+  }
+  if (!existsSync(cache) && !unpack()) return undefined;
+  const libraries = join(cache, "usr/lib");
+  const triplet = existsSync(libraries) ? readdirSync(libraries).filter((entry) => entry.includes("linux")) : [];
+  const path = join(cache, "usr/sbin", name);
+  const own = { LD_LIBRARY_PATH: triplet.map((entry) => join(libraries, entry)).join(":") };
+  // The machine's own libraries first: they fit each other.
+  return [
+    { path, env: {} },
+    { path, env: own },
+  ].find((binary) => works(name, binary));
+}
+
+function works(name: string, { path, env }: ReferenceBinary): boolean {
+  if (!existsSync(path)) return false;
+  return spawnSync(path, ["-v"], { env: { ...process.env, ...env }, timeout: 10_000 }).status === 0 && name !== "";
+}
+
+function unpack(): boolean {
+  const folder = `${cache}.${process.pid}`;
+  try {
+    mkdirSync(folder, { recursive: true });
+    const download = () => spawnSync("apt-get", ["download", ...debs], { cwd: folder, timeout: 60_000 }).status === 0;
+    if (!download()) {
+      // A fresh image has no package lists; only root may fetch them.
+      spawnSync("apt-get", ["update"], { timeout: 120_000 });
+      if (!download()) return false;
+    }
+    for (const file of readdirSync(folder).filter((entry) => entry.endsWith(".deb"))) {
+      execFileSync("dpkg-deb", ["-x", join(folder, file), folder]);
+    }
+    renameSync(folder, cache);
+    return true;
+  } catch {
+    return existsSync(cache);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
