@@ -4,6 +4,7 @@ import { canonicalJson, type Json, StampyardError } from "@stampyard/domain";
 import type { DirectorySnapshot, StoreEvent } from "../store/port.ts";
 import type { Actor } from "./call.ts";
 import { type ServerDeps, writeContext } from "./deps.ts";
+import { changesAfter } from "./feed-reads.ts";
 
 /** Versions read and sent at a time: bounds what one reader holds in memory. */
 const batchSize = 500;
@@ -107,7 +108,7 @@ async function* sendNew(
 ): AsyncGenerator<Uint8Array, FeedPosition | undefined> {
   let at = from;
   for (;;) {
-    const answer = await store.directory.changesAfter(at, batchSize);
+    const answer = await changesAfter(store, at, batchSize);
     if (answer.kind === "diverged") return undefined;
     if (answer.kind === "snapshot") {
       await using snapshot = await store.directory.snapshot();
