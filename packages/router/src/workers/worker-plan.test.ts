@@ -78,7 +78,7 @@ describe("planWorker()", () => {
             }
             if (action === "kill") expect(alive).toBe(true);
             go(next);
-            if (state.kind === "serving") expect(now - state.heardAt).toBeLessThan(limits.silenceMs);
+            if (next.kind === "serving") expect(now - next.heardAt).toBeLessThan(limits.silenceMs);
           } else if (one.kind === "exit" && alive) {
             alive = false;
             go(afterExit(state, now, limits));
