@@ -63,7 +63,8 @@ export function lightFleet(name: string): LightFleet {
     up: () => json("up", "--port", "0", "--api-port", "0", "--admin-port", "0"),
     recorded: (file) => JSON.parse(readFileSync(join(state, file), "utf8")) as { pid: number; url: string },
     async [Symbol.asyncDispose]() {
-      if (existsSync(state)) await run(["down", "--destroy", "--yes"]);
+      const down = existsSync(state) ? await run(["down", "--destroy", "--yes"]) : undefined;
+      if (down !== undefined) expect(down).toMatchObject({ code: 0 });
       rmSync(dir, { recursive: true, force: true });
     },
   };

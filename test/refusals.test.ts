@@ -97,6 +97,9 @@ describe.runIf(process.platform === "linux")("a refusal", { timeout: 60_000 }, (
     expect(restored).toMatchObject({ code: 0, err: expect.stringContaining("The present store is saved as") });
     const [saved = ""] = savedStores();
     expect(readFileSync(join(fleet.state, saved), "utf8")).toContain('"acme"');
+    // The stamps remember who led, and so does whoever stops them.
+    expect(await fleet.run(["down", "--destroy", "--yes"])).toMatchObject({ code: 0 });
+    expect(processesOfState()).toEqual([]);
   });
 });
 

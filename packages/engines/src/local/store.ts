@@ -45,15 +45,19 @@ export async function stopStore(options: StoreOptions): Promise<void> {
   await engine.stop(storeName, { token: storeToken, signal: options.signal ?? new AbortController().signal });
 }
 
-/** Removes the control plane's PostgreSQL with all its data, and the memory of who led: the next leader counts anew. */
-export async function destroyStore(options: StoreOptions): Promise<void> {
+/**
+ * Removes the control plane's PostgreSQL with all its data, and the memory of who led: the next leader counts anew.
+ * Where stamps stay it must not: they refuse whoever comes with less than they have seen (I28).
+ */
+export async function destroyStore(options: StoreOptions & { readonly stampsStay?: boolean }): Promise<void> {
   const stateDir = join(resolve(options.stateDir), "store");
   if (!existsSync(stateDir)) return;
   const engine = await openLocalEngine({ ...options, stateDir });
   await engine.destroy(storeName, { token: storeToken, signal: options.signal ?? new AbortController().signal });
   rmSync(stateDir, { recursive: true, force: true });
   const ledger = { file: options.ledgerFile ?? defaultLedgerFile(), range: options.portRange ?? defaultPortRange };
-  await forgetTokens(ledger, [resolve(options.stateDir), stateDir]);
+  const forgotten = options.stampsStay === true ? [stateDir] : [resolve(options.stateDir), stateDir];
+  await forgetTokens(ledger, forgotten);
 }
 
 async function storeSpec(stateDir: string, signal: AbortSignal): Promise<StampSpec> {

@@ -83,7 +83,7 @@ async function restoreInto(run: Run<Options>, state: StateDir, file: string): Pr
   const kept = await checkPresent(run, state, keys);
   await stopControlPlane(run.io, state);
   const { destroyStore, ensureStore } = await import("@stampyard/engines");
-  if (replace) await destroyStore({ stateDir: state.root, signal });
+  if (replace) await destroyStore({ stateDir: state.root, signal, stampsStay: true });
   try {
     return await load((await ensureStore({ stateDir: state.root, signal })).url, { evenIfLed: true });
   } catch (error) {
