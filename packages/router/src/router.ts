@@ -17,7 +17,9 @@ import type { PlanePorts } from "./open-plane.ts";
 import { removeRecord, requireUnused, writeRecord } from "./process-record.ts";
 import { type Servers, serveHere } from "./servers.ts";
 import { createWorkerFleet } from "./workers/fleet.ts";
+import { canReusePort } from "./workers/shared-port.ts";
 import { type Orphans, takeOver } from "./workers/orphans.ts";
+import type { PortSharing } from "./workers/fleet-state.ts";
 import type { WorkerLimits } from "./workers/worker-plan.ts";
 
 /** What tests and embedders may set; a process takes the defaults. */
@@ -26,6 +28,7 @@ export interface RouterPorts extends PlanePorts {
   readonly backoff?: Backoff;
   readonly snapshotEveryMs?: number;
   readonly workerLimits?: WorkerLimits;
+  readonly portSharing?: PortSharing;
 }
 
 export interface RunningRouter {
@@ -130,6 +133,7 @@ function openServers(config: RouterConfig, ports: RouterPorts, orphans: Orphans,
     orphans: orphans.living,
     onApplied,
     ...(ports.workerLimits === undefined ? {} : { limits: ports.workerLimits }),
+    ...(ports.portSharing === undefined ? {} : { sharing: ports.portSharing }),
   });
 }
 
@@ -163,8 +167,9 @@ async function listenBoth(config: RouterConfig, servers: Servers, admin: Server,
     adminPort = await named(config.admin, () => listenOn(admin, config.admin));
     // Workers share a port on purpose, so the system would let them share that of a stranger as well.
     if ((config.workers ?? 0) > 0 && !orphans.holds(listen.port)) await named(listen, () => tryPort(listen));
-    // Alone we cannot share it with those who have it.
-    if ((config.workers ?? 0) === 0 && orphans.holds(listen.port)) await retire(config, orphans);
+    // Some of us cannot share it with those who have it: one process alone, and systems that share no ports.
+    const alone = (config.workers ?? 0) === 0 || !(await canReusePort(listen.host));
+    if (alone && orphans.holds(listen.port)) await retire(config, orphans);
     return { adminPort, listenPort: await named(listen, () => servers.listen(listen.host, listen.port)) };
   } catch (caught) {
     await servers.close(0);
