@@ -11,8 +11,11 @@ async function main(): Promise<void> {
     throw new StampyardError("INVALID_REQUEST", problem, { mend: "Start it with the Node that npm installs here." });
   }
   const router = await startRouter(readRouterConfig(process.env));
-  // Whoever moves the access log away says so.
-  process.on("SIGHUP", () => router.reopenLogs());
+  process.on("SIGHUP", () => {
+    // Whoever moves the access log away says so; at a terminal it means that the terminal is gone.
+    if (process.stderr.isTTY) process.kill(process.pid, "SIGTERM");
+    else router.reopenLogs();
+  });
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.once(signal, () => {
       // A second signal ends it at once, as Node does by default.
