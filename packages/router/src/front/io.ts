@@ -90,15 +90,50 @@ class NodeChannel implements Channel {
   }
 }
 
+const readBytes = 64 * 1024;
+/** Where all borrowed reads go: one after the other, each is looked at and forgotten before the next. */
+const lent = Buffer.allocUnsafeSlow(readBytes);
+
+/** A channel whose reads can be borrowed, which costs no memory per read. */
+export interface BorrowingChannel extends Channel {
+  /** True = what `onBytes` gets from now on may be kept; false = it is valid during the call only, as at the start. */
+  keepReads(keep: boolean): void;
+}
+
 /** Connects; `onConnected` once it stands, `onClose` of the events if it does not. */
 export function connectChannel(
   to: { readonly host: string; readonly port: number },
   events: ChannelEvents,
   onConnected: () => void,
-): Channel {
-  const socket = connect({ host: to.host, port: to.port, noDelay: true, allowHalfOpen: false });
+): BorrowingChannel {
+  let kept = false;
+  let current: Buffer = lent;
+  const socket = connect({
+    host: to.host,
+    port: to.port,
+    noDelay: true,
+    allowHalfOpen: false,
+    onread: {
+      buffer() {
+        current = kept ? Buffer.allocUnsafeSlow(readBytes) : lent;
+        return current;
+      },
+      callback(length: number) {
+        events.onBytes(current.subarray(0, length));
+        return true;
+      },
+    },
+  });
   socket.once("connect", onConnected);
-  return openChannel(socket, events);
+  socket.on("drain", () => events.onDrain());
+  socket.on("end", () => events.onEnd());
+  socket.on("close", () => events.onClose());
+  socket.on("error", () => {});
+  return Object.assign(new NodeChannel(socket), {
+    keepReads(keep: boolean) {
+      kept = keep;
+    },
+  });
 }
 
 /**

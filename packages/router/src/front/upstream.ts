@@ -2,7 +2,7 @@ import type { RefusalReason } from "../refusals.ts";
 import { type ChunkSink, type ChunkState, isChunkedDone, newChunkState, readChunks } from "../http1/chunked.ts";
 import { maxHeadBytes } from "../http1/octets.ts";
 import { newResponseHead, type ResponseHead, readResponseHead } from "../http1/response-head.ts";
-import { type Channel, type ChannelEvents, connectChannel } from "./io.ts";
+import { type BorrowingChannel, type ChannelEvents, connectChannel } from "./io.ts";
 import type { Lane, StampPool } from "./stamp-pool.ts";
 import type { Timed, TimerWheel } from "./timer-wheel.ts";
 
@@ -50,7 +50,7 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
   readonly lane: Lane;
   readonly #pool: StampPool;
   readonly #wheel: TimerWheel;
-  readonly #channel: Channel;
+  readonly #channel: BorrowingChannel;
   #state: State = "connecting";
   #user: UpstreamUser | undefined;
   #idleMs = 0;
@@ -124,6 +124,7 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
       return;
     }
     this.#clean = false;
+    this.#channel.keepReads(false);
     this.#state = "idle";
     this.reused = true;
     this.#wheel.set(this, keptMs);
@@ -213,7 +214,7 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
       const text = bytes.toString("latin1", at, Math.min(bytes.length, at + maxHeadBytes + 4));
       const found = readResponseHead(text, head);
       if (found === "incomplete") {
-        this.#pending = at === 0 ? bytes : bytes.subarray(at);
+        this.#pending = Buffer.from(bytes.subarray(at));
         return;
       }
       if (found === "bad") {
@@ -228,7 +229,8 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
       if (head.status === 101) {
         this.#state = "tunnel";
         this.#wheel.clear(this);
-        this.#user?.onSwitched(head, bytes.subarray(at));
+        this.#channel.keepReads(true);
+        this.#user?.onSwitched(head, Buffer.from(bytes.subarray(at)));
         return;
       }
       this.#informational += 1;
@@ -263,8 +265,10 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
     this.#chunks = head.chunked ? newChunkState() : undefined;
     this.#left = head.chunked ? 0 : length;
     if (length < 0 && !head.chunked) this.#clean = false;
+    this.#channel.keepReads(true);
     user.onAnswer(head, undefined);
-    if (this.#user === user) this.#readBody(bytes, bodyAt);
+    // A body's parts wait for a slow client; what was read with the head was only lent.
+    if (this.#user === user) this.#readBody(Buffer.from(bytes.subarray(bodyAt)), 0);
   }
 
   /** A short chunked body that is all there leaves with its length instead: one write, and nothing to decode. */
