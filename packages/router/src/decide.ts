@@ -72,7 +72,8 @@ export type Named = string | typeof tenantless | typeof malformedPath | typeof m
 
 /**
  * The whole routing decision (I3–I5). Rules are tried in their order and the first that matches decides; a later one
- * that names another tenant refuses the request, because the stamp might believe that one.
+ * that names another tenant refuses the request, because the stamp might believe that one. A host without tenant that
+ * comes after a rule that named one says nothing against it.
  */
 export function decide(directory: DirectoryView, facts: RequestFacts, scope?: RegionScope): Decision {
   const routing = directory.routing();
@@ -88,7 +89,7 @@ export function decide(directory: DirectoryView, facts: RequestFacts, scope?: Re
     if (by === undefined) {
       found = named;
       by = rule;
-    } else if (named !== found) conflict = true;
+    } else if (named !== found && named !== tenantless) conflict = true;
   }
   if (by === undefined || found === undefined) return unresolved(directory, facts, scope, "no-tenant", undefined);
   const rule = ruleName(by);

@@ -121,7 +121,8 @@ function ruleOutcomes(directory: DirectoryView, facts: RequestFacts): readonly R
       return { ...row, outcome: unheard ? "not-trusted" : "no-match" };
     }
     if (named === malformedHeader || named === malformedPath) return { ...row, outcome: "malformed" };
-    const outcome = first === undefined ? "decides" : named === first ? "agrees" : "conflicts";
+    const silent = named === first || named === tenantless;
+    const outcome = first === undefined ? "decides" : silent ? "agrees" : "conflicts";
     first ??= named;
     return { ...row, outcome, ...(named === tenantless ? {} : { tenant: named }) };
   });

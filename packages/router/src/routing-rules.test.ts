@@ -113,7 +113,9 @@ describe("routing by the file's long form", () => {
     const [slow] = bed.stamps;
     const { handler } = slow;
     let finish = () => {};
-    slow.handler = (_, response) => void (finish = () => response.end("done"));
+    slow.handler = (_, response) => {
+      finish = () => void response.end("done");
+    };
     const first = ask(router.listenPort);
     await eventually(async () => expect(await explain("http://acme.localhost/")).toMatchObject({ inFlight: 1 }));
     expect((await ask(router.listenPort)).json()).toMatchObject({ reason: "too-many-at-once" });

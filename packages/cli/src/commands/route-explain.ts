@@ -1,8 +1,7 @@
 import { command } from "../define.ts";
 import { CommandFailure } from "../failure.ts";
-import type { Io } from "../io.ts";
-import { fields } from "../output/table.ts";
-import { findStateDir, readRecorded } from "../state-dir.ts";
+import { fields, table } from "../output/table.ts";
+import { askRouter } from "../router-admin.ts";
 
 interface Options {
   readonly header?: readonly string[];
@@ -28,14 +27,14 @@ export const routeExplain = command<Options>({
   run: async (run) => {
     const target = parseUrl(run.args[0] ?? "");
     const headers = parseHeaders(run.options.header ?? []);
-    const admin = run.options.admin ?? adminAddress(run.io, run.options);
-    const url = new URL("/explain", admin);
-    url.searchParams.set("method", run.options.method.toUpperCase());
-    url.searchParams.set("url", target.href);
-    if (run.options.peer !== undefined) url.searchParams.set("peer", run.options.peer);
+    const query: [string, string][] = [
+      ["method", run.options.method.toUpperCase()],
+      ["url", target.href],
+    ];
+    if (run.options.peer !== undefined) query.push(["peer", run.options.peer]);
     if (!headers.some(([name]) => name.toLowerCase() === "host")) headers.unshift(["host", target.host]);
-    for (const [name, value] of headers) url.searchParams.append("header", `${name}: ${value}`);
-    const answer = await ask(run.io, url);
+    for (const [name, value] of headers) query.push(["header", `${name}: ${value}`]);
+    const answer = await askRouter(run.io, run.options, "/explain", query);
     run.emit(answer, () => explanationText(answer));
   },
 });
@@ -60,53 +59,44 @@ function parseHeaders(lines: readonly string[]): [string, string][] {
   });
 }
 
-function adminAddress(io: Io, options: { state?: string; file: string }): string {
-  const recorded = readRecorded(findStateDir(io, options).routerFile);
-  if (recorded?.alive === true && recorded.adminUrl !== undefined) return recorded.adminUrl;
-  throw new CommandFailure("ROUTER_UNREACHABLE", "No router of this fleet runs on this machine", {
-    mend: "Start it with `stampyard up`, or name one with --admin.",
-  });
-}
-
-async function ask(io: Io, url: URL): Promise<Record<string, unknown>> {
-  let response: Response;
-  try {
-    response = await io.fetch(url, { signal: AbortSignal.any([io.signal, AbortSignal.timeout(10_000)]) });
-  } catch (error) {
-    throw new CommandFailure("ROUTER_UNREACHABLE", `The router at ${url.origin} does not answer`, {
-      mend: "Check the address, and that the router runs (`stampyard doctor`).",
-      cause: error,
-    });
-  }
-  const body = (await response.json().catch(() => undefined)) as Record<string, unknown> | undefined;
-  if (response.ok && body !== undefined) return body;
-  const text = (key: string) => (typeof body?.[key] === "string" ? (body[key] as string) : undefined);
-  throw new CommandFailure(
-    text("code") ?? "INVALID_REQUEST",
-    text("detail") ?? `The router answered ${response.status}`,
-    {
-      ...(text("mend") === undefined ? {} : { mend: text("mend") ?? "" }),
-    },
-  );
-}
-
 /** The router's answer; a newer router may say more, which JSON shows. */
 function explanationText(answer: Record<string, unknown>): string {
   const text = (key: string) => (answer[key] === undefined ? undefined : String(answer[key]));
-  const carriers = Array.isArray(answer["carriers"])
-    ? (answer["carriers"] as { rule?: unknown; tenant?: unknown }[])
-    : [];
+  const rules = Array.isArray(answer["rules"]) ? (answer["rules"] as Record<string, unknown>[]) : [];
+  const rows = rules.map((rule, index) => {
+    const named = rule["tenant"] === undefined ? "" : String(rule["tenant"]);
+    return [index + 1, String(rule["rule"]), String(rule["outcome"]), named];
+  });
   const endpoints = Array.isArray(answer["endpoints"]) ? answer["endpoints"].join(", ") : undefined;
-  const forwarded = `forward to ${text("stamp")} as ${text("forwardedPath") ?? "/"}`;
-  return fields([
+  const summary = fields([
     ["Host", text("host")],
     ["Path", text("path")],
-    ["Named by", carriers.map((carrier) => `${carrier.rule} (${carrier.tenant})`).join(", ")],
+    ["Decided by", text("rule")],
     ["Tenant", text("tenant")],
     ["Stamp", text("stamp")],
+    ["Region", text("region")],
     ["Epoch", text("epoch")],
     ["Endpoints", endpoints],
-    ["Outcome", answer["outcome"] === "forward" ? forwarded : `refuse with ${text("status")}: ${text("reason")}`],
+    ["Hold", holdText(answer["hold"])],
+    ["Limits", answer["limits"] === undefined ? undefined : JSON.stringify(answer["limits"])],
+    ["On the way", text("inFlight")],
+    ["Outcome", outcomeText(answer)],
     ["Directory", text("directoryVersion") === undefined ? undefined : `version ${text("directoryVersion")}`],
   ]);
+  return rows.length === 0 ? summary : `${summary}\n${table(["#", "rule", "outcome", "tenant"], rows)}`;
+}
+
+function outcomeText(answer: Record<string, unknown>): string {
+  if (answer["outcome"] === "forward") {
+    return `forward to ${String(answer["stamp"])} as ${String(answer["forwardedPath"] ?? "/")}`;
+  }
+  if (answer["outcome"] === "wait") return "wait for the end of the tenant's move";
+  const to = answer["location"] === undefined ? "" : ` to ${String(answer["location"])}`;
+  return `refuse with ${String(answer["status"])}${to}: ${String(answer["reason"])}`;
+}
+
+function holdText(hold: unknown): string | undefined {
+  if (typeof hold !== "object" || hold === null) return undefined;
+  const { moveId, leftMs, waiting } = hold as Record<string, unknown>;
+  return `move ${String(moveId)}, for at most ${String(leftMs)} ms, ${String(waiting)} waiting`;
 }

@@ -95,29 +95,40 @@ function answer(
   target: string,
   done: (answer: Answer) => void,
 ): void {
+  const found = answerNow(deciding, rawHeaders, target);
+  if (found.kind !== "wait") {
+    done(found);
+    return;
+  }
+  deciding.state.holds.wait(found.tenant, (verdict) => {
+    const now = verdict === "go" ? answerNow(deciding, rawHeaders, target) : found;
+    done(now.kind === "wait" ? { kind: "refuse", reason: "held" } : now);
+  });
+}
+
+function answerNow(
+  deciding: Deciding,
+  rawHeaders: readonly string[],
+  target: string,
+): Answer | { readonly kind: "wait"; readonly tenant: string } {
   const { directory, state } = deciding;
-  if (directory === undefined) return done({ kind: "refuse", reason: "not-ready" });
+  if (directory === undefined) return { kind: "refuse", reason: "not-ready" };
   const original = readOriginalRequest(rawHeaders, target);
-  if (typeof original === "string") return done({ kind: "refuse", reason: original });
+  if (typeof original === "string") return { kind: "refuse", reason: original };
   const { accepted, clientAddress = "" } = original;
   const peerTrusted = clientAddress !== "" && routingHeaders(directory.routing()).trusted(clientAddress);
   const asking = { request: { rawHeaders }, accepted, peerAddress: clientAddress, peerTrusted };
   const facts = factsOf(directory, asking, state);
-  if (facts === undefined) return done({ kind: "refuse", reason: "malformed-header" });
+  if (facts === undefined) return { kind: "refuse", reason: "malformed-header" };
 
   const decision = decide(directory, facts, state.scope);
   noteUnresolved(directory, facts, decision, state);
   if (decision.kind === "refuse") {
-    return done({ kind: "refuse", reason: decision.reason, detail: redirection(state, decision, asking) });
+    return { kind: "refuse", reason: decision.reason, detail: redirection(state, decision, asking) };
   }
-  if (decision.tenant !== undefined && state.holds.isHeld(decision.tenant)) {
-    state.holds.wait(decision.tenant, (verdict) => {
-      if (verdict === "go") answer(deciding, rawHeaders, target, done);
-      else done({ kind: "refuse", reason: "held" });
-    });
-    return;
-  }
-  done(forwarding(deciding, directory, decision, accepted.query));
+  const { tenant } = decision;
+  if (tenant !== undefined && state.holds.isHeld(tenant)) return { kind: "wait", tenant };
+  return forwarding(deciding, directory, decision, accepted.query);
 }
 
 function forwarding(deciding: Deciding, directory: DirectoryView, decision: Forward, query: string): Answer {

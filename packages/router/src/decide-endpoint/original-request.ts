@@ -18,7 +18,7 @@ export function readOriginalRequest(
   rawHeaders: readonly string[],
   target: string,
 ): OriginalRequest | "bad-host" | "bad-target" {
-  const one = (name: string) => valueOf(rawHeaders, name);
+  const one = (name: string) => lastOf(rawHeaders, name);
   const host = parseHost(one("x-forwarded-host") ?? one("host") ?? "");
   if (host === undefined) return "bad-host";
   const asked = one("x-forwarded-uri") ?? one("x-original-uri") ?? target.replace(/^\/decide(?:\?[^/]*)?/, "");
@@ -39,7 +39,7 @@ export function readOriginalRequest(
 }
 
 /** The last one, as the ingress adds its own behind what a client sent; of two hosts none. */
-function valueOf(rawHeaders: readonly string[], name: string): string | undefined {
+function lastOf(rawHeaders: readonly string[], name: string): string | undefined {
   let value: string | undefined;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     if (rawHeaders[index]?.toLowerCase() === name) value = rawHeaders[index + 1];
