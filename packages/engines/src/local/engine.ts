@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   type CallOptions,
   componentsOf,
@@ -20,6 +21,7 @@ import { postgresUrl } from "./host/values.ts";
 import { askStamp } from "./host-client.ts";
 import { checkToken, defaultPortRange, lastToken, type Ledger, type PortRange } from "./ledger.ts";
 import { isolationFacts } from "./limits.ts";
+import { tryLock } from "./lock.ts";
 import { followLogs } from "./logs.ts";
 import { observationOf } from "./observation.ts";
 import { defaultLedgerFile, placeOf } from "./places.ts";
@@ -194,9 +196,18 @@ async function observe(settings: Settings, stamp: string, signal: AbortSignal): 
   return observationOf(stamp, state, readJson<Goal>(place.specFile)?.rendered, "down");
 }
 
+const hostEndsWithinMs = 5_000;
+
 async function stopStamp(settings: Settings, stamp: string, call: CallOptions): Promise<void> {
   const place = placeOf(settings.stateDir, stamp);
   if (!existsSync(place.dir)) return;
   await checkToken(settings.ledger, settings.stateDir, call.token);
   await askStamp(place, settings.ledger, { op: "stop", token: call.token }, { signal: call.signal });
+  // It has answered and is about to end. Who hears that all is stopped must not still meet it.
+  for (const deadline = performance.now() + hostEndsWithinMs; performance.now() < deadline; await sleep(5)) {
+    const lock = tryLock(place.hostLock);
+    if (lock === undefined) continue;
+    lock[Symbol.dispose]();
+    return;
+  }
 }
