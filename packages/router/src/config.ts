@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { isName, type Problem, quote, StampyardError } from "@stampyard/domain";
+import { type EntranceConfig, readEntranceConfig } from "./entrance-config.ts";
 import { parseHost } from "./host.ts";
 import { type RegionConfig, readRegionConfig } from "./region-config.ts";
 import type { TracingConfig } from "./tracing/span-exporter.ts";
@@ -10,7 +11,7 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-export interface RouterConfig extends RegionConfig {
+export interface RouterConfig extends RegionConfig, EntranceConfig {
   /** Lower-case name, unique among the routers of a control plane. */
   readonly name: string;
   readonly listen: ListenAddress;
@@ -54,6 +55,8 @@ export type Env = Readonly<Record<string, string | undefined>>;
  * - `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `OTEL_EXPORTER_OTLP_HEADERS`,
  *   `OTEL_SERVICE_NAME`, as OpenTelemetry names them
  * - `STAMPYARD_ROUTER_REGIONS` regions that it serves, default all; `STAMPYARD_ROUTER_REDIRECT` where it sends others
+ * - `STAMPYARD_ROUTER_PROXY_PEERS` who sends PROXY protocol headers, default nobody; `STAMPYARD_ROUTER_TLS_LISTEN` and
+ *   `STAMPYARD_ROUTER_TLS_CERTIFICATES`, a folder of `<pattern>.crt` and `<pattern>.key`, default no TLS
  * - `STAMPYARD_ROUTER_DECIDE` `host:port` on loopback where ingresses ask `GET /decide`, default none
  * - `STAMPYARD_ROUTER_DRAIN_MS`, `STAMPYARD_ROUTER_MAX_CONNECTIONS`, `STAMPYARD_ROUTER_MAX_CONNECTIONS_PER_CLIENT`,
  *   `STAMPYARD_ROUTER_MAX_IN_FLIGHT_PER_STAMP`
@@ -81,7 +84,7 @@ export function readRouterConfig(env: Env, cores = availableParallelism()): Rout
   const api = env["STAMPYARD_API"];
   const url = api === undefined || api === "" ? undefined : URL.parse(api);
   if (url === null || (url !== undefined && !/^https?:$/.test(url.protocol))) {
-    complain("STAMPYARD_API", `${quote(api ?? "")} is not an http address`, "Write it like http://127.0.0.1:7400.");
+    complain("STAMPYARD_API", `${quote(api ?? "")} is not an http address`, "Write it like http://127.0.0.1:4300.");
   }
   const number = (key: string, least: number, most: number) => integer(env, key, least, most, complain);
   const drainMs = number("STAMPYARD_ROUTER_DRAIN_MS", 0, 600_000);
@@ -93,6 +96,7 @@ export function readRouterConfig(env: Env, cores = availableParallelism()): Rout
   const accessLogMaxBytes = number("STAMPYARD_ROUTER_ACCESS_LOG_MAX_BYTES", 0, 999_999_999);
   const tracing = readTracing(env, name, complain);
   const scope = readRegionConfig(env, complain);
+  const entrance = readEntranceConfig(env, (key) => address(env, key, "0.0.0.0:8443", complain), complain);
   const decide = readDecide(env, complain);
   if (problems.length > 0) throw new StampyardError("INVALID_REQUEST", "Invalid router configuration", { problems });
 
@@ -116,6 +120,7 @@ export function readRouterConfig(env: Env, cores = availableParallelism()): Rout
     ...(accessLogMaxBytes === undefined ? {} : { accessLogMaxBytes }),
     ...(tracing === undefined ? {} : { tracing }),
     ...scope,
+    ...entrance,
     ...(decide === undefined ? {} : { decide }),
   });
 }

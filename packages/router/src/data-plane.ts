@@ -3,6 +3,8 @@ import type { DirectoryChange, DirectoryView } from "@stampyard/directory";
 import type { AccessSink } from "./access-log.ts";
 import { createClientCaps } from "./bulkhead/client-caps.ts";
 import { createStampBreakers } from "./bulkhead/stamp-breakers.ts";
+import { createEntrance } from "./entrance.ts";
+import type { TlsConfig } from "./entrance-config.ts";
 import type { ClientSide, Exchange } from "./front/exchange.ts";
 import { forwardExchange } from "./front/forwarding.ts";
 import { type Front, openFront } from "./front/front.ts";
@@ -11,12 +13,13 @@ import { headContext, type Serving, type Timeouts } from "./front/serving.ts";
 import { createStampPools } from "./front/stamp-pool.ts";
 import { startTimerWheel, type TimerWheel } from "./front/timer-wheel.ts";
 import type { HeadContext, RequestHead } from "./http1/request-head.ts";
+import { type Log, stderrLog } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
-import type { RefusalReason } from "./refusals.ts";
 import { createRouteSigner, type StampKeys } from "./route-signer.ts";
 import { createRouteState, type RouteState } from "./route-state.ts";
 import { routingHeaders } from "./routing-headers.ts";
-import { unmapped } from "./trusted-peers.ts";
+import { type CertificateStore, openCertificateStore } from "./tls/certificate-store.ts";
+import { makeTrustedPeers, unmapped } from "./trusted-peers.ts";
 
 export interface ServerLimits {
   /** All connections of this process. */
@@ -40,6 +43,14 @@ export interface DataPlaneOptions {
   readonly regions?: readonly string[] | undefined;
   /** Where requests for other regions are sent, e.g. `https://{region}.example.com`; absent = 421. */
   readonly redirect?: string | undefined;
+  /** Processes that share the limits of tenants in equal parts. @default 1 */
+  readonly shares?: number;
+  /** Peers that begin every connection with a PROXY protocol header, as addresses or CIDR blocks. @default none */
+  readonly proxyPeers?: readonly string[] | undefined;
+  /** Where clients come by TLS, beside the plain door. Absent = nowhere. */
+  readonly tls?: TlsConfig | undefined;
+  /** @default stderrLog */
+  readonly log?: Log;
 }
 
 /**
@@ -47,7 +58,10 @@ export interface DataPlaneOptions {
  * a process of its own beside the one that follows the feed (decision D17).
  */
 export interface DataPlane {
-  /** Resolves with the port. With `reusePort` several processes listen on one port, and the system spreads clients. */
+  /**
+   * Resolves with the port, when the door for TLS is open too, if there is one. With `reusePort` several processes listen
+   * on one port, and the system spreads clients.
+   */
   listen(host: string, port: number, options?: { readonly reusePort?: boolean }): Promise<number>;
   /** Another table is valid from now on. */
   replaceDirectory(directory: DirectoryView): void;
@@ -65,6 +79,14 @@ export interface DataPlane {
   isTrusted(address: string): boolean;
   /** Requests and tunnels. */
   inFlight(): number;
+  /** Of clients. */
+  connections(): number;
+  /** Stamps whose breaker is open, or half. */
+  tripped(): readonly string[];
+  /** The port of the door for TLS; 0 = there is none. */
+  securePort(): number;
+  /** Reads certificates again; connections that stand keep theirs. Changes of the files are noticed without it. */
+  reloadCertificates(): Promise<void>;
   /** For other fronts, such as TLS and HTTP/2: they bring a connection, or a request that was read, and share the rest. */
   readonly front: Pick<Front, "serveSocket" | "admit">;
   readonly exchanges: ExchangeServing;
@@ -80,7 +102,7 @@ export interface ExchangeServing {
   /** `start` begins it. */
   open(head: RequestHead, client: ClientSide): Exchange;
   /** A request was answered by the front itself, before there was an exchange. */
-  refused(refusal: { readonly reason: RefusalReason; readonly method: string; readonly status: number }): void;
+  refused(refusal: { readonly reason: string; readonly method: string; readonly status: number }): void;
 }
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
@@ -92,7 +114,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     directory: undefined,
     trusted: () => false,
     signer: createRouteSigner(now),
-    state: createRouteState({ regions: options.regions, redirect: options.redirect, now }),
+    state: createRouteState({ regions: options.regions, redirect: options.redirect, shares: options.shares, now }),
     pools: createStampPools(clock),
     breakers: createStampBreakers({ now: clock, chance: Math.random }),
     caps: createClientCaps({ total: limits.maxConnections, perClient: limits.maxConnectionsPerClient }, (address) =>
@@ -110,8 +132,12 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       serving.directory === undefined ? () => false : routingHeaders(serving.directory.routing()).trusted;
   };
 
+  const doors = openDoors(options, serving, front);
+
   return {
-    listen: (host, port, { reusePort = false } = {}) => front.listen({ host, port, reusePort }),
+    listen: (host, port, { reusePort = false } = {}) => doors.listen({ host, port, reusePort }),
+    securePort: doors.securePort,
+    reloadCertificates: doors.reloadCertificates,
     replaceDirectory(next) {
       for (const { stamp } of serving.directory?.stamps() ?? []) {
         if (next.lookupStamp(stamp) === undefined) forgetStamp(serving, stamp);
@@ -139,9 +165,45 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     hasKey: (stamp) => serving.signer.hasKey(stamp),
     isTrusted: (address) => serving.trusted(unmapped(address)),
     inFlight: () => serving.inFlight,
+    connections: () => serving.caps.size(),
+    tripped: () => serving.breakers.tripped(),
     front,
     exchanges: exchangesOf(serving),
-    close: (drainMs) => front.close(drainMs),
+    async close(drainMs) {
+      await front.close(drainMs);
+      doors.close();
+    },
+  };
+}
+
+/** The plain door, and the one for TLS where it is configured. */
+function openDoors(
+  { proxyPeers = [], tls, now, log = stderrLog, metrics }: DataPlaneOptions,
+  serving: Serving,
+  front: Front,
+) {
+  const entrance = createEntrance({
+    front,
+    exchanges: exchangesOf(serving),
+    connections: serving.connections,
+    proxyPeers: makeTrustedPeers(proxyPeers),
+    directory: () => serving.directory,
+    refused: (cause) => metrics.count("refused_connections", cause),
+  });
+  let store: CertificateStore | undefined;
+  let securePort = 0;
+  return {
+    async listen(at: { readonly host: string; readonly port: number; readonly reusePort: boolean }) {
+      if (tls !== undefined) {
+        store = await openCertificateStore({ folder: tls.certificates, log, now });
+        securePort = await front.listen({ ...tls.listen, reusePort: at.reusePort }, entrance.secure(store));
+      }
+      // Without listed peers there is nothing to do before the front reads.
+      return proxyPeers.length === 0 ? front.listen(at) : front.listen(at, entrance.plain);
+    },
+    securePort: () => securePort,
+    reloadCertificates: async () => store?.reload(),
+    close: () => store?.close(),
   };
 }
 

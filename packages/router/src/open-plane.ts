@@ -1,6 +1,7 @@
 import { type AccessLog, openAccessLog } from "./access-log.ts";
 import type { RouterConfig } from "./config.ts";
 import { createDataPlane, type DataPlane, type DataPlaneOptions } from "./data-plane.ts";
+import type { Log } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { createSpanExporter, type SpanExporter } from "./tracing/span-exporter.ts";
 
@@ -9,6 +10,7 @@ export interface OpenPlane {
   readonly plane: DataPlane;
   readonly metrics: Metrics;
   losses(): Losses;
+  /** What SIGHUP asks for: the log's file was moved away, or certificates are new. */
   reopenLog(): void;
   /** After the plane is closed: writes out what waits. */
   closeLogs(): Promise<void>;
@@ -25,6 +27,7 @@ export interface PlanePorts {
   /** Wall time, milliseconds. @default Date.now */
   readonly now?: () => number;
   readonly timeouts?: DataPlaneOptions["timeouts"];
+  readonly log?: Log;
 }
 
 const defaultTimeouts: DataPlaneOptions["timeouts"] = { connectMs: 1_000, idleMs: 60_000 };
@@ -51,6 +54,10 @@ export function openPlane(config: RouterConfig, shares: number, ports: PlanePort
     now: ports.now ?? Date.now,
     regions: config.regions,
     redirect: config.redirect,
+    shares,
+    proxyPeers: config.proxyPeers,
+    tls: config.tls,
+    ...(ports.log === undefined ? {} : { log: ports.log }),
   });
   return {
     plane,
@@ -60,7 +67,10 @@ export function openPlane(config: RouterConfig, shares: number, ports: PlanePort
       sentSpans: spans?.counts().sent ?? 0,
       droppedSpans: spans?.counts().dropped ?? 0,
     }),
-    reopenLog: () => file?.reopen(),
+    reopenLog() {
+      file?.reopen();
+      void plane.reloadCertificates();
+    },
     async closeLogs() {
       await Promise.all([file?.close(), spans?.close()]);
     },

@@ -21,6 +21,14 @@ export function makeTrustedPeers(peers: readonly string[]): TrustedPeers {
   };
 }
 
+/** Whether `makeTrustedPeers` understands it. */
+export function isPeer(text: string): boolean {
+  const [address = "", prefix, ...rest] = text.split("/");
+  const family = familyOf(address);
+  if (family === undefined || rest.length > 0 || address.includes("%")) return false;
+  return prefix === undefined || (/^[0-9]{1,3}$/.test(prefix) && Number(prefix) <= (family === "ipv4" ? 32 : 128));
+}
+
 /** An IPv4 peer of a socket that listens on `::` is still an IPv4 peer. */
 export function unmapped(address: string): string {
   return address.startsWith("::ffff:") && isIP(address.slice(7)) === 4 ? address.slice(7) : address;

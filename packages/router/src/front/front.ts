@@ -9,10 +9,14 @@ import type { Serving } from "./serving.ts";
 /** What accepts connections and serves HTTP/1.x on them. */
 export interface Front {
   /**
-   * Resolves with the port.
+   * Resolves with the port. Several may be listened on.
+   * @param onSocket serves a connection instead of the front, which it may come back to by `admit` and `serveSocket`
    * @throws what `listen` says, e.g. EADDRINUSE
    */
-  listen(at: { readonly host: string; readonly port: number; readonly reusePort: boolean }): Promise<number>;
+  listen(
+    at: { readonly host: string; readonly port: number; readonly reusePort: boolean },
+    onSocket?: (socket: Socket) => void,
+  ): Promise<number>;
   /** Serves a connection that somebody else has accepted; it is counted by `admit` already, or not at all. */
   serveSocket(socket: Duplex, peer: PeerFacts): void;
   /** Counts a connection until it closes; false = its client, or all together, have too many, and it is destroyed. */
@@ -21,10 +25,11 @@ export interface Front {
 }
 
 export function openFront(serving: Serving): Front {
-  let listener: Listener | undefined;
+  const listeners: Listener[] = [];
   const front: Front = {
-    async listen(at) {
-      listener = await listenOn(at, (socket) => accept(front, socket));
+    async listen(at, onSocket = (socket) => accept(front, socket)) {
+      const listener = await listenOn(at, onSocket);
+      listeners.push(listener);
       return listener.port;
     },
     serveSocket(socket, peer) {
@@ -38,7 +43,7 @@ export function openFront(serving: Serving): Front {
       socket.once("close", () => serving.caps.leave(address));
       return true;
     },
-    close: (drainMs) => close(serving, listener, drainMs),
+    close: (drainMs) => close(serving, listeners, drainMs),
   };
   return front;
 }
@@ -48,9 +53,9 @@ function accept(front: Front, socket: Socket): void {
   if (front.admit(socket, address)) front.serveSocket(socket, { address, scheme: "http" });
 }
 
-async function close(serving: Serving, listener: Listener | undefined, drainMs: number): Promise<void> {
+async function close(serving: Serving, listeners: readonly Listener[], drainMs: number): Promise<void> {
   serving.draining = true;
-  const closed = listener?.close();
+  const closed = Promise.all(listeners.map((listener) => listener.close()));
   for (const connection of [...serving.connections]) connection.drain();
   // A tunnel has no end of its own; its client connects again, to another router.
   for (const open of [...serving.tunnels.values()]) for (const tunnel of [...open]) tunnel.endTunnel();

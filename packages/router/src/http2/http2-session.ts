@@ -133,14 +133,21 @@ function receive(
   stallMs: number,
 ): void {
   const said = headText(fields, stream.endAfterHeaders);
-  if (said.kind === "refused") return refuse(stream, serving, said.reason, said.method);
+  if (said.kind === "refused") {
+    refuse(stream, serving, said.reason, said.method);
+    return;
+  }
   const reading = readRequestHead(said.text, serving.context(peer.address));
   if (reading.kind !== "complete") {
     const reason = reading.kind === "refused" ? reading.reason : "bad-syntax";
-    return refuse(stream, serving, reason, reading.kind === "refused" ? reading.method : "");
+    refuse(stream, serving, reason, reading.kind === "refused" ? reading.method : "");
+    return;
   }
   const { head } = reading;
-  if (isGrpc(head.valuesOf("content-type")[0])) return refuseGrpc(stream, serving, head);
+  if (isGrpc(head.valuesOf("content-type")[0])) {
+    refuseGrpc(stream, serving, head);
+    return;
+  }
   serveStream({
     stream,
     head,

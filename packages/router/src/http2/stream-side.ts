@@ -1,6 +1,5 @@
-import type { ServerHttp2Stream } from "node:http2";
-import { constants } from "node:http2";
-import type { ClientSide, Exchange, PeerFacts } from "../front/exchange.ts";
+import { constants, type ServerHttp2Stream } from "node:http2";
+import type { AnswerBody, ClientSide, Exchange, PeerFacts } from "../front/exchange.ts";
 import type { Timed, TimerWheel } from "../front/timer-wheel.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import { answerFields } from "./answer-fields.ts";
@@ -15,142 +14,186 @@ export interface StreamSideOptions {
   open(client: ClientSide): Exchange;
 }
 
-/**
- * One stream of an HTTP/2 connection as the client side of an exchange. What goes wrong with an answer is a RST_STREAM, never the
- * end of the stream: a client must not take half a body for a whole one.
- */
+/** Serves one stream of an HTTP/2 connection as an exchange. */
 export function serveStream(options: StreamSideOptions): void {
-  const { stream, head, peer, wheel, stallMs } = options;
-  let over = false;
-  let wanted = false;
-  let bodyOver = head.body === "none" || (head.body === "length" && head.length === 0);
-  let received = 0;
-  const timed: Timed = { deadline: Infinity, slot: -1, onDeadline: onStall };
+  new StreamSide(options).start();
+}
 
-  function begin(status: number, lines: string, length: number, endStream: boolean): void {
-    if (over || stream.headersSent || stream.destroyed) return;
+/**
+ * The client side of an exchange whose client is a stream. What goes wrong with an answer is a RST_STREAM, never the end of
+ * the stream: a client must not take half a body for a whole one.
+ */
+class StreamSide implements ClientSide, Timed {
+  deadline = Number.POSITIVE_INFINITY;
+  slot = -1;
+  readonly peer: PeerFacts;
+  readonly #stream: ServerHttp2Stream;
+  readonly #head: RequestHead;
+  readonly #wheel: TimerWheel;
+  readonly #stallMs: number;
+  readonly #exchange: Exchange;
+  /** Nothing more is written, or may be. */
+  #over = false;
+  #wanted = false;
+  #bodyOver: boolean;
+  #received = 0;
+
+  constructor({ stream, head, peer, wheel, stallMs, open }: StreamSideOptions) {
+    this.peer = peer;
+    this.#stream = stream;
+    this.#head = head;
+    this.#wheel = wheel;
+    this.#stallMs = stallMs;
+    this.#bodyOver = head.body === "none" || (head.body === "length" && head.length === 0);
+    this.#exchange = open(this);
+  }
+
+  start(): void {
+    const stream = this.#stream;
+    stream.on("data", (bytes: Buffer) => this.#onData(bytes));
+    stream.on("end", () => this.#onEnd());
+    stream.on("drain", () => {
+      if (this.#over) return;
+      this.#wheel.clear(this);
+      this.#exchange.onClientDrain();
+    });
+    // Always followed by close.
+    stream.on("error", () => {});
+    stream.on("close", () => {
+      this.#wheel.clear(this);
+      if (this.#over) return;
+      this.#over = true;
+      this.#exchange.onClientGone();
+    });
+    // A stream whose end nobody reads never closes.
+    if (this.#bodyOver) stream.resume();
+    else stream.pause();
+    this.#exchange.start(undefined);
+  }
+
+  inform(status: number, lines: string): void {
+    if (this.#over || this.#stream.headersSent || this.#stream.destroyed) return;
+    this.#stream.additionalHeaders(answerFields(status, lines, -1));
+  }
+  begin(status: number, lines: string, body: AnswerBody, length: number): void {
+    this.#respond(status, lines, body.kind === "length" ? body.length : length, body.kind === "none");
+  }
+  write(bytes: Buffer): boolean {
+    if (this.#over || this.#stream.destroyed) return true;
+    const more = this.#stream.write(bytes);
+    if (!more) this.#wheel.set(this, this.#stallMs);
+    return more;
+  }
+  whole(status: number, lines: string, body: string): void {
+    const bytes = Buffer.from(body, "latin1");
+    const noLength = status === 204 || status === 304;
+    const bodiless = noLength || this.#head.method === "HEAD";
+    this.#respond(status, lines, noLength ? -1 : bytes.length, bodiless);
+    if (this.#over) return;
+    if (!bodiless) this.#stream.write(bytes);
+    this.end();
+  }
+  end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    const stream = this.#stream;
+    // What is left of a request that nobody reads is given up, without an error, once the answer is out.
+    const giveUp = () => {
+      if (!this.#bodyOver && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
+    };
+    if (stream.writableFinished) giveUp();
+    else stream.once("finish", giveUp);
+    this.#wheel.set(this, this.#stallMs);
+    stream.end();
+  }
+  cut(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#wheel.clear(this);
+    this.#breakOff();
+  }
+
+  wantBody(): void {
+    if (this.#bodyOver || this.#over || this.#stream.destroyed) return;
+    this.#wanted = true;
+    if (this.#head.awaitsContinue && !this.#stream.headersSent) this.#stream.additionalHeaders({ ":status": 100 });
+    this.resumeBody();
+  }
+  pauseBody(): void {
+    // The stamp is slow, not the client.
+    this.#wheel.clear(this);
+    this.#stream.pause();
+  }
+  resumeBody(): void {
+    if (!this.#wanted || this.#bodyOver || this.#over) return;
+    this.#wheel.set(this, this.#stallMs);
+    this.#stream.resume();
+  }
+
+  openTunnel(): void {
+    this.cut();
+  }
+  tunnelBytes(): boolean {
+    return true;
+  }
+  endTunnel(): void {
+    this.cut();
+  }
+
+  onDeadline(): void {
+    const stream = this.#stream;
+    // The answer is written and the client does not take it.
+    if (this.#over) this.#breakOff();
+    else if (this.#wanted && !this.#bodyOver && !stream.isPaused()) {
+      this.#bodyOver = true;
+      this.#exchange.onBodyBroken("request-timeout");
+    } else if (stream.writableNeedDrain) {
+      this.cut();
+      this.#exchange.onClientGone();
+    }
+  }
+
+  #onData(bytes: Buffer): void {
+    if (this.#bodyOver) return;
+    this.#received += bytes.length;
+    // The frames must carry what the length said, or two readers see two bodies.
+    if (this.#head.body === "length" && this.#received > this.#head.length) {
+      this.#breakBody();
+      return;
+    }
+    this.#wheel.set(this, this.#stallMs);
+    if (!this.#exchange.onBodyBytes(bytes)) this.pauseBody();
+  }
+  #onEnd(): void {
+    const stream = this.#stream;
+    // Also said after a reset, where it is not the end of the body.
+    if (this.#bodyOver || stream.aborted || stream.destroyed) return;
+    if (this.#head.body === "length" && this.#received < this.#head.length) {
+      this.#breakBody();
+      return;
+    }
+    this.#bodyOver = true;
+    if (!stream.writableNeedDrain && !this.#over) this.#wheel.clear(this);
+    this.#exchange.onBodyEnd();
+  }
+  #breakBody(): void {
+    this.#bodyOver = true;
+    this.#stream.pause();
+    this.#exchange.onBodyBroken("bad-framing");
+  }
+
+  #respond(status: number, lines: string, length: number, endStream: boolean): void {
+    const stream = this.#stream;
+    if (this.#over || stream.headersSent || stream.destroyed) return;
     try {
       stream.respond(answerFields(status, lines, length), { endStream });
     } catch {
       // A field that HTTP/2 does not know how to say, such as two content types.
-      cut();
+      this.cut();
     }
   }
-  function cut(): void {
-    if (over) return;
-    over = true;
-    wheel.clear(timed);
-    breakOff(stream);
+  /** RST_STREAM and nothing before it: `close()` would end the stream first, and half a body would look whole. */
+  #breakOff(): void {
+    this.#stream.destroy(new Error("Answer is broken off"));
   }
-  function finish(): void {
-    if (over) return;
-    over = true;
-    wheel.clear(timed);
-    // What is left of a request that nobody reads is given up, without an error, once the answer is out.
-    const giveUp = () => {
-      if (!bodyOver && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
-    };
-    if (stream.writableFinished) giveUp();
-    else stream.once("finish", giveUp);
-    stream.end();
-    wheel.set(timed, stallMs);
-  }
-  function onStall(): void {
-    // The answer is written and the client does not take it.
-    if (over) return breakOff(stream);
-    if (wanted && !bodyOver && !stream.isPaused()) {
-      bodyOver = true;
-      exchange.onBodyBroken("request-timeout");
-    } else if (stream.writableNeedDrain) {
-      cut();
-      exchange.onClientGone();
-    }
-  }
-  function breakBody(): void {
-    bodyOver = true;
-    stream.pause();
-    exchange.onBodyBroken("bad-framing");
-  }
-
-  const client: ClientSide = {
-    peer,
-    inform(status, lines) {
-      if (over || stream.headersSent || stream.destroyed) return;
-      stream.additionalHeaders(answerFields(status, lines, -1));
-    },
-    begin(status, lines, body, length) {
-      begin(status, lines, body.kind === "length" ? body.length : length, body.kind === "none");
-    },
-    write(bytes) {
-      if (over || stream.destroyed) return true;
-      const more = stream.write(bytes);
-      if (!more) wheel.set(timed, stallMs);
-      return more;
-    },
-    whole(status, lines, body) {
-      const bytes = Buffer.from(body, "latin1");
-      const bodiless = head.method === "HEAD" || status === 204 || status === 304;
-      begin(status, lines, status === 204 || status === 304 ? -1 : bytes.length, bodiless);
-      if (over) return;
-      if (!bodiless) stream.write(bytes);
-      finish();
-    },
-    end: finish,
-    cut,
-    wantBody() {
-      if (bodyOver || over || stream.destroyed) return;
-      wanted = true;
-      if (head.awaitsContinue && !stream.headersSent) stream.additionalHeaders({ ":status": 100 });
-      wheel.set(timed, stallMs);
-      stream.resume();
-    },
-    pauseBody: () => stream.pause(),
-    resumeBody() {
-      if (!wanted || bodyOver || over) return;
-      wheel.set(timed, stallMs);
-      stream.resume();
-    },
-    openTunnel: cut,
-    tunnelBytes: () => true,
-    endTunnel: () => {},
-  };
-
-  const exchange = options.open(client);
-  stream.on("data", (bytes: Buffer) => {
-    if (bodyOver) return;
-    received += bytes.length;
-    // The frames must carry what the length said, or two readers see two bodies.
-    if (head.body === "length" && received > head.length) return breakBody();
-    wheel.set(timed, stallMs);
-    if (!exchange.onBodyBytes(bytes)) stream.pause();
-  });
-  stream.pause();
-  if (bodyOver) stream.resume();
-  stream.on("end", () => {
-    // Also said after a reset, where it is not the end of the body.
-    if (bodyOver || stream.aborted || stream.destroyed) return;
-    if (head.body === "length" && received < head.length) return breakBody();
-    bodyOver = true;
-    if (!stream.writableNeedDrain) wheel.clear(timed);
-    exchange.onBodyEnd();
-  });
-  stream.on("drain", () => {
-    if (over) return;
-    wheel.clear(timed);
-    exchange.onClientDrain();
-  });
-  // Always followed by close.
-  stream.on("error", () => {});
-  stream.on("close", () => {
-    wheel.clear(timed);
-    if (over) return;
-    over = true;
-    exchange.onClientGone();
-  });
-  exchange.start(undefined);
-}
-
-/** RST_STREAM and nothing before it: `close()` would end the stream first, and half a body would look whole. */
-function breakOff(stream: ServerHttp2Stream): void {
-  stream.destroy(new Error("Answer is broken off"));
 }
