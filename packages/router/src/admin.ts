@@ -151,6 +151,8 @@ async function stats(options: AdminOptions) {
     name,
     uptimeMs: Math.round(performance.now() - startedAt),
     inFlight: servers.inFlight(),
+    connections: servers.connections(),
+    brokenStamps: [...servers.tripped().keys()],
     directory: {
       version: position.version,
       incarnation: position.incarnation,
@@ -218,6 +220,11 @@ function gauges({ follower, servers }: AdminOptions): Gauge[] {
       : [one("feed_silence_seconds", "Time since the control plane was heard.", silentMs / 1000)]),
     one("disk_failing", "1 while the directory cannot be written to disk.", diskTrouble === undefined ? 0 : 1),
     one("in_flight", "Requests and tunnels on their way.", servers.inFlight()),
+    one("connections", "Connections of clients.", servers.connections()),
+    ...[...servers.tripped()].map(([stamp, count]) => ({
+      ...one("stamp_breaker_open", "Processes that send a stamp probes only, or nothing.", count),
+      labels: { stamp },
+    })),
     ...lossGauges(servers),
     ...workerGauges(servers),
   ];

@@ -37,6 +37,10 @@ export interface Servers extends DirectorySink {
   /** What all of them counted since the router started, those that died included. */
   counts(): Promise<Counts>;
   losses(): Losses;
+  /** Connections of clients. */
+  connections(): number;
+  /** Stamps whose breaker is not closed, with the number of processes that hold it so. */
+  tripped(): ReadonlyMap<string, number>;
   /** One row per process that serves; none while this process serves by itself. */
   workers(): readonly WorkerFacts[];
   reopenLogs(): void;
@@ -79,6 +83,8 @@ export function serveHere(config: RouterConfig, ports: PlanePorts): Servers {
     unresolved: async () => plane.routeState().unresolved.rows(),
     counts: async () => metrics.counts(),
     losses,
+    connections: () => plane.connections(),
+    tripped: () => new Map(plane.tripped().map((stamp) => [stamp, 1])),
     workers: () => [],
     reopenLogs: reopenLog,
     orphansGone: () => {},

@@ -71,3 +71,12 @@ export function factsOf(fleet: Fleet, { number, state, process: worker, restarts
     changesBehind: worker === undefined ? 0 : fleet.publications.last() - worker.appliedSeq,
   };
 }
+
+/** How many workers hold each stamp's breaker not closed. */
+export function tripped(fleet: Fleet): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const { pulse } of processes(fleet)) {
+    for (const stamp of pulse?.tripped ?? []) found.set(stamp, (found.get(stamp) ?? 0) + 1);
+  }
+  return found;
+}

@@ -144,6 +144,13 @@ describe("workers", () => {
     expect(metrics.body).not.toContain("tenant_requests_total");
     const byTenant = await ask(router.adminPort, { host: "127.0.0.1", path: "/metrics?tenants" });
     expect(byTenant.body).toMatch(/stampyard_router_tenant_requests_total\{tenant="(?:acme|globex)"\} \d+/);
+    await bed.stamps[0].stop();
+    await eventually(async () => {
+      for (let n = 0; n < 10; n++) await ask(router.listenPort);
+      const text = (await ask(router.adminPort, { host: "127.0.0.1", path: "/metrics" })).body;
+      expect(text).toMatch(/stampyard_router_stamp_breaker_open\{stamp="eu-1"\} [12]/);
+      expect(text).not.toContain('breaker_open{stamp="eu-2"');
+    });
     const [first] = await workersOf(router);
     process.kill(first?.pid ?? 0, "SIGKILL");
     await eventually(async () => expect((await workersOf(router))[0]?.restarts).toBe(1));

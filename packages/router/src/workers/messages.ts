@@ -55,6 +55,10 @@ export type FromWorker =
 
 export interface WorkerPulse {
   readonly inFlight: number;
+  /** Of clients. */
+  readonly connections: number;
+  /** Stamps whose breaker is not closed. */
+  readonly tripped: readonly string[];
   /** Since its start, all of it. Absent in a beat when nothing was counted since the last one. */
   readonly counts?: Counts;
   readonly losses: Losses;

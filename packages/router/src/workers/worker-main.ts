@@ -150,6 +150,8 @@ function pulse({ plane, metrics, losses }: OpenPlane, always: boolean): WorkerPu
   lateMs = 0;
   return {
     inFlight: plane.inFlight(),
+    connections: plane.connections(),
+    tripped: plane.tripped(),
     ...(changed ? { counts } : {}),
     losses: losses(),
     rssBytes: process.memoryUsage.rss(),
