@@ -35,7 +35,7 @@ async function toggleControlPlane({ stage, say, setPhase }: DemoContext): Promis
   if (hasControlPlane(stage)) {
     setPhase("control-plane-dead");
     const { pid } = killControlPlane(stage.state);
-    say(`kill -9 ${pid}: the control plane is dead. Watch the errors: there are none. k starts it again`);
+    say(`kill -9 ${pid}: the control plane is dead, and no request fails. k starts it again`);
     return;
   }
   say("Starting the control plane");
@@ -53,7 +53,7 @@ async function loseStamp(context: DemoContext): Promise<void> {
   const started = performance.now();
   const count = await killStamp(stage.state, victim, signal);
   say(
-    `kill -9 of ${count} processes: stamp ${victim} is dead. Only ${tenants.join(", ")} get 503; nobody else notices`,
+    `kill -9 of ${count} processes: stamp ${victim} is dead. Only ${tenants.join(", ")} get 503, nobody else notices`,
   );
   if (!(await waitUntilBack(stage, victim, tenants, { timeoutMs: 120_000, signal }))) {
     say(`Stamp ${victim} is still not back; its logs: stampyard stamp logs ${victim}`);

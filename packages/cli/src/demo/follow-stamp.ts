@@ -17,7 +17,7 @@ export async function followDemoStamp(context: DemoContext, name: string): Promi
       ready = isReady(stamp) ? ready + 1 : 0;
       if (ready >= 5) return true;
       const missing = ready > 0 ? undefined : whatIsMissing(stamp);
-      if (missing !== undefined && missing !== told) say(`  ${name}: ${missing}`);
+      if (missing !== undefined && missing !== told) say(`${name} is not ready yet: ${missing}`);
       told = missing ?? told;
       return undefined;
     },

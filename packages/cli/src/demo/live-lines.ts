@@ -26,3 +26,14 @@ export function liveLines(before: LiveSample, now: LiveSample, style: Style = pl
     return `  ${row.stamp.padEnd(width)}  ${tenants}  ${String(rate).padStart(4)} requests/s  ${String(row.requests).padStart(6)} requests  ${painted}`;
   });
 }
+
+/** Lines of at most `columns`, broken between words; a longer word, such as a URL, stays whole. */
+export function wrapWords(text: string, columns: number): readonly string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/(?<=\S)(?= +\S)/)) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length <= columns) lines[lines.length - 1] = last + word;
+    else lines.push(last === undefined ? word : word.trimStart());
+  }
+  return lines;
+}

@@ -3,7 +3,7 @@ import { stampTable } from "../commands/stamp/list.ts";
 import { tenantTable } from "../commands/tenant/list.ts";
 import { type Style, styleFor } from "../output/style.ts";
 import { type DemoAction, type DemoContext, demoActions } from "./actions.ts";
-import { liveLines, type LiveSample } from "./live-lines.ts";
+import { liveLines, type LiveSample, wrapWords } from "./live-lines.ts";
 import type { Stage } from "./stage.ts";
 import { createTally, type Phase } from "./tally.ts";
 import { createTenant, demoTenants } from "./tenants.ts";
@@ -108,7 +108,11 @@ function openScreen(io: Io, sample: () => LiveSample) {
     draw(io.out.isTTY ? "" : `${lines.join("\n")}\n`);
   }, everyMs);
   return {
-    say: (text: string) => draw(`${style.dim(new Date().toISOString().slice(11, 19))} ${text}\n`),
+    say: (text: string) => {
+      const [first = "", ...rest] = wrapWords(text, io.out.isTTY ? io.out.columns - 10 : Number.POSITIVE_INFINITY);
+      const time = style.dim(new Date().toISOString().slice(11, 19));
+      draw(`${time} ${first}\n${rest.map((line) => `         ${line}\n`).join("")}`);
+    },
     close: () => clearInterval(timer),
   };
 }
