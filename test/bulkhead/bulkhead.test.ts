@@ -87,8 +87,9 @@ describe("a fault of one stamp is nobody else's (I12)", () => {
     }
     const waits = new Set(answers.map(({ text }) => /^retry-after: (.*)$/im.exec(text)?.[1]));
     expect(waits.size, "Retry-After has jitter").toBeGreaterThan(1);
-    const median = answers.map(({ ms }) => ms).sort((a, b) => a - b)[50] ?? 0;
-    expect(median).toBeLessThan(10);
+    // A quarter, because a busy machine delays the others; a router that waits for something delays all.
+    const quarter = answers.map(({ ms }) => ms).sort((a, b) => a - b)[25] ?? 0;
+    expect(quarter).toBeLessThan(10);
   });
 
   test("a stamp that hangs holds a bounded number of requests; the excess is refused at once (I13)", async () => {

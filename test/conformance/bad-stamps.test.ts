@@ -169,6 +169,33 @@ describe("a stamp's connection after misuse (I10)", () => {
     }
   });
 
+  test.each([
+    ["POST", "Content-Length: 2\r\n\r\nhi", 1],
+    ["PUT", "Content-Length: 2\r\n\r\nhi", 1],
+    ["GET", "Content-Length: 2\r\n\r\nhi", 1],
+    ["POST", "\r\n", 1],
+    ["GET", "\r\n", 2],
+  ])(
+    "a %s is sent again only where it changes nothing, after a kept connection ended under it (I7)",
+    async (method, rest, most) => {
+      for (let n = 0; n < 10; n++) {
+        // Leaves a kept connection, so that the next request finds one that carried a request before.
+        expect(answersOf(await ask(host, "/before"), ["GET"]).answers[0]?.body).toBe("for /before");
+        stamp.misdeed = (socket) => void socket.destroy();
+        stamp.seen.length = 0;
+        const client = await openRawClient(router.port);
+        client.send(`${method} /once HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n${rest}`);
+        await client.until(() => false, 5_000);
+        client.socket.destroy();
+        expect(stamp.seen.length, JSON.stringify(client.received.slice(0, 200))).toBeLessThanOrEqual(most);
+        expect(client.received).toMatch(/^HTTP\/1\.1 50[23] /);
+        stamp.misdeed = answerOk;
+        await eventually(async () => expect(answersOf(await ask(host, "/well"), ["GET"]).answers[0]?.status).toBe(200));
+      }
+    },
+    30_000,
+  );
+
   test("a client of HTTP/1.0 never gets chunks, whatever the stamp sends", async () => {
     for (const framing of [
       "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",

