@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { randomUUID } from "node:crypto";
 import type { DirectoryChange, DirectoryView } from "@stampyard/directory";
 import type { AccessSink } from "./access-log.ts";
@@ -85,6 +86,8 @@ export interface DataPlane {
   tripped(): readonly string[];
   /** The port of the door for TLS; 0 = there is none. */
   securePort(): number;
+  /** Serves a connection that somebody else accepted at the plain door. */
+  accept(socket: Socket): void;
   /** Reads certificates again; connections that stand keep theirs. Changes of the files are noticed without it. */
   reloadCertificates(): Promise<void>;
   /** For other fronts, such as TLS and HTTP/2: they bring a connection, or a request that was read, and share the rest. */
@@ -137,6 +140,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   return {
     listen: (host, port, { reusePort = false } = {}) => doors.listen({ host, port, reusePort }),
     securePort: doors.securePort,
+    accept: doors.accept,
     reloadCertificates: doors.reloadCertificates,
     replaceDirectory(next) {
       for (const { stamp } of serving.directory?.stamps() ?? []) {
@@ -202,6 +206,7 @@ function openDoors(
       return proxyPeers.length === 0 ? front.listen(at) : front.listen(at, entrance.plain);
     },
     securePort: () => securePort,
+    accept: entrance.plain,
     reloadCertificates: async () => store?.reload(),
     close: () => store?.close(),
   };

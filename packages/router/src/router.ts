@@ -166,7 +166,9 @@ async function listenBoth(config: RouterConfig, servers: Servers, admin: Server,
   try {
     adminPort = await named(config.admin, () => listenOn(admin, config.admin));
     // Workers share a port on purpose, so the system would let them share that of a stranger as well.
-    if ((config.workers ?? 0) > 0 && !orphans.holds(listen.port)) await named(listen, () => tryPort(listen));
+    const shared = config.tls === undefined ? [listen] : [listen, config.tls.listen];
+    const isOurs = (config.workers ?? 0) === 0 || orphans.holds(listen.port);
+    for (const one of isOurs ? [] : shared) await named(one, () => tryPort(one));
     // Some of us cannot share it with those who have it: one process alone, and systems that share no ports.
     const alone = (config.workers ?? 0) === 0 || !(await canReusePort(listen.host));
     if (alone && orphans.holds(listen.port)) await retire(config, orphans);
@@ -196,6 +198,7 @@ async function named(address: ListenAddress, listen: () => Promise<number>): Pro
   try {
     return await listen();
   } catch (caught) {
+    if (caught instanceof StampyardError && caught.code !== "INTERNAL") throw caught;
     const { code } = caught as NodeJS.ErrnoException;
     const where = `${hostText(address.host)}:${address.port}`;
     if (code !== "EADDRINUSE") throw new StampyardError("INTERNAL", `Cannot listen on ${where}`, { cause: caught });

@@ -257,6 +257,9 @@ describe("workers", () => {
       expect(after[0]?.restarts).toBe(1);
     });
     for (let n = 0; n < 20; n++) expect((await ask(router.listenPort)).status).toBe(200);
+    const tls = { listen: { host: "127.0.0.1", port: 0 }, certificates: bed.folder };
+    const secure = bed.start({ workers: 2, tls, stateDir: join(bed.folder, "other") }, { portSharing: "handle" });
+    await expect(secure).rejects.toMatchObject({ code: "INVALID_REQUEST" });
     await router.close();
     await expect(ask(router.listenPort)).rejects.toThrow();
   });

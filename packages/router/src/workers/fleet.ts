@@ -1,4 +1,5 @@
 import { type DirectoryChange, type DirectoryView, encodeSnapshot, type FeedPosition } from "@stampyard/directory";
+import { StampyardError } from "@stampyard/domain";
 import { sha256 } from "../directory-files.ts";
 import { addCounts, noCounts } from "../metrics.ts";
 import type { ProcessIdentity } from "../process-record.ts";
@@ -212,6 +213,11 @@ async function listen(fleet: Fleet, host: string, port: number): Promise<number>
 
 /** One socket for all: what the system gives to this process is handed on to the workers in turn. */
 async function listenShared(fleet: Fleet, host: string, port: number): Promise<number> {
+  if (fleet.options.config.tls !== undefined) {
+    throw new StampyardError("INVALID_REQUEST", "Several workers cannot share the port for TLS on this system", {
+      mend: "Set STAMPYARD_ROUTER_WORKERS=0.",
+    });
+  }
   let turn = 0;
   const shared = await openSharedPort(host, port, (socket) => {
     const serving = fleet.places.filter(({ state }) => state.kind === "serving");

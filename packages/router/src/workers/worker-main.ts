@@ -1,11 +1,9 @@
 import { createServer, Server, Socket } from "node:net";
 import { decodeSnapshot, type Directory } from "@stampyard/directory";
 import { StampyardError } from "@stampyard/domain";
-import type { DataPlane } from "../data-plane.ts";
 import { sha256 } from "../directory-files.ts";
 import { stderrLog } from "../log.ts";
 import { type OpenPlane, openPlane } from "../open-plane.ts";
-import { unmapped } from "../trusted-peers.ts";
 import { beatMs, type FromWorker, type ToWorker, type WorkerPulse } from "./messages.ts";
 
 /**
@@ -100,7 +98,7 @@ function receive(message: ToWorker, handle: unknown): void {
 
 /** Accepts from the socket that the parent opened; it stays open here when the parent dies. */
 function listenShared(from: Server, { plane }: OpenPlane): void {
-  shared = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => serve(socket, plane));
+  shared = createServer({ allowHalfOpen: true, noDelay: true }, plane.accept);
   shared.on("error", () => {});
   shared.listen(from, () => {
     listening = true;
@@ -112,12 +110,7 @@ function listenShared(from: Server, { plane }: OpenPlane): void {
 function adopt(socket: Socket, { plane }: OpenPlane): void {
   socket.allowHalfOpen = true;
   if (ending) socket.destroy();
-  else serve(socket, plane);
-}
-
-function serve(socket: Socket, plane: DataPlane): void {
-  const address = unmapped(socket.remoteAddress ?? "");
-  if (plane.front.admit(socket, address)) plane.front.serveSocket(socket, { address, scheme: "http" });
+  else plane.accept(socket);
 }
 
 function begin({ config, shares, keys }: Extract<ToWorker, { kind: "begin" }>): void {
