@@ -20,6 +20,8 @@ const self = fileURLToPath(import.meta.url);
 const root = join(dirname(self), "..");
 const quick = process.argv.includes("--quick");
 const clients = 50;
+const tenants = 20;
+const tenantOf = (number) => `t${number}`;
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest();
 /** Milliseconds of one clock that all processes of the machine share. */
 const now = () => performance.timeOrigin + performance.now();
@@ -34,8 +36,9 @@ async function read(url, tokenFile) {
   const { createControlPlane } = await import("../packages/router/src/control-plane.ts");
   const stop = new AbortController();
   const applied = new Map();
-  process.on("message", ({ ask }) => {
+  process.on("message", ({ ask, version }) => {
     if (ask === "applied") process.send({ applied: [...applied] });
+    if (ask === "count") process.send({ count: applied.get(version)?.length ?? 0 });
     if (ask === "stop") {
       stop.abort();
       process.disconnect();
@@ -78,9 +81,12 @@ async function main() {
     const tokenFile = join(stateDir, "token");
     writeFileSync(tokenFile, world.token, { mode: 0o600 });
     const readers = await startReaders(world.url, tokenFile);
-    for (const perSecond of [20, 100]) results.push(await measure(world, readers, perSecond, quick ? 60 : 400));
-    readers.send({ ask: "stop" });
-    await world.close();
+    try {
+      for (const perSecond of [20, 100]) results.push(await measure(world, readers, perSecond, quick ? 60 : 400));
+    } finally {
+      readers.send({ ask: "stop" });
+      await world.close();
+    }
   } finally {
     await destroyStore({ stateDir });
     rmSync(stateDir, { recursive: true, force: true });
@@ -120,7 +126,9 @@ async function openWorld(databaseUrl) {
   const { pool, region, endpoints, endpointRevision } = row.value;
   const put = { kind: "stamp-put", stamp: "shared-1", pool, region, endpoints, endpointRevision };
   await store.stamps.write(row.value, row.revision, { changes: [put] }, ctx);
-  await activeTenant(store, ctx, "acme");
+  for (let number = 0; number < tenants; number++) await activeTenant(store, ctx, tenantOf(number));
+  // Numbered before anybody asks, so that readers get all of it in their snapshot.
+  for (let head = await store.directory.head(); head.pending > 0; head = await store.directory.head()) await wait(5);
   const { secret } = await store.tokens.create({ name: "bench", role: "router" }, ctx);
   return {
     store,
@@ -149,40 +157,41 @@ async function startReaders(url, tokenFile) {
   return readers;
 }
 
-function askApplied(readers) {
+/** The answer of the readers' process to one question. */
+function askReaders(readers, question, field) {
   return new Promise((resolve) => {
     const take = (message) => {
-      if (message.applied === undefined) return;
+      if (message[field] === undefined) return;
       readers.off("message", take);
-      resolve(new Map(message.applied));
+      resolve(message[field]);
     };
     readers.on("message", take);
-    readers.send({ ask: "applied" });
+    readers.send(question);
   });
 }
 
-/** Gives hostnames to a tenant, one after the other at this rate: one write, one version each. */
+/** Changes tenants one after the other at this rate: one write, one version each. */
 async function measure({ store, ctx }, readers, perSecond, count) {
-  await settled(readers, await store.directory.head());
   const first = (await store.directory.head()).version;
   const asked = [];
   const committed = [];
-  const writes = [];
   const began = now();
   for (let number = 0; number < count; number++) {
     const due = began + (number * 1_000) / perSecond;
     if (due > now()) await wait(due - now());
     const at = now();
     asked.push(at);
-    // One tenant has at most a thousand hostnames, and writes to one tenant wait for each other as they would.
-    const host = `h${number}-${perSecond}.example.com`;
-    const write = store.tenants.addHostname("acme", host, {}, ctx).then(() => committed.push(now()));
-    writes.push(write);
-    await write;
+    // Gives each tenant a hostname and takes it away again, so that every change is as small as most are.
+    const tenant = tenantOf(number % tenants);
+    const isGiven = Math.floor(number / tenants) % 2 === 0;
+    if (isGiven) await store.tenants.addHostname(tenant, `www.${tenant}.example.com`, {}, ctx);
+    else await store.tenants.removeHostname(tenant, `www.${tenant}.example.com`, {}, ctx);
+    committed.push(now());
   }
-  await Promise.all(writes);
+  console.error(`${count} changes at ${perSecond} per second are written`);
   const head = await settledAt(store, first + count);
-  const applied = await settled(readers, head);
+  await settled(readers, head.version);
+  const applied = new Map(await askReaders(readers, { ask: "applied" }, "applied"));
   const fromAsked = [];
   const fromCommit = [];
   for (let number = 0; number < count; number++) {
@@ -208,20 +217,19 @@ async function measure({ store, ctx }, readers, perSecond, count) {
 }
 
 async function settledAt(store, version) {
-  for (const until = now() + 10_000; now() < until; await wait(5)) {
+  for (const until = now() + 60_000; now() < until; await wait(5)) {
     const head = await store.directory.head();
     if (head.version >= version) return head;
   }
   throw new Error("The sequencer did not number all changes");
 }
 
-/** Waits until every client has applied the head. */
-async function settled(readers, head) {
-  for (const until = now() + 20_000; now() < until; await wait(50)) {
-    const applied = await askApplied(readers);
-    if (applied.get(head.version)?.length === clients || applied.size === 0) return applied;
+/** Waits until every client has applied this version. */
+async function settled(readers, version) {
+  for (const until = now() + 60_000; now() < until; await wait(50)) {
+    if ((await askReaders(readers, { ask: "count", version }, "count")) === clients) return;
   }
-  throw new Error(`Not every client has version ${head.version}`);
+  throw new Error(`Not every client has version ${version}`);
 }
 
 function report(results, loadBefore) {

@@ -4,6 +4,7 @@
  *
  *   npm run bench:router             15 rounds
  *   npm run bench:router -- --quick  3 short rounds, without the Node proxies
+ *   --variant="--some-flag"  the router once more with other flags of Node
  *   --only=stampyard,nginx  --rounds=5  --profile=FOLDER (a CPU profile of the router)
  *
  * Needs nginx, haproxy, wrk and taskset, e.g. `apt-get install nginx-light haproxy wrk`; the Node proxies are installed
@@ -22,6 +23,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..");
 const quick = process.argv.includes("--quick");
 const profile = process.argv.find((one) => one.startsWith("--profile="))?.slice(10);
+const variant = process.argv.find((one) => one.startsWith("--variant="))?.slice(10);
 const chosen = process.argv
   .find((one) => one.startsWith("--workloads="))
   ?.slice(12)
@@ -170,6 +172,17 @@ function installNodeProxies() {
   return folder;
 }
 
+function addRouter(add, node, { name, port, adminPort, state, flags }) {
+  const env = {
+    STAMPYARD_ROUTER_STATE: join(dir, state),
+    STAMPYARD_ROUTER_LISTEN: `127.0.0.1:${port}`,
+    STAMPYARD_ROUTER_ADMIN: `127.0.0.1:${adminPort}`,
+    STAMPYARD_ROUTER_ACCESS_LOG: join(dir, `${name}.log`),
+    STAMPYARD_ROUTER_WORKERS: "0",
+  };
+  add(name, port, node, [...flags, join(root, "packages/router/dist/main.js")], { log: name, env });
+}
+
 async function startAll() {
   const node = join(root, "node_modules/.bin/node");
   const ports = await freePorts(4);
@@ -185,22 +198,18 @@ async function startAll() {
   const add = (name, port, command, args, options) => {
     if (only === undefined || only.includes(name)) list.push({ name, port, pid: start(0, command, args, options) });
   };
-  add(
-    "stampyard",
-    ourPort,
-    node,
-    [...(profile ? ["--cpu-prof", `--cpu-prof-dir=${profile}`] : []), join(root, "packages/router/dist/main.js")],
-    {
-      log: "router",
-      env: {
-        STAMPYARD_ROUTER_STATE: join(dir, "state"),
-        STAMPYARD_ROUTER_LISTEN: `127.0.0.1:${ourPort}`,
-        STAMPYARD_ROUTER_ADMIN: `127.0.0.1:${adminPort}`,
-        STAMPYARD_ROUTER_ACCESS_LOG: join(dir, "router.log"),
-        STAMPYARD_ROUTER_WORKERS: "0",
-      },
-    },
-  );
+  addRouter(add, node, {
+    name: "stampyard",
+    port: ourPort,
+    adminPort,
+    state: "state",
+    flags: profile ? ["--cpu-prof", `--cpu-prof-dir=${profile}`] : [],
+  });
+  if (variant !== undefined) {
+    const [port, admin] = await freePorts(2);
+    await writeState(join(dir, "state2"), ports, tenants);
+    addRouter(add, node, { name: "variant", port, adminPort: admin, state: "state2", flags: variant.split(" ") });
+  }
   add("nginx", nginxPort, "nginx", ["-e", join(dir, "n.err"), "-c", join(dir, "nginx.conf"), "-g", "daemon off;"]);
   add("haproxy", haproxyPort, "haproxy", ["-db", "-f", join(dir, "haproxy.cfg")], { log: "haproxy-access" });
   if (!quick) {

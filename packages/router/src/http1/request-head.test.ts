@@ -74,3 +74,75 @@ describe("acceptRequest() without a parser before it", () => {
     expect(accept([], { url: "http://ACME.localhost?q=/" })).toMatchObject({ path: "/", query: "?q=/" });
   });
 });
+
+describe("readRequestHead() and its input", () => {
+  const whole = "GET /a?b HTTP/1.1\r\nHost: acme.localhost\r\nA: b\r\n\r\n";
+
+  test("waits for the rest of a head, whatever part of it came", () => {
+    for (let length = 0; length < whole.length; length++) expect(read(whole.slice(0, length)).kind).toBe("incomplete");
+    expect(read(`${whole}GET /next`)).toMatchObject({ kind: "complete", end: whole.length });
+    expect(read(`\r\n\r\n${whole}`)).toMatchObject({ kind: "complete", end: whole.length + 4 });
+  });
+
+  test.each([
+    ["\u0016\u0003\u0001", "bad-syntax"],
+    ["GET / HTTP/1.1\n", "bad-syntax"],
+    ["GET / HTTP/1.1\r\nHost: a\u0000", "bad-syntax"],
+    ["GET / HTTP/1.1\r\nHost: a\rb", "bad-syntax"],
+    ["GET /\r\n", "bad-version"],
+    ["GET / HTTP/1.2\r\n", "bad-version"],
+    ["TRACE / HTTP/1.1\r\n", "bad-method"],
+    [`GET /${"a".repeat(8_192)} HTTP/1.1\r\n`, "target-too-long"],
+    [`GET /${"a".repeat(17_000)}`, "target-too-long"],
+    [`GET / HTTP/1.1\r\nA: ${"a".repeat(17_000)}`, "too-many-headers"],
+  ])("does not wait where nothing can mend it: %j", (text, reason) => {
+    expect(read(text)).toMatchObject({ kind: "refused", reason });
+  });
+
+  test("writes every line that passes as `name: value`, and none that may not", () => {
+    const head = accept([
+      "A",
+      " b ",
+      "Empty",
+      "",
+      "Keep-Alive",
+      "5",
+      "X-Forwarded-For",
+      "6.6.6.6",
+      "X_Forwarded_Host",
+      "evil",
+      "Stampyard-Route",
+      "forged",
+      "Stampyard.Route",
+      "forged",
+      "X-Tenant",
+      "globex",
+      "Connection",
+      "x-named",
+      "X-Named",
+      "1",
+      "Traceparent",
+      "t",
+      "Obs",
+      "caf\u00e9",
+    ]);
+    expect(head).toMatchObject({ fields: { lines: "A: b\r\nEmpty:\r\nTraceparent: t\r\nObs: caf\u00e9\r\n" } });
+  });
+
+  test("believes a trusted peer's words about its client, and nobody else's", () => {
+    const fields = "X-Tenant: globex\r\nX-Forwarded-For: 1.2.3.4\r\nX-Request-Id: abc\r\n\r\n";
+    const text = `GET / HTTP/1.1\r\nHost: acme.localhost\r\n${fields}`;
+    const trusted = read(text, true);
+    expect(trusted).toMatchObject({
+      head: { fields: { lines: "X-Tenant: globex\r\n", forwardedFor: "1.2.3.4", requestId: "abc" } },
+    });
+    expect(read(text)).toMatchObject({ head: { fields: { lines: "", forwardedFor: "", requestId: "" } } });
+  });
+
+  test.each([
+    ["X_Tenant", "bad-header"],
+    ["STAMPYARD_ROUTE", "bad-header"],
+  ])("refuses %s, which is another name to half of all readers", (name, reason) => {
+    expect(accept([name, "x"])).toBe(reason);
+  });
+});
