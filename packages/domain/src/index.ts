@@ -38,10 +38,12 @@ export { componentsOf, findComponent, type Parameters, type RenderedStamp, type 
 export {
   type CatchAll,
   catchAllEnd,
+  directoryNames,
   type Geography,
   hostMeaning,
   isAlias,
   publishedRouting,
+  requireAlias,
   type Routing,
   type RoutingLimits,
   type RoutingRule,

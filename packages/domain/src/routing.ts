@@ -1,5 +1,6 @@
 import type { Fleet } from "./fleet.ts";
-import { isHostname, isTenantKey } from "./names.ts";
+import { StampyardError } from "./errors.ts";
+import { isHostname, isTenantKey, quote, requireHostname } from "./names.ts";
 
 /**
  * How a request names its tenant. `domains`, `path` and `header` are the short form, tried in this order with custom
@@ -107,6 +108,26 @@ const aliasPattern = /^[a-z](?:-?[a-z0-9])*:[A-Za-z0-9_-]{1,128}$/;
  */
 export function isAlias(text: string): boolean {
   return text.includes(":") ? text.length <= 160 && aliasPattern.test(text) : isHostname(text);
+}
+
+/** A tenant's names as the directory has them: hostnames, and other aliases only where there are any. */
+export function directoryNames(names: readonly string[]): {
+  readonly hostnames: readonly string[];
+  readonly aliases?: readonly string[];
+} {
+  const hostnames = names.filter((name) => !name.includes(":"));
+  return hostnames.length === names.length
+    ? { hostnames }
+    : { hostnames, aliases: names.filter((name) => name.includes(":")) };
+}
+
+/** @throws StampyardError INVALID_NAME */
+export function requireAlias(text: string): string {
+  if (!text.includes(":")) return requireHostname(text);
+  if (isAlias(text)) return text;
+  throw new StampyardError("INVALID_NAME", `Invalid alias ${quote(text)}`, {
+    mend: "Write kind:value such as api-key:ak_4f2c; letters, digits, hyphens and _ in the value.",
+  });
 }
 
 /** First millisecond after the last day of a fallback, UTC. */

@@ -1,4 +1,4 @@
-import { isHostname, isName, isTenantKey, quote } from "@stampyard/domain";
+import { isAlias, isName, isTenantKey, quote } from "@stampyard/domain";
 import { z } from "zod";
 
 /** A name that fails keeps its own code and mend on the wire; the server reads them from `params`. */
@@ -26,12 +26,13 @@ export const tenantKeySchema = named(
   "Use 1 to 63 lower-case letters, digits and hyphens; no hyphen first or last (it becomes a subdomain).",
 );
 
+/** A hostname, or another unique key of a tenant as `kind:value`: both are looked up alike. */
 export const hostnameSchema = named(
   "hostname",
-  isHostname,
+  isAlias,
   253,
-  "^[a-z0-9-]+(?:\\.[a-z0-9-]+)+$",
-  "Use a lower-case DNS name such as notes.acme.com, without port, scheme or trailing dot.",
+  "^(?:[a-z0-9-]+(?:\\.[a-z0-9-]+)+|[a-z0-9-]+:[A-Za-z0-9_-]+)$",
+  "Use a lower-case DNS name such as notes.acme.com, without port, scheme or trailing dot; or an alias such as api-key:ak_4f2c.",
 );
 
 export const digestSchema = z.templateLiteral(["sha256:", z.string().regex(/^[0-9a-f]{64}$/)]);

@@ -1,5 +1,6 @@
 import type { DirectoryChange } from "@stampyard/directory";
 import {
+  directoryNames,
   afterTenantFailure,
   homeReadiness,
   planTenant,
@@ -70,7 +71,7 @@ async function carryOut(
 }
 
 function entryOf(tenant: Tenant, { stamp, epoch }: Extract<TenantAction, { kind: "publish" }>): DirectoryChange {
-  return { kind: "tenant-put", tenant: tenant.key, stamp, epoch, hostnames: tenant.hostnames };
+  return { kind: "tenant-put", tenant: tenant.key, stamp, epoch, ...directoryNames(tenant.hostnames) };
 }
 
 function requireHome(home: Stamp | undefined, action: { readonly stamp: string }): Stamp {

@@ -103,7 +103,7 @@ async function saveRouterReport({ db }: StoreBase, report: DirectoryReport): Pro
               stamp: change.stamp,
               epoch: change.epoch,
               state: "routed",
-              hostnames: change.hostnames,
+              hostnames: [...change.hostnames, ...(change.aliases ?? [])].sort(),
             },
           ]
         : [],

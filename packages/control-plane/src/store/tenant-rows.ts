@@ -1,5 +1,5 @@
 import {
-  requireHostname,
+  requireAlias,
   requireName,
   requireTenantKey,
   StampyardError,
@@ -186,7 +186,7 @@ export function draftOf(input: TenantInput): TenantDraft {
   if (input.pool !== undefined) requireName("pool", input.pool);
   if (input.stamp !== undefined) requireName("stamp", input.stamp);
   const hostnames = [...new Set(input.hostnames ?? [])].sort();
-  for (const hostname of hostnames) requireHostname(hostname);
+  for (const hostname of hostnames) requireAlias(hostname);
   const weight = { tenants: 1, ...input.weight };
   for (const [unit, value] of Object.entries(weight)) {
     if (!Number.isFinite(value) || value < 0) {

@@ -1,5 +1,5 @@
 import type { DirectoryChange } from "@stampyard/directory";
-import { type Json, requireHostname, StampyardError, type Tenant, tenantNext } from "@stampyard/domain";
+import { directoryNames, type Json, requireAlias, StampyardError, type Tenant, tenantNext } from "@stampyard/domain";
 import type { Revisioned, WriteContext } from "./records.ts";
 import { same, type StampWriteOptions } from "./stamp-write.ts";
 import { eventOf, tellOf } from "./tenant-create.ts";
@@ -89,7 +89,7 @@ export async function addHostname(
   options: { readonly revision?: number },
   ctx: WriteContext,
 ): Promise<Revisioned<Tenant>> {
-  requireHostname(hostname);
+  requireAlias(hostname);
   return changeHostnames(base, key, hostname, options, ctx, "hostname-added", async (w, tenant) => {
     if (tenant.hostnames.includes(hostname)) return undefined;
     if (tenant.goal === "absent") {
@@ -142,8 +142,8 @@ function changeHostnames(
 
 /** What the directory says of an active tenant. */
 export function entryOf(tenant: Tenant): DirectoryChange {
-  const { key, stamp = "", epoch, hostnames } = tenant;
-  return { kind: "tenant-put", tenant: key, stamp, epoch, hostnames };
+  const { key, stamp = "", epoch } = tenant;
+  return { kind: "tenant-put", tenant: key, stamp, epoch, ...directoryNames(tenant.hostnames) };
 }
 
 function requireRevision(old: Revisioned<Tenant>, revision: number | undefined): void {

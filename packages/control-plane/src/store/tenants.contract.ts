@@ -168,6 +168,17 @@ function describeLife(open: () => Promise<Store>): void {
       epoch: 1,
       hostnames: ["notes.acme.com"],
     });
+    await store.tenants.addHostname("acme", "api-key:ak_4f2c", {}, ctx);
+    const copied = store.tenants.create({ key: "delta", hostnames: ["api-key:ak_4f2c"] }, ctx);
+    await expect(copied).rejects.toMatchObject({ code: "HOSTNAME_TAKEN" });
+    await expect(store.tenants.addHostname("acme", "api-key:", {}, ctx)).rejects.toMatchObject({
+      code: "INVALID_NAME",
+    });
+    await sequenceAll(store, ctx);
+    const now = (await readSnapshot(store)).changes;
+    expect(now).toContainEqual(
+      expect.objectContaining({ tenant: "acme", hostnames: ["notes.acme.com"], aliases: ["api-key:ak_4f2c"] }),
+    );
     const stale = store.tenants.addHostname("acme", "x.acme.com", { revision: 1 }, ctx);
     await expect(stale).rejects.toMatchObject({ code: "STALE_REVISION" });
   });
