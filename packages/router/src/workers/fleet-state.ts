@@ -51,6 +51,7 @@ export interface Fleet {
   shared: SharedPort | undefined;
   directory: DirectoryView | undefined;
   position: FeedPosition | undefined;
+  flushedAt: number;
   unsent: { readonly change: DirectoryChange; readonly seq: number }[];
   /** The last table that was written out, so that workers that start together share it. */
   written: { readonly seq: number; readonly bytes: Uint8Array } | undefined;

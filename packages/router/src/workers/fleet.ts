@@ -1,6 +1,6 @@
 import { type DirectoryChange, type DirectoryView, encodeSnapshot, type FeedPosition } from "@stampyard/directory";
 import { StampyardError } from "@stampyard/domain";
-import { sha256 } from "../directory-files.ts";
+import { sha256, snapshotPorts } from "../snapshot-file.ts";
 import { addCounts, noCounts } from "../metrics.ts";
 import type { ProcessIdentity } from "../process-record.ts";
 import type { Servers } from "../servers.ts";
@@ -24,6 +24,8 @@ import {
 import { createWorkerRecorder } from "./worker-record.ts";
 
 const turnMs = 100;
+/** Workers wake up at most so often for changes: a message costs them as much as a request. */
+const batchMs = 5;
 
 /** Serves by workers: starts them, watches them, tells them everything, adds up what they count (D17). */
 export function createWorkerFleet(options: FleetOptions): Servers {
@@ -99,6 +101,7 @@ function prepare(options: FleetOptions): Fleet {
     directory: undefined,
     position: undefined,
     unsent: [],
+    flushedAt: Number.NEGATIVE_INFINITY,
     written: undefined,
     now: 0,
     watchers: new Set(),
@@ -260,12 +263,14 @@ function replace(fleet: Fleet, directory: DirectoryView, position: FeedPosition)
   if (processes(fleet).length > 0) tellAll(fleet, { kind: "table", ...tableOf(fleet, directory) });
 }
 
-/** Changes of one turn of the event loop go in one message. */
+/** The first change after a quiet time goes at once; in a busy one those of some milliseconds share a message. */
 function changed(fleet: Fleet, change: DirectoryChange, position: FeedPosition): void {
   fleet.position = position;
   const seq = fleet.publications.next(position);
   fleet.unsent.push({ change, seq });
-  if (fleet.unsent.length === 1) setImmediate(() => flush(fleet));
+  if (fleet.unsent.length > 1) return;
+  if (performance.now() - fleet.flushedAt > batchMs) setImmediate(() => flush(fleet));
+  else setTimeout(() => flush(fleet), batchMs);
 }
 
 function flush(fleet: Fleet): void {
@@ -273,13 +278,14 @@ function flush(fleet: Fleet): void {
   const last = unsent.at(-1);
   if (last === undefined) return;
   fleet.unsent = [];
+  fleet.flushedAt = performance.now();
   tellAll(fleet, { kind: "changes", seq: last.seq, changes: unsent.map(({ change }) => change) });
 }
 
 function tableOf(fleet: Fleet, directory: DirectoryView): { seq: number; bytes: Uint8Array } {
   const seq = fleet.publications.last();
   if (fleet.written?.seq !== seq && fleet.position !== undefined) {
-    const written = { seq, bytes: encodeSnapshot(directory, fleet.position, sha256) };
+    const written = { seq, bytes: encodeSnapshot(directory, fleet.position, sha256, snapshotPorts) };
     fleet.written = written;
     // Not kept for long: it is as large as the table itself.
     setTimeout(() => {

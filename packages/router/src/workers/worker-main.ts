@@ -1,7 +1,7 @@
 import { createServer, Server, Socket } from "node:net";
 import { decodeSnapshot, type Directory } from "@stampyard/directory";
 import { StampyardError } from "@stampyard/domain";
-import { sha256 } from "../directory-files.ts";
+import { sha256, snapshotPorts } from "../snapshot-file.ts";
 import { stderrLog } from "../log.ts";
 import { type OpenPlane, openPlane } from "../open-plane.ts";
 import { beatMs, type FromWorker, type ToWorker, type WorkerPulse } from "./messages.ts";
@@ -36,7 +36,7 @@ function receive(message: ToWorker, handle: unknown): void {
   const { plane } = open;
   switch (message.kind) {
     case "table": {
-      const decoded = decodeSnapshot(message.bytes, sha256);
+      const decoded = decodeSnapshot(message.bytes, sha256, snapshotPorts);
       // Never serve without what the others have: the parent starts another one.
       if (decoded.kind === "corrupt")
         return void fail(new StampyardError("INTERNAL", `Table is damaged: ${decoded.reason}`));
