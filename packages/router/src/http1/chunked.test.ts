@@ -7,7 +7,9 @@ function decode(text: string, size: number): { data: string; end: number | undef
   const state = newChunkState();
   let data = "";
   const sink = {
-    onChunkData: (from: Buffer, start: number, to: number) => void (data += from.toString("latin1", start, to)),
+    onChunkData(from: Buffer, start: number, to: number) {
+      data += from.toString("latin1", start, to);
+    },
   };
   for (let at = 0; at < bytes.length; at += size) {
     const end = readChunks(state, bytes, at, Math.min(bytes.length, at + size), sink);
