@@ -2,6 +2,7 @@ import { afterEach, beforeAll, beforeEach, afterAll, describe, expect, test } fr
 import { type BadResponse, badResponses, type Outcome } from "./bad-responses.ts";
 import { answerOk, type BadStamp, startBadStamp } from "./bad-stamp.ts";
 import { answersOf, openRawClient, type RawClient, reasonOf } from "./raw-client.ts";
+import { chunked } from "./verdict.ts";
 import { eventually, hostOf, type RouterUnderTest, startRouterUnderTest } from "./router-under-test.ts";
 
 const lanes = 12;
@@ -91,25 +92,46 @@ describe("a stamp's connection after misuse (I10)", () => {
     stamp.early = false;
   });
 
+  const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON";
+  const long = "x".repeat(40_000);
+  const bodies = {
+    "a length": (text: string) => `HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
+    "a long length": (text: string) =>
+      `HTTP/1.1 200 OK\r\nContent-Length: ${long.length + text.length}\r\n\r\n${long}${text}`,
+    chunks: (text: string) => `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunked(text)}`,
+    "long chunks": (text: string) => `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunked(long, text)}`,
+    "no body": (text: string) => `HTTP/1.1 204 No Content\r\nX-For: ${text}\r\n\r\n`,
+  };
   test.each([
-    ["with the answer", 0],
-    ["a moment later", 15],
-  ])("bytes behind an answer, %s, are nobody's answer", async (_, delayMs) => {
-    const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON";
-    stamp.misdeed = (socket, request) => {
-      const body = `for ${request?.target}`;
-      const good = `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
-      if (delayMs === 0) return void socket.write(good + poison, "latin1");
-      socket.write(good, "latin1");
-      setTimeout(() => socket.write(poison, "latin1"), delayMs);
-    };
-    for (let n = 0; n < 20; n++) {
-      const { answers } = answersOf(await ask(host, `/${n}`), ["GET"]);
-      expect(answers.map(({ body }) => body)).toEqual([`for /${n}`]);
-      // The poison is there before the next request begins.
-      if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, 2 * delayMs));
-    }
-  });
+    ["a length", 0],
+    ["a length", 15],
+    ["a long length", 0],
+    ["chunks", 0],
+    ["chunks", 15],
+    ["long chunks", 0],
+    ["no body", 0],
+    ["no body", 15],
+  ] as const)(
+    "bytes behind an answer with %s, %s ms later, end the connection and are nobody's answer",
+    async (framing, delayMs) => {
+      stamp.misdeed = (socket, request) => {
+        const good = bodies[framing](`for ${request?.target}`);
+        if (delayMs === 0) return void socket.write(good + poison, "latin1");
+        socket.write(good, "latin1");
+        setTimeout(() => socket.write(poison, "latin1"), delayMs);
+      };
+      for (let n = 0; n < 8; n++) {
+        const before = stamp.connections();
+        const client = await ask(host, `/${n}`);
+        expect(answersOf(client, ["GET"]).answers.length).toBe(1);
+        expect(client.received).toContain(`for /${n}`);
+        expect(client.received).not.toContain("POISON");
+        // The poison is there before the next request begins.
+        if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, 2 * delayMs));
+        if (n > 0) expect(stamp.connections(), "a connection of its own").toBe(before + 1);
+      }
+    },
+  );
 
   test("an unasked answer on a kept connection is thrown away with it", async () => {
     stamp.misdeed = (socket, request) => {
