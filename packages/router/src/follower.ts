@@ -152,9 +152,15 @@ function prepare(options: FollowerOptions): Following {
       router,
       log,
       signal: stop.signal,
-      position: () => options.servers.acknowledgeable(following.durable),
+      // Keys too: a router that starts again with the table and without its keys would refuse what it served before.
+      position: () => (following.saver.busy() ? undefined : options.servers.acknowledgeable(following.durable)),
     }),
-    saver: createKeySaver(folder, keys, (reason) => log("error", "route keys cannot be written to disk", { reason })),
+    saver: createKeySaver(
+      folder,
+      keys,
+      (reason) => log("error", "route keys cannot be written to disk", { reason }),
+      () => following.acknowledger.wake(),
+    ),
     state: newFeedState(loaded.position),
     directory: loaded.directory,
     durable: loaded.position,

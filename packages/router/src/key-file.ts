@@ -43,6 +43,8 @@ function isKeys(value: unknown): value is StampKeys {
 
 export interface KeySaver {
   save(): void;
+  /** Something is not on disk yet, and nothing has failed. */
+  busy(): boolean;
   done(): Promise<void>;
 }
 
@@ -51,6 +53,7 @@ export function createKeySaver(
   folder: string,
   keys: ReadonlyMap<string, StampKeys>,
   onTrouble: (reason: string) => void,
+  onSaved: () => void = () => {},
 ): KeySaver {
   let dirty = false;
   let saving: Promise<void> | undefined;
@@ -60,12 +63,14 @@ export function createKeySaver(
       await saveKeys(folder, keys).catch((caught: unknown) => onTrouble(String(caught)));
     }
     saving = undefined;
+    onSaved();
   }
   return {
     save() {
       dirty = true;
       saving ??= work();
     },
+    busy: () => saving !== undefined,
     done: async () => await saving,
   };
 }

@@ -81,7 +81,7 @@ test("workers serve on when their parent is killed, and the next one takes over 
     while (on) {
       asked += 1;
       await ask(first.port).then(
-        ({ status }) => expect(status).toBe(200),
+        ({ status, body }) => expect({ status, body: status === 200 ? "" : body }).toEqual({ status: 200, body: "" }),
         () => {
           failed += 1;
         },
