@@ -43,4 +43,5 @@ export {
   snapshotPieces,
 } from "./snapshot.ts";
 export { snapshotMessages } from "./snapshot-messages.ts";
+export { viewOf } from "./snapshot-state.ts";
 export { createDirectory, type DirectoryOptions } from "./table.ts";

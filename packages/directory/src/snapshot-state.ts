@@ -1,5 +1,5 @@
 import { chunkBytes, newChunk } from "./arena.ts";
-import type { Directory, FrozenState, StampEntry } from "./directory.ts";
+import type { Directory, DirectoryView, FrozenDirectory, FrozenState, StampEntry } from "./directory.ts";
 import type { FeedPosition } from "./feed.ts";
 import { type HashKey, halfSipHash, type KeyHash } from "./half-sip-hash.ts";
 import { emptyShard, newShard, shardCount } from "./key-index.ts";
@@ -48,6 +48,11 @@ export function openTable(state: FrozenState, pieces: readonly Uint8Array[], has
     hostnames,
     aliases,
   });
+}
+
+/** Reads a moment of a table, without copying it, until it is released; e.g. to tell all of it in pages. */
+export function viewOf(frozen: FrozenDirectory): DirectoryView {
+  return openTable(frozen.state, frozen.pieces);
 }
 
 function stateOf(value: unknown): FrozenState {

@@ -3,9 +3,10 @@ import type { Routing } from "@stampyard/domain";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { DirectoryChange } from "./change.ts";
-import type { ChangeRefusal, Directory, StampEntry, TenantEntry } from "./directory.ts";
+import type { ChangeRefusal, Directory, DirectoryView, FrozenDirectory, StampEntry, TenantEntry } from "./directory.ts";
 import type { KeyHash } from "./half-sip-hash.ts";
 import { decodeSnapshot, encodeSnapshot, snapshotPieces } from "./snapshot.ts";
+import { viewOf } from "./snapshot-state.ts";
 import { createDirectory, type DirectoryOptions } from "./table.ts";
 
 /** The directory as one would write it without a thought for memory: what the table must agree with, always. */
@@ -96,7 +97,7 @@ const change: fc.Arbitrary<DirectoryChange> = fc.oneof(
   },
 );
 
-function sameAs(model: ReturnType<typeof createModel>, table: Directory): void {
+function sameAs(model: ReturnType<typeof createModel>, table: DirectoryView): void {
   const home = (entry: TenantEntry | undefined) =>
     entry === undefined ? undefined : { tenant: entry.tenant, stamp: entry.stamp, epoch: entry.epoch };
   for (const tenant of [...names, ...hosts.slice(0, 3)]) {
@@ -181,8 +182,13 @@ test("freeze() keeps its moment while the table goes on, for two readers at a ti
     fc.property(fc.array(change, { minLength: 30, maxLength: 120 }), (changes) => {
       const table = createDirectory();
       const model = createModel();
-      const moments: { model: ReturnType<typeof createModel>; written: Iterator<Uint8Array>; bytes: Uint8Array[] }[] =
-        [];
+      interface Moment {
+        readonly model: ReturnType<typeof createModel>;
+        readonly reading: FrozenDirectory;
+        readonly written: Iterator<Uint8Array>;
+        readonly bytes: Uint8Array[];
+      }
+      const moments: Moment[] = [];
       const frozen: ReturnType<Directory["freeze"]>[] = [];
       const past: DirectoryChange[] = [];
       changes.forEach((next, turn) => {
@@ -201,12 +207,14 @@ test("freeze() keeps its moment while the table goes on, for two readers at a ti
         frozen.push(reading);
         moments.push({
           model: then,
+          reading,
           written: snapshotPieces(reading, position, { sha256 })[Symbol.iterator](),
           bytes: [],
         });
         if (frozen.length > 3) frozen.shift()?.release();
       });
-      for (const { model: then, written, bytes } of moments.slice(-3)) {
+      for (const { model: then, reading, written, bytes } of moments.slice(-3)) {
+        sameAs(then, viewOf(reading));
         for (let piece = written.next(); !piece.done; piece = written.next()) bytes.push(piece.value);
         const decoded = decodeSnapshot(new Uint8Array(Buffer.concat(bytes)), sha256);
         if (decoded.kind === "corrupt") throw new Error(decoded.reason);

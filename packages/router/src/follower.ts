@@ -10,6 +10,7 @@ import {
   type FeedState,
   newFeedState,
   reconnected,
+  viewOf,
 } from "@stampyard/directory";
 import { type Acknowledger, createAcknowledger } from "./acknowledger.ts";
 import type { ControlPlane, FeedEnd } from "./control-plane.ts";
@@ -331,17 +332,26 @@ async function report(following: Following): Promise<void> {
   const { options, directory, state, stop } = following;
   const { controlPlane, router, log } = options;
   if (controlPlane === undefined || directory === undefined) return;
-  const changes = [...directory.puts()];
-  const parts = Math.max(1, Math.ceil(changes.length / reportPage));
+  // One moment, page by page: what is applied meanwhile belongs to a later position.
+  const frozen = directory.freeze();
+  const table = viewOf(frozen);
+  const entries = table.entryCount();
+  const parts = Math.max(1, Math.ceil(entries / reportPage));
+  const puts = table.puts()[Symbol.iterator]();
   try {
     for (let part = 0; part < parts; part++) {
-      const page = changes.slice(part * reportPage, (part + 1) * reportPage);
+      const changes: DirectoryChange[] = [];
+      for (let put = puts.next(); !put.done; put = puts.next()) {
+        if (changes.push(put.value) === reportPage) break;
+      }
       const last = part === parts - 1;
-      await controlPlane.report({ ...state.position, router, part, last, changes: page }, stop.signal);
+      await controlPlane.report({ ...state.position, router, part, last, changes }, stop.signal);
     }
-    log("info", "own directory is reported to the recovering control plane", { entries: changes.length });
+    log("info", "own directory is reported to the recovering control plane", { entries });
   } catch (caught) {
     if (!stop.signal.aborted) log("warn", "own directory could not be reported", { reason: String(caught) });
+  } finally {
+    frozen.release();
   }
 }
 
