@@ -30,7 +30,7 @@ afterAll(async () => {
 
 // A router of its own for each fault: what one left behind must not hide the next.
 beforeEach(async () => {
-  const timeouts = { connectMs: 200, idleMs: 400 };
+  const timeouts = { connectMs: 500, idleMs: 1_500 };
   router = await startRouterUnderTest(stamps, { maxInFlightPerStamp: 64 }, { timeouts });
 });
 afterEach(async () => {

@@ -17,7 +17,8 @@ export const faults = [
   "poisons its connections",
   "floods with 1xx",
 ] as const;
-export type Fault = (typeof faults)[number];
+/** The last one takes all of a machine, so it is not for tests that measure others beside it. */
+export type Fault = (typeof faults)[number] | "sends bodies at full speed";
 
 /** A stamp whose fault can be set while it runs. Healthy, it answers each request with its own name. */
 export interface FaultyStamp {
@@ -153,6 +154,10 @@ function answer(state: State, socket: Socket): void {
       return;
     case "sends bodies without end":
       socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+      drip(state, socket, "4000\r\n".padEnd(0x4006, "x").concat("\r\n"), 20, true);
+      return;
+    case "sends bodies at full speed":
+      socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
       pourForever(state, socket);
       return;
     case "closes half":
@@ -169,13 +174,18 @@ function answer(state: State, socket: Socket): void {
   }
 }
 
-/** A byte now and then. */
-function drip(state: State, socket: Socket, text: string, everyMs: number): void {
+/** A byte now and then, or the whole again and again. */
+function drip(state: State, socket: Socket, text: string, everyMs: number, repeated = false): void {
   let at = 0;
   const timer = setInterval(() => {
     if (at >= text.length || socket.destroyed) {
       clearInterval(timer);
       state.timers.delete(timer);
+      return;
+    }
+    if (repeated) {
+      // What the other side does not take waits there, not here.
+      if (!socket.writableNeedDrain) socket.write(text);
       return;
     }
     socket.write(text[at] ?? "");

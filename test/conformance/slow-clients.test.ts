@@ -117,7 +117,7 @@ describe("slow and greedy clients cost the others nothing (I13)", () => {
   });
 
   test("answers that nobody reads stop at the stamp, not in the router's memory", async () => {
-    await stamp.break("sends bodies without end");
+    await stamp.break("sends bodies at full speed");
     const before = process.memoryUsage().rss;
     const readers = attackFromAll(40, `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
     for (const { socket } of readers) socket.pause();
