@@ -1,0 +1,51 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { request } from "node:https";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { makePair } from "../test-bed/certificates.ts";
+import { eventually, makeTestBed } from "../test-bed/test-bed.ts";
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** On a connection of its own. */
+function ask(port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const options = {
+      host: "127.0.0.1",
+      port,
+      servername: "acme.stamps.test",
+      rejectUnauthorized: false,
+      agent: false,
+    };
+    const sent = request({ ...options, headers: { host: "acme.stamps.test" } }, (response) => {
+      response.resume();
+      response.on("end", () => resolve(response.statusCode ?? 0));
+    });
+    sent.on("error", reject);
+    sent.end();
+  });
+}
+
+test("workers share the door for TLS as well, and its port is not taken from a stranger", async () => {
+  await using bed = await makeTestBed();
+  const folder = await mkdtemp(join(tmpdir(), "stampyard-tls-"));
+  await makePair(folder, "_wildcard.stamps.test", ["*.stamps.test"]);
+  bed.controlPlane.change({ kind: "routing-put", routing: { domains: ["stamps.test"] } });
+  const tls = { listen: { host: "127.0.0.1", port: await freePort() }, certificates: folder };
+  const router = await bed.start({ workers: 2, tls });
+  await eventually(async () => expect(await ask(tls.listen.port)).toBe(200));
+  for (let n = 0; n < 12; n++) expect(await ask(tls.listen.port)).toBe(200);
+  const other = bed.start({ workers: 2, tls, stateDir: join(bed.folder, "other") });
+  await expect(other).rejects.toMatchObject({ code: "PORT_TAKEN" });
+  await router.close();
+  await expect(ask(tls.listen.port)).rejects.toThrow();
+  await rm(folder, { recursive: true });
+});
