@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { Endpoint } from "@stampyard/domain";
 import type { Permit } from "../bulkhead/breaker.ts";
 import type { Decision } from "../decide.ts";
@@ -7,11 +7,15 @@ import type { RequestHead } from "../http1/request-head.ts";
 import { inboundRequestId, isLooping, requestText } from "../http1/request-text.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
 import { guardReasonOf, problemAnswer, type RefusalDetail, type RefusalReason } from "../refusals.ts";
+import { answerLines } from "./answer-lines.ts";
 import type { ClientSide, Exchange } from "./exchange.ts";
+import { forgetLongLived, keepLongLived, type LongLived } from "./long-lived.ts";
 import { record } from "./record.ts";
 import type { Serving } from "./serving.ts";
 import { mostRepeats, type StampPool, type Waiting } from "./stamp-pool.ts";
+import { openTunnel, type Tunnel } from "./tunnel.ts";
 import { Upstream, type UpstreamFault, type UpstreamUser } from "./upstream.ts";
+import { isValidSwitch } from "./websocket.ts";
 
 /** Methods that may be sent again after a kept connection turned out to be closed: they ask and change nothing. */
 const repeatable = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -34,7 +38,7 @@ export function forwardExchange(
  */
 type State = "routing" | "sending" | "answering" | "tunnel" | "ended";
 
-class Forwarding implements Exchange, UpstreamUser, Waiting {
+class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
   readonly head: RequestHead;
   readonly isHead: boolean;
   readonly #serving: Serving;
@@ -58,6 +62,8 @@ class Forwarding implements Exchange, UpstreamUser, Waiting {
   #status = 0;
   #reason: string | undefined;
   #recorded = false;
+  #tunnel: Tunnel | undefined;
+  #events = false;
 
   constructor(serving: Serving, client: ClientSide, head: RequestHead, peerTrusted: boolean) {
     this.#serving = serving;
@@ -130,9 +136,15 @@ class Forwarding implements Exchange, UpstreamUser, Waiting {
   get stamp(): string {
     return this.#pool?.stamp ?? "";
   }
-  endTunnel(): void {
-    this.#client.endTunnel();
-    this.#endTunnel();
+  get epoch(): number {
+    return this.#route?.decision.epoch ?? 0;
+  }
+  leave(): void {
+    if (this.#state === "tunnel") this.#tunnel?.leave();
+    if (this.#state !== "answering" || !this.#events) return;
+    // Given back unfinished, the stamp's connection is ended.
+    this.#settle("abandoned");
+    this.#client.end();
   }
 
   onConnected(upstream: Upstream): void {
@@ -166,6 +178,9 @@ class Forwarding implements Exchange, UpstreamUser, Waiting {
     }
     this.#state = "answering";
     const length = head.chunked ? -1 : head.length;
+    // An answer without an end of its own, whose reader comes again by itself when it ends.
+    this.#events = head.eventStream && length < 0;
+    if (this.#events) keepLongLived(this.#serving, this.#route?.decision.tenant ?? "", this);
     this.#client.begin(status, lines, length < 0 ? { kind: "open" } : { kind: "length", length }, -1);
   }
   onAnswerBytes(bytes: Buffer): boolean {
@@ -186,10 +201,11 @@ class Forwarding implements Exchange, UpstreamUser, Waiting {
     if (this.#permit !== undefined) this.#serving.breakers.leave(this.#pool?.stamp ?? "", this.#permit, "success");
     this.#permit = undefined;
     this.#client.openTunnel(`${head.lines}x-request-id: ${this.#requestId}\r\n`);
-    if (rest.length > 0) this.#client.tunnelBytes(rest);
+    this.#tunnel = openTunnel(this.#client, this.#serving.wheel, () => this.#endBothSides());
+    if (rest.length > 0) this.#tunnel.fromStamp(rest);
   }
   onStampTunnelBytes(bytes: Buffer): boolean {
-    return this.#client.tunnelBytes(bytes);
+    return this.#tunnel?.fromStamp(bytes) ?? true;
   }
   onUpstreamDrain(): void {
     this.#client.resumeBody();
@@ -199,7 +215,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting {
     const { reused, heard } = upstream;
     switch (this.#state) {
       case "tunnel":
-        this.endTunnel();
+        this.#endBothSides();
         return;
       case "answering":
         // A body that was cut off must look cut off to the client too.
@@ -245,8 +261,10 @@ class Forwarding implements Exchange, UpstreamUser, Waiting {
     }
     this.#permit = permit;
     this.#pool = pool;
-    if (tunnel) this.#countTunnel(found, 1);
-    else pool.inFlight += 1;
+    if (tunnel) {
+      pool.tunnels += 1;
+      keepLongLived(this.#serving, found.decision.tenant ?? "", this);
+    } else pool.inFlight += 1;
     this.#try();
   }
 
@@ -345,8 +363,10 @@ class Forwarding implements Exchange, UpstreamUser, Waiting {
     const route = this.#route;
     if (pool !== undefined) {
       if (pool.waiting.size > 0) pool.waiting.delete(this);
-      if (route !== undefined && this.head.webSocketKey !== "") this.#countTunnel(route, -1);
+      const tunnel = this.head.webSocketKey !== "";
+      if (tunnel) pool.tunnels -= 1;
       else pool.inFlight -= 1;
+      if (tunnel || this.#events) forgetLongLived(this.#serving, route?.decision.tenant ?? "", this);
       if (pool.repeats < mostRepeats) pool.repeats += 0.1;
       if (this.#permit !== undefined) this.#serving.breakers.leave(pool.stamp, this.#permit, outcome);
     }
@@ -368,16 +388,12 @@ class Forwarding implements Exchange, UpstreamUser, Waiting {
     });
   }
 
-  #countTunnel({ pool, decision }: FoundRoute, difference: 1 | -1): void {
-    pool.tunnels += difference;
-    const tenant = decision.tenant ?? "";
-    const { tunnels } = this.#serving;
-    const open = tunnels.get(tenant) ?? new Set();
-    if (difference > 0) tunnels.set(tenant, open.add(this));
-    else if (open.delete(this) && open.size === 0) tunnels.delete(tenant);
+  #endBothSides(): void {
+    this.#client.endTunnel();
+    this.#endTunnel();
   }
-
   #endTunnel(): void {
+    this.#tunnel?.ended();
     const upstream = this.#upstream;
     this.#upstream = undefined;
     this.#settle("success");
@@ -393,20 +409,3 @@ const stampFaults: ReadonlySet<RefusalReason> = new Set([
   "stamp-timeout",
   "bad-response",
 ]);
-
-/** The answer must prove that it understood this very request (RFC 6455 section 4.2.2). */
-function isValidSwitch(key: string, head: ResponseHead): boolean {
-  if (key === "" || head.upgrade.toLowerCase() !== "websocket") return false;
-  return (
-    createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64") === head.webSocketAccept
-  );
-}
-
-/** Names and values in turn as lines; the length is written by who writes the body. */
-export function answerLines(headers: readonly string[]): string {
-  let lines = "";
-  for (let index = 0; index < headers.length; index += 2) {
-    if (headers[index] !== "content-length") lines += `${headers[index]}: ${headers[index + 1]}\r\n`;
-  }
-  return lines;
-}

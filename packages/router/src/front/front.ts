@@ -57,8 +57,8 @@ async function close(serving: Serving, listeners: readonly Listener[], drainMs: 
   serving.draining = true;
   const closed = Promise.all(listeners.map((listener) => listener.close()));
   for (const connection of [...serving.connections]) connection.drain();
-  // A tunnel has no end of its own; its client connects again, to another router.
-  for (const open of [...serving.tunnels.values()]) for (const tunnel of [...open]) tunnel.endTunnel();
+  // Their clients come again, to another router.
+  for (const open of [...serving.longLived.values()]) for (const one of [...open]) one.leave();
   const end = setTimeout(() => {
     for (const connection of [...serving.connections]) connection.destroy();
   }, drainMs);

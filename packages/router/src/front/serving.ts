@@ -5,6 +5,7 @@ import type { Knowledge } from "../find-route.ts";
 import type { GuardedField, HeadContext } from "../http1/request-head.ts";
 import type { Metrics } from "../metrics.ts";
 import { routingHeaders } from "../routing-headers.ts";
+import type { LongLivedByTenant } from "./long-lived.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 
 export interface Timeouts {
@@ -35,8 +36,7 @@ export interface Serving extends Knowledge {
   readonly now: () => number;
   /** Client connections, to be ended. */
   readonly connections: Set<{ drain(): void; destroy(): void }>;
-  /** Open tunnels by tenant, "" = of none: they have no end of their own. */
-  readonly tunnels: Map<string, Set<{ readonly stamp: string; endTunnel(): void }>>;
+  readonly longLived: LongLivedByTenant;
   /** Requests and tunnels. */
   inFlight: number;
   draining: boolean;

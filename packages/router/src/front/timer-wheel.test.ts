@@ -54,6 +54,16 @@ test("set() again postpones or hastens, clear() forgets", () => {
   expect([late.fired.length, soon.fired.length, never.fired.length]).toEqual([1, 1, 0]);
 });
 
+test("set() after a pause of the process counts from then", () => {
+  const one = timed();
+  now += 5_000;
+  wheel.set(one, 200);
+  pass(150);
+  expect(one.fired).toEqual([]);
+  pass(200);
+  expect(one.fired).toHaveLength(1);
+});
+
 test("deadlines longer than one turn of the wheel come too", () => {
   const one = timed();
   wheel.set(one, 300_000);

@@ -8,7 +8,7 @@ export interface Timed {
 }
 
 export interface TimerWheel {
-  /** Milliseconds of a clock that never goes back, as of the last tick. */
+  /** Milliseconds of a clock that never goes back. */
   now(): number;
   /** Calls `onDeadline` once, `ms` from now at the earliest and one tick later at the latest, unless it is set again. */
   set(timed: Timed, ms: number): void;
@@ -55,12 +55,14 @@ export function startTimerWheel(clock: () => number): TimerWheel {
     }
   }
 
-  const timer = setInterval(turn, tickMs);
+  // Behind what has arrived meanwhile: after a pause of the process an answer may have waited longer than its deadline.
+  const timer = setInterval(() => setImmediate(turn), tickMs);
   timer.unref();
   return {
-    now: () => now,
+    now: clock,
     set(timed, ms) {
-      timed.deadline = now + ms;
+      // Not the time of the last turn: after a pause of the process that would be long ago.
+      timed.deadline = clock() + ms;
       if (timed.slot < 0) place(timed);
       else if (timed.deadline < timed.slot * tickMs) {
         wheel[timed.slot % slots]?.delete(timed);
