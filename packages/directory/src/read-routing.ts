@@ -54,18 +54,18 @@ function ruleOf(value: unknown, at: string): RoutingRule {
   const kind = isRecord(value) ? value["kind"] : undefined;
   switch (kind) {
     case "subdomain": {
-      const fields = recordOf(value, ["kind", "domain"], at);
+      const fields = exactly(value, ["kind", "domain"], at);
       return { kind, domain: textOf(fields["domain"], domainText, `${at}.domain`) };
     }
     case "hostname":
-      recordOf(value, ["kind"], at);
+      exactly(value, ["kind"], at);
       return { kind };
     case "path":
-      return { kind, ...pathOf(recordOf(value, ["kind", "prefix", "strip"], at), at) };
+      return { kind, ...pathOf(exactly(value, ["kind", "prefix", "strip"], at), at) };
     case "header":
-      return { kind, ...headerOf(recordOf(value, ["kind", "name", "trustedPeers"], at), at) };
+      return { kind, ...headerOf(exactly(value, ["kind", "name", "trustedPeers"], at), at) };
     case "alias": {
-      const fields = recordOf(value, ["kind", "alias", "header", "until"], at);
+      const fields = exactly(value, ["kind", "alias", "header", "until"], at);
       return {
         kind,
         alias: nameOf(fields["alias"], `${at}.alias`),
@@ -74,7 +74,7 @@ function ruleOf(value: unknown, at: string): RoutingRule {
       };
     }
     case "host": {
-      const fields = recordOf(value, ["kind", "host"], at);
+      const fields = exactly(value, ["kind", "host"], at);
       return { kind, host: textOf(fields["host"], domainText, `${at}.host`) };
     }
     default:
@@ -82,6 +82,13 @@ function ruleOf(value: unknown, at: string): RoutingRule {
       if (typeof kind === "string" && isName(kind)) throw new UnknownKind(`routing-put with a rule of kind ${kind}`);
       throw new Unreadable(`${at}.kind is not a kind of rule`);
   }
+}
+
+/** Nothing more than these: what a newer version says of a rule may narrow what it reads, so it cannot be left out. */
+function exactly(value: unknown, names: readonly string[], at: string): Fields {
+  const fields = recordOf(value, names, at);
+  if (Object.keys(fields).length === names.length) return fields;
+  throw new Unreadable(`${at} has a field that is not known for its kind`);
 }
 
 function pathOf(fields: Fields, at: string): { readonly prefix: string; readonly strip: boolean } {
