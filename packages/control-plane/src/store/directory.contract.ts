@@ -1,4 +1,5 @@
 import { chainStart, nextChain } from "@stampyard/directory";
+import type { Routing } from "@stampyard/domain";
 import { expect, test } from "vitest";
 import type { DirectoryVersionRow, Store, WriteContext } from "./port.ts";
 import { sha256 } from "./sequence.ts";
@@ -6,7 +7,9 @@ import {
   activeTenant,
   applyFleet,
   deleteTenant,
+  fleetFixture,
   leaderOf,
+  poolFixture,
   readSnapshot,
   sequenceAll,
   stampFixture,
@@ -50,6 +53,7 @@ async function firstChange(store: Store): Promise<DirectoryVersionRow> {
 export function describeDirectory(open: () => Promise<Store>): void {
   describeSequence(open);
   describeGuard(open);
+  describeRouting(open);
   describePositions(open);
 }
 
@@ -177,6 +181,41 @@ function describeGuard(open: () => Promise<Store>): void {
     await sequenceAll(store, ctx);
     expect(await store.directory.held()).toEqual([]);
     expect((await readSnapshot(store)).changes.map((change) => change.kind)).toEqual(["routing-put"]);
+  });
+}
+
+function describeRouting(open: () => Promise<Store>): void {
+  test("fleet.apply() publishes every part of the routing and a pool's fallback, and only when one changed (D18)", async () => {
+    await using store = await open();
+    const ctx = await leaderOf(store);
+    const catchAll = { stamp: "shared-1", until: "2027-03-31" };
+    const pools = [{ ...poolFixture("shared"), catchAll }];
+    const routing: Routing = {
+      domains: [],
+      rules: [
+        { kind: "host", host: "www.a.io" },
+        { kind: "alias", alias: "api-key", header: "x-key", until: "." },
+      ],
+      geography: {
+        country: { header: "x-country", trustedPeers: ["::1"] },
+        pool: "shared",
+        regions: { local: ["DE"] },
+      },
+      limits: { requestsPerSecond: 5, pools: { shared: { concurrency: 2 } } },
+    };
+    const fleet = { ...fleetFixture(pools), routing };
+    await applyFleet(store, ctx, [], { fleet });
+    await sequenceAll(store, ctx);
+    expect((await readSnapshot(store)).changes).toEqual([{ kind: "routing-put", routing: { ...routing, catchAll } }]);
+    const { version } = await store.directory.head();
+    const revision = async () => (await store.fleet.read())?.revision ?? 0;
+    await applyFleet(store, ctx, [], { fleet, expectedRevision: await revision() });
+    await sequenceAll(store, ctx);
+    expect((await store.directory.head()).version).toBe(version);
+    const without = { ...fleet, pools: [poolFixture("shared")] };
+    await applyFleet(store, ctx, [], { fleet: without, expectedRevision: await revision() });
+    await sequenceAll(store, ctx);
+    expect((await readSnapshot(store)).changes).toEqual([{ kind: "routing-put", routing }]);
   });
 }
 
