@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { identify } from "./process/identity.ts";
+import { identify } from "@stampyard/engines/process";
 import { findStateDir, fleetNameIn, readRecorded } from "./state-dir.ts";
 
 let dir: string;

@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { CommandFailure } from "./failure.ts";
 import type { Io } from "./io.ts";
-import { asIdentity, isAlive, type ProcessIdentity } from "./process/identity.ts";
+import { asIdentity, isAlive, type ProcessIdentity } from "@stampyard/engines/process";
 
 /** Where everything of one fleet lives on this machine. */
 export interface StateDir {

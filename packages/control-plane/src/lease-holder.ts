@@ -1,12 +1,17 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import { bootId, startTimeOf } from "./process-identity.ts";
+import { identify, type ProcessIdentity } from "@stampyard/engines/process";
 import type { Store } from "./store/port.ts";
 
 /** Names this process in the lease: where it runs, who it is (decision D11), and a part that no other life has. */
 export function leaseHolder(): string {
-  const start = startTimeOf(process.pid)?.replaceAll(" ", "_") ?? "unknown";
-  return [hostname(), bootId(), process.pid, start, randomBytes(6).toString("hex")].join("/");
+  const me = identify(process.pid);
+  const who = me === undefined ? `unknown/${process.pid}/unknown` : whoIs(me);
+  return [hostname(), who, randomBytes(6).toString("hex")].join("/");
+}
+
+function whoIs({ bootId, pid, startTime }: ProcessIdentity): string {
+  return `${bootId}/${pid}/${startTime.replaceAll(" ", "_")}`;
 }
 
 /**
@@ -18,6 +23,7 @@ export async function releaseDeadLease(store: Pick<Store, "lease">): Promise<voi
   if (lease === undefined) return;
   const [host, boot, pid = "", start] = lease.holder.split("/");
   if (host !== hostname()) return;
-  const isRunning = boot === bootId() && startTimeOf(Number(pid))?.replaceAll(" ", "_") === start;
-  if (!isRunning) await store.lease.release(lease.holder, lease.token);
+  const now = identify(Number(pid));
+  if (now === undefined || whoIs(now) !== `${boot}/${pid}/${start}`)
+    await store.lease.release(lease.holder, lease.token);
 }

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { StampyardError } from "@stampyard/domain";
 import { tryLock } from "@stampyard/engines";
-import { bootId, startTimeOf } from "./process-identity.ts";
+import { asIdentity, identify, isAlive } from "@stampyard/engines/process";
 
 const fileName = "control-plane.json";
 /** Beside the engine's locks. */
@@ -44,7 +44,7 @@ export function holdStateDir(stateDir: string): Disposable {
 export function writeProcessRecord(stateDir: string, url: string | undefined): void {
   mkdirSync(stateDir, { recursive: true });
   const file = join(stateDir, fileName);
-  const record = { pid: process.pid, bootId: bootId(), startTime: startTimeOf(process.pid), url };
+  const record = { ...identify(process.pid), url };
   const draft = `${file}.${process.pid}`;
   writeFileSync(draft, `${JSON.stringify(record)}\n`);
   renameSync(draft, file);
@@ -63,8 +63,8 @@ function readPid(stateDir: string): number | undefined {
 function removeProcessRecord(stateDir: string): void {
   const file = join(stateDir, fileName);
   try {
-    const { pid, startTime: start } = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
-    if (pid === process.pid && start === startTimeOf(process.pid)) rmSync(file, { force: true });
+    const recorded = asIdentity(JSON.parse(readFileSync(file, "utf8")));
+    if (recorded?.pid === process.pid && isAlive(recorded)) rmSync(file, { force: true });
   } catch {
     // Not there, or not ours to judge.
   }

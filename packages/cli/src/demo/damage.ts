@@ -1,6 +1,6 @@
 import { CommandFailure } from "../failure.ts";
 import { processesWith } from "../process/find.ts";
-import { identify, type ProcessIdentity, signalProcess } from "../process/identity.ts";
+import { identify, type ProcessIdentity, signalProcess } from "@stampyard/engines/process";
 import { readRecorded, type StateDir } from "../state-dir.ts";
 
 /** kill -9 of the control plane. Its store lives on, as it would after a crash. */

@@ -9,7 +9,7 @@ import type { Io } from "../io.ts";
 import { readManifestsChecked } from "../manifest-files.ts";
 import type { ProgressNode } from "../output/progress-tree.ts";
 import { processesWith } from "../process/find.ts";
-import { asIdentity, identify, isAlive, signalProcess } from "../process/identity.ts";
+import { asIdentity, identify, isAlive, signalProcess } from "@stampyard/engines/process";
 import { freePort } from "../process/ports.ts";
 import { waitFor } from "../process/wait.ts";
 import { type StateDir, stateDirAt } from "../state-dir.ts";

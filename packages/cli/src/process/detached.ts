@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { CommandFailure } from "../failure.ts";
-import { identify, type ProcessIdentity } from "./identity.ts";
+import { identify, type ProcessIdentity } from "@stampyard/engines/process";
 
 export interface DetachedSpec {
   /** JavaScript file that Node runs. */

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { identify, type ProcessIdentity } from "./identity.ts";
+import { identify, type ProcessIdentity } from "@stampyard/engines/process";
 
 /** Living processes, but this one, whose command line holds all of `texts`. */
 export function processesWith(...texts: readonly string[]): readonly ProcessIdentity[] {

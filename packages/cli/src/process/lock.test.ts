@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { identify } from "./identity.ts";
+import { identify } from "@stampyard/engines/process";
 import { takeLock } from "./lock.ts";
 
 const lockModule = new URL("./lock.ts", import.meta.url).href;

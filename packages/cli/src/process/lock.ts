@@ -2,7 +2,7 @@ import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/p
 import { join } from "node:path";
 import { randomBytes } from "node:crypto";
 import { CommandFailure } from "../failure.ts";
-import { asIdentity, identify, isAlive, type ProcessIdentity } from "./identity.ts";
+import { asIdentity, identify, isAlive, type ProcessIdentity } from "@stampyard/engines/process";
 import { waitFor } from "./wait.ts";
 
 export interface LockHolder extends ProcessIdentity {

@@ -1,4 +1,4 @@
-import { isAlive, type ProcessIdentity, signalProcess } from "./identity.ts";
+import { isAlive, type ProcessIdentity, signalProcess } from "@stampyard/engines/process";
 import { waitFor } from "./wait.ts";
 
 export type StopOutcome = "absent" | "stopped" | "killed";

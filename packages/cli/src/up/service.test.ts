@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { processesWith } from "../process/find.ts";
-import { isAlive, signalProcess } from "../process/identity.ts";
+import { isAlive, signalProcess } from "@stampyard/engines/process";
 import { waitFor } from "../process/wait.ts";
 import { ensureService, type ServiceSpec } from "./service.ts";
 

@@ -65,8 +65,8 @@ test.runIf(process.platform === "linux")(
       expect(identify(zombie)).toBeUndefined();
       const self = identify(process.pid);
       expect(self !== undefined && isAlive(self)).toBe(true);
-      expect(self !== undefined && isAlive({ ...self, start: "1" })).toBe(false);
-      expect(self !== undefined && isAlive({ ...self, boot: "another" })).toBe(false);
+      expect(self !== undefined && isAlive({ ...self, startTime: "1" })).toBe(false);
+      expect(self !== undefined && isAlive({ ...self, bootId: "another" })).toBe(false);
     } finally {
       parent.kill("SIGKILL");
     }

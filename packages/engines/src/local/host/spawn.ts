@@ -51,7 +51,7 @@ export async function launch(host: Host, order: Launch): Promise<ProcessIdentity
     });
     enterLimits(host.place.marker, key, pid, order.resources);
     // Between spawn and here it may have ended; then its identity is one that nobody has, which reads as not alive.
-    return identify(pid) ?? { boot: "", pid, start: "" };
+    return identify(pid) ?? { bootId: "", pid, startTime: "" };
   } finally {
     closeSync(log);
   }

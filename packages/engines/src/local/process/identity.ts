@@ -2,13 +2,14 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 
 /**
- * A process for certain: a pid alone may be reused, and a boot changes them all (decision D11). `start` is what the
- * system says about the process's start: field 22 of /proc/PID/stat, or `ps -o lstart` on a Mac.
+ * A process for certain: a pid alone may be reused, and a boot changes them all (decision D11). `startTime` is what the
+ * system says about the process's start, only compared for equality: field 22 of proc_pid_stat(5), or `ps -o lstart` on a
+ * Mac.
  */
 export interface ProcessIdentity {
-  readonly boot: string;
+  readonly bootId: string;
   readonly pid: number;
-  readonly start: string;
+  readonly startTime: string;
 }
 
 let knownBoot: string | undefined;
@@ -54,14 +55,34 @@ function look(pid: number): Seen | undefined {
 /** Identity of a running process, or undefined when it is gone or a zombie. */
 export function identify(pid: number): ProcessIdentity | undefined {
   const seen = look(pid);
-  return seen === undefined || isDead(seen) ? undefined : { boot: bootId(), pid, start: seen.start };
+  return seen === undefined || isDead(seen) ? undefined : { bootId: bootId(), pid, startTime: seen.start };
 }
 
 /** True while this very process runs. A zombie is not alive: it passes `kill(pid, 0)` and serves nobody. */
 export function isAlive(identity: ProcessIdentity): boolean {
-  if (identity.boot !== bootId()) return false;
+  if (identity.bootId !== bootId()) return false;
   const seen = look(identity.pid);
-  return seen !== undefined && !isDead(seen) && seen.start === identity.start;
+  return seen !== undefined && !isDead(seen) && seen.start === identity.startTime;
+}
+
+/** Signals exactly that process; false if it is not there any more. */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
+  if (!isAlive(identity)) return false;
+  try {
+    process.kill(identity.pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Checks a value read from a file; undefined if it is no identity. */
+export function asIdentity(value: unknown): ProcessIdentity | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { pid, bootId: boot, startTime } = value as Record<string, unknown>;
+  if (typeof pid !== "number" || !Number.isSafeInteger(pid) || pid < 2) return undefined;
+  if (typeof boot !== "string" || typeof startTime !== "string") return undefined;
+  return { pid, bootId: boot, startTime };
 }
 
 function isDead(seen: Seen): boolean {
@@ -83,7 +104,7 @@ export function findByMarker(marker: string, paths: readonly string[]): readonly
     if (!Number.isInteger(pid) || pid === process.pid) continue;
     const seen = look(pid);
     if (seen === undefined || isDead(seen) || seen.session !== pid) continue;
-    if (isMarked(pid, marker, paths)) found.push({ boot: bootId(), pid, start: seen.start });
+    if (isMarked(pid, marker, paths)) found.push({ bootId: bootId(), pid, startTime: seen.start });
   }
   return found;
 }
