@@ -118,7 +118,10 @@ export function isRecord(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** At least these fields. More of them come from a newer version, and mean nothing to this one. */
+/**
+ * At least these fields. More of them come from a newer version, and mean nothing to this one; the list of those that may
+ * be absent is for people who read the call.
+ */
 export function recordOf(
   value: unknown,
   required: readonly string[],
