@@ -10,7 +10,7 @@ import type { AnswerBody, ClientSide, Exchange, PeerFacts } from "./exchange.ts"
 import { forwardExchange } from "./forwarding.ts";
 import { type Channel, type ChannelEvents, openChannel } from "./io.ts";
 import { recordRefusedHead } from "./record.ts";
-import { headContext, type Serving } from "./serving.ts";
+import { headContexts, type Serving } from "./serving.ts";
 import type { Timed } from "./timer-wheel.ts";
 
 /**
@@ -56,12 +56,12 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
   #left = 0;
   #chunks: ChunkState | undefined;
   #since = 0;
-  #context: HeadContext | undefined;
-  #routing: unknown;
+  readonly #contextOf: () => HeadContext;
 
   constructor(serving: Serving, socket: Duplex, peer: PeerFacts) {
     this.#serving = serving;
     this.peer = peer;
+    this.#contextOf = headContexts(serving, peer.address);
     this.#channel = openChannel(socket, this);
     serving.connections.add(this);
     serving.wheel.set(this, serving.timeouts.headMs ?? 10_000);
@@ -189,6 +189,10 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     return flows;
   }
 
+  holdsBytes(): boolean {
+    return this.#channel.unsent() > 0;
+  }
+
   end(): void {
     if (this.#chunkedAnswer) this.#channel.write("0\r\n\r\n");
     this.#exchange = undefined;
@@ -272,7 +276,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
   /** Where the next request or this one's body begins; -1 = nothing more is read from these bytes. */
   #readHead(bytes: Buffer, at: number): number {
     const text = bytes.toString("latin1", at, Math.min(bytes.length, at + maxHeadBytes + 4));
-    const found = readRequestHead(text, this.#headContext());
+    const found = readRequestHead(text, this.#contextOf());
     if (found.kind === "incomplete") {
       this.#pending = at === 0 ? bytes : bytes.subarray(at);
       // From the first byte, however slowly the others come.
@@ -295,7 +299,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     this.#bodyWanted = false;
     this.#awaitsContinue = head.awaitsContinue;
     this.#serving.wheel.clear(this);
-    const exchange = forwardExchange(this.#serving, this, head, this.#headContext().peerTrusted);
+    const exchange = forwardExchange(this.#serving, this, head, this.#contextOf().peerTrusted);
     this.#exchange = exchange;
     const short = head.body === "length" && head.length <= shortBody && bytes.length - bodyAt >= head.length;
     if (head.body === "none" || short) {
@@ -391,17 +395,6 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     if (performance.now() - this.#since > longestLingerMs) this.#channel.destroy();
     else this.#serving.wheel.set(this, lingerMs);
   }
-
-  #headContext(): HeadContext {
-    const routing = this.#serving.directory?.routing();
-    if (this.#context === undefined || routing !== this.#routing) {
-      this.#routing = routing;
-      this.#context = headContext(this.#serving, this.peer.address);
-    }
-    return this.#context;
-  }
 }
 
-function uncork(channel: Channel): void {
-  channel.uncork();
-}
+const uncork = (channel: Channel) => channel.uncork();

@@ -25,8 +25,13 @@ export interface ClientSide {
    * @param length of a body that is not sent, for answers to HEAD and for 304; -1 = not known
    */
   begin(status: number, lines: string, body: AnswerBody, length: number): void;
-  /** The bytes are the receiver's from now on. False = wait for `Exchange.onClientDrain`. */
+  /**
+   * The bytes are the receiver's until `holdsBytes` says no more; without that, for ever. False = wait for
+   * `Exchange.onClientDrain`.
+   */
   write(bytes: Buffer): boolean;
+  /** Whether something that was given to `write` or `tunnelBytes` is not sent yet. */
+  holdsBytes?(): boolean;
   /** Head and body in one: the same as `begin`, `write`, `end`. */
   whole(status: number, lines: string, body: string): void;
   end(): void;

@@ -11,14 +11,12 @@ import { answerLines } from "./answer-lines.ts";
 import type { ClientSide, Exchange } from "./exchange.ts";
 import { forgetLongLived, keepLongLived, type LongLived } from "./long-lived.ts";
 import { record } from "./record.ts";
+import { isRepeatable, outcomeOf } from "./repeats.ts";
 import type { Serving } from "./serving.ts";
 import { mostRepeats, type StampPool, type Waiting } from "./stamp-pool.ts";
 import { openTunnel, type Tunnel } from "./tunnel.ts";
 import { Upstream, type UpstreamFault, type UpstreamUser } from "./upstream.ts";
 import { isValidSwitch } from "./websocket.ts";
-
-/** Methods that may be sent again after a kept connection turned out to be closed: they ask and change nothing. */
-const repeatable = new Set(["GET", "HEAD", "OPTIONS"]);
 
 /** An exchange that goes to the home of its tenant. `start` begins it. */
 export function forwardExchange(
@@ -88,14 +86,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
       return;
     }
     const upgrade = head.webSocketKey !== "";
-    const asking = {
-      request: head,
-      accepted: head,
-      peerAddress: peer.address,
-      peerTrusted: this.#peerTrusted,
-      requestId: this.#requestId,
-      upgrade,
-    };
+    const asking = { request: head, accepted: head, peerAddress: peer.address, peerTrusted: this.#peerTrusted };
     const forget = routeOrWait(this.#serving, asking, (found) => this.#onRoute(found));
     if (this.#state === "routing" && this.#route === undefined) this.#forget = forget;
   }
@@ -185,6 +176,9 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
   }
   onAnswerBytes(bytes: Buffer): boolean {
     return this.#client.write(bytes);
+  }
+  holdsBytes(): boolean {
+    return this.#client.holdsBytes?.() ?? true;
   }
   onAnswerEnd(): void {
     this.#settle("success");
@@ -319,7 +313,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
       return;
     }
     const pool = this.#pool;
-    const harmless = repeatable.has(this.head.method) && this.head.body === "none" && this.head.webSocketKey === "";
+    const harmless = isRepeatable(this.head);
     // A kept connection that ends without a word was most likely ending already; only what changes nothing is sent
     // again, once, and only as long as this is the exception (I7).
     if (harmless && stale && !this.#fresh && pool !== undefined && pool.repeats >= 1) {
@@ -348,7 +342,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
       ...(guardReason === undefined ? undefined : { detailReason: guardReason }),
     });
     this.#status = status;
-    this.#settle(stampFaults.has(reason) ? "failure" : reason === "route-refused" ? "success" : "abandoned");
+    this.#settle(outcomeOf(reason));
     this.#client.whole(status, answerLines(headers), body);
   }
 
@@ -401,11 +395,3 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
     upstream?.endTunnel();
   }
 }
-
-/** Refusals that say that the stamp is out. */
-const stampFaults: ReadonlySet<RefusalReason> = new Set([
-  "stamp-unreachable",
-  "stamp-closed",
-  "stamp-timeout",
-  "bad-response",
-]);

@@ -226,3 +226,53 @@ describe("connections to stamps", () => {
     socket.destroy();
   });
 });
+
+test("large answers of many stamps at once reach slow and fast clients unmixed (I9)", async () => {
+  const size = 12_000_000;
+  /** Every 16 bytes say whose they are and where. */
+  const bodyOf = (path: string) => {
+    const body = Buffer.alloc(size);
+    for (let at = 0; at < size; at += 16) body.write(`${path}:${at}`.padEnd(16), at, "latin1");
+    return body;
+  };
+  for (const stamp of bed.stamps) {
+    stamp.handler = (request, response) => {
+      const body = bodyOf(request.url ?? "");
+      if (request.url?.endsWith("c") !== true) response.writeHead(200, { "content-length": size });
+      // In pieces that fit into what a slow client's connection may hold without asking for a pause.
+      const piece = (at: number) => {
+        if (at >= size) return void response.end();
+        response.write(body.subarray(at, at + 9_000));
+        setImmediate(piece, at + 9_000);
+      };
+      piece(0);
+    };
+  }
+  let fast = 0;
+  const one = (n: number) =>
+    new Promise<string>((resolve, reject) => {
+      const host = n % 2 === 0 ? "acme.localhost" : "globex.localhost";
+      const path = `/${n}${n % 3 === 0 ? "c" : ""}`;
+      const socket = connect(port, "127.0.0.1");
+      const parts: Buffer[] = [];
+      socket.on("error", reject);
+      socket.on("data", (chunk: Buffer) => {
+        parts.push(chunk);
+        // Slow ones make the router hold what it read, while the fast ones read on.
+        if (n < 4 && fast < 4) {
+          socket.pause();
+          void eventually(() => expect(fast).toBe(4), 20_000).then(() => socket.resume(), reject);
+        }
+      });
+      socket.on("close", () => {
+        fast += n < 4 ? 0 : 1;
+        const all = Buffer.concat(parts);
+        const body = all.subarray(all.indexOf("\r\n\r\n") + 4);
+        resolve(body.equals(bodyOf(path)) ? "same" : `other, ${body.length} bytes`);
+      });
+      // HTTP/1.0: the body comes as it is, with or without a length.
+      socket.write(`GET ${path} HTTP/1.0\r\nHost: ${host}\r\n\r\n`);
+    });
+  const answers = await Promise.all(Array.from({ length: 8 }, (_, n) => one(n)));
+  expect(answers).toEqual(answers.map(() => "same"));
+}, 40_000);

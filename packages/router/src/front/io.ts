@@ -90,14 +90,20 @@ class NodeChannel implements Channel {
   }
 }
 
-const readBytes = 64 * 1024;
-/** Where all borrowed reads go: one after the other, each is looked at and forgotten before the next. */
-const lent = Buffer.allocUnsafeSlow(readBytes);
+const headReadBytes = 64 * 1024;
+const bodyReadBytes = 128 * 1024;
+/** Where all reads of heads go: one after the other, each is looked at and forgotten before the next. */
+const lent = Buffer.allocUnsafeSlow(headReadBytes);
+/** Buffers of bodies that ended. */
+const spare: Buffer[] = [];
+const mostSpare = 32;
 
-/** A channel whose reads can be borrowed, which costs no memory per read. */
+/** A channel whose reads are borrowed: what `onBytes` gets is valid during the call, unless somebody says `keep`. */
 export interface BorrowingChannel extends Channel {
-  /** True = what `onBytes` gets from now on may be kept; false = it is valid during the call only, as at the start. */
-  keepReads(keep: boolean): void;
+  /** Reads go to a buffer of this channel's own (`body`) or to one that all share (`head`, as at the start). */
+  readFor(what: "head" | "body"): void;
+  /** What was read last, in a body, is still in use: the next read goes elsewhere. */
+  keep(): void;
 }
 
 /** Connects; `onConnected` once it stands, `onClose` of the events if it does not. */
@@ -106,6 +112,7 @@ export function connectChannel(
   events: ChannelEvents,
   onConnected: () => void,
 ): BorrowingChannel {
+  let own = false;
   let kept = false;
   let current: Buffer = lent;
   const socket = connect({
@@ -114,8 +121,16 @@ export function connectChannel(
     noDelay: true,
     allowHalfOpen: false,
     onread: {
+      // Asked once at the start, and then behind every read: only there a buffer changes hands, because until then
+      // the system may write into it.
       buffer() {
-        current = kept ? Buffer.allocUnsafeSlow(readBytes) : lent;
+        if (own) {
+          if (kept || current === lent) current = spare.pop() ?? Buffer.allocUnsafeSlow(bodyReadBytes);
+        } else {
+          if (!kept && current !== lent && spare.length < mostSpare) spare.push(current);
+          current = lent;
+        }
+        kept = false;
         return current;
       },
       callback(length: number) {
@@ -130,8 +145,11 @@ export function connectChannel(
   socket.on("close", () => events.onClose());
   socket.on("error", () => {});
   return Object.assign(new NodeChannel(socket), {
-    keepReads(keep: boolean) {
-      kept = keep;
+    readFor(what: "head" | "body") {
+      own = what === "body";
+    },
+    keep() {
+      kept = true;
     },
   });
 }

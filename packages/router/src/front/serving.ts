@@ -52,3 +52,17 @@ export function headContext({ directory, trusted }: Knowledge, address: string):
   if (country !== undefined) guarded.push({ name: country, believed: trustedForCountry(address) });
   return { peerTrusted, guarded };
 }
+
+/** The same for all requests of a connection; worked out again only when routing has changed. */
+export function headContexts(serving: Knowledge, address: string): () => HeadContext {
+  let context: HeadContext | undefined;
+  let seen: unknown;
+  return () => {
+    const routing = serving.directory?.routing();
+    if (context === undefined || routing !== seen) {
+      seen = routing;
+      context = headContext(serving, address);
+    }
+    return context;
+  };
+}

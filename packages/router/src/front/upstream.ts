@@ -15,6 +15,8 @@ export interface UpstreamUser {
   /** The final head, with its whole body if that is short and there, as one octet per character. */
   onAnswer(head: ResponseHead, body: string | undefined): void;
   onAnswerBytes(bytes: Buffer): boolean;
+  /** Some of the bytes that it was given are still waiting to be sent. */
+  holdsBytes(): boolean;
   onAnswerEnd(): void;
   onSwitched(head: ResponseHead, rest: Buffer): void;
   onStampTunnelBytes(bytes: Buffer): boolean;
@@ -124,7 +126,7 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
       return;
     }
     this.#clean = false;
-    this.#channel.keepReads(false);
+    this.#channel.readFor("head");
     this.#state = "idle";
     this.reused = true;
     this.#wheel.set(this, keptMs);
@@ -164,6 +166,7 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
         return;
       case "tunnel":
         if (this.#user?.onStampTunnelBytes(bytes) === false) this.#channel.pause();
+        this.#keepIfHeld();
         return;
       default:
         // Nobody asked: whatever it says would be taken for the answer to the next request (I9).
@@ -188,6 +191,12 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
   }
   onChunkData(bytes: Buffer, from: number, to: number): void {
     if (this.#user?.onAnswerBytes(bytes.subarray(from, to)) === false) this.pause();
+    this.#keepIfHeld();
+  }
+
+  /** Bytes that the client's connection has not taken yet must not be read over. */
+  #keepIfHeld(): void {
+    if (this.#user?.holdsBytes() !== false) this.#channel.keep();
   }
 
   #break(cause: UpstreamFault): void {
@@ -229,7 +238,7 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
       if (head.status === 101) {
         this.#state = "tunnel";
         this.#wheel.clear(this);
-        this.#channel.keepReads(true);
+        this.#channel.readFor("body");
         this.#user?.onSwitched(head, Buffer.from(bytes.subarray(at)));
         return;
       }
@@ -265,7 +274,7 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
     this.#chunks = head.chunked ? newChunkState() : undefined;
     this.#left = head.chunked ? 0 : length;
     if (length < 0 && !head.chunked) this.#clean = false;
-    this.#channel.keepReads(true);
+    this.#channel.readFor("body");
     user.onAnswer(head, undefined);
     // A body's parts wait for a slow client; what was read with the head was only lent.
     if (this.#user === user) this.#readBody(Buffer.from(bytes.subarray(bodyAt)), 0);
