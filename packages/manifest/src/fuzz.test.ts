@@ -152,5 +152,5 @@ test.each(Object.entries(bombs))("parsing a bomb of %s ends soon", (_, text) => 
   const begin = performance.now();
   check(text, [parseTemplate]);
   // The limit is far above what a loaded machine needs, far below a quadratic walk.
-  expect(performance.now() - begin).toBeLessThan(8_000);
+  expect(performance.now() - begin).toBeLessThan(20_000);
 });
