@@ -9,6 +9,7 @@ import type { TlsConfig } from "./entrance-config.ts";
 import type { ClientSide, Exchange } from "./front/exchange.ts";
 import { forwardExchange } from "./front/forwarding.ts";
 import { type Front, openFront } from "./front/front.ts";
+import { endWhatMoved } from "./front/long-lived.ts";
 import { recordRefusedHead } from "./front/record.ts";
 import { headContext, type Serving, type Timeouts } from "./front/serving.ts";
 import { createStampPools } from "./front/stamp-pool.ts";
@@ -125,7 +126,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     ),
     wheel: startTimerWheel(clock),
     connections: new Set(),
-    tunnels: new Map(),
+    longLived: new Map(),
     inFlight: 0,
     draining: false,
   };
@@ -151,12 +152,13 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       for (const { tenant } of serving.state.holds.states()) {
         serving.state.holds.moved(tenant, next.lookupTenant(tenant)?.epoch ?? 0);
       }
-      for (const tenant of [...serving.tunnels.keys()]) endMovedTunnels(serving, tenant);
+      for (const tenant of [...serving.longLived.keys()]) endWhatMoved(serving, serving.directory, tenant);
     },
     directoryChanged(change) {
       if (change.kind === "routing-put") readRouting();
       if (change.kind === "tenant-put") serving.state.holds.moved(change.tenant, change.epoch);
-      if (change.kind === "tenant-put" || change.kind === "tenant-remove") endMovedTunnels(serving, change.tenant);
+      if (change.kind === "tenant-put" || change.kind === "tenant-remove")
+        endWhatMoved(serving, serving.directory, change.tenant);
       if (change.kind === "stamp-remove") forgetStamp(serving, change.stamp);
     },
     hold({ tenant, moveId, ttlMs }) {
@@ -225,12 +227,4 @@ function exchangesOf(serving: Serving): ExchangeServing {
 function forgetStamp({ pools, breakers }: Serving, stamp: string): void {
   pools.remove(stamp);
   breakers.remove(stamp);
-}
-
-/** A tunnel to a home that the tenant has left would go on with it for ever; its client connects again. */
-function endMovedTunnels({ directory, tunnels }: Serving, tenant: string): void {
-  const open = tunnels.get(tenant);
-  if (open === undefined || tenant === "") return;
-  const home = directory?.lookupTenant(tenant)?.stamp;
-  for (const tunnel of [...open]) if (tunnel.stamp !== home) tunnel.endTunnel();
 }

@@ -89,7 +89,7 @@ export function serveHttp2(
     if (open === 0) wheel.set(timed, closeMs);
   }
   function charge(): void {
-    if (!vain.take(wheel.now())) session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    if (!vain.take(performance.now())) session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 
   session.on("stream", (stream: ServerHttp2Stream, _headers, _flags, fields: string[]) => {
