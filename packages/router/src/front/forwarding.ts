@@ -85,7 +85,6 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
       this.#refuse("loop");
       return;
     }
-    const upgrade = head.webSocketKey !== "";
     const asking = { request: head, accepted: head, peerAddress: peer.address, peerTrusted: this.#peerTrusted };
     const forget = routeOrWait(this.#serving, asking, (found) => this.#onRoute(found));
     if (this.#state === "routing" && this.#route === undefined) this.#forget = forget;
