@@ -92,6 +92,23 @@ test("apply records the goal once: the same files again change nothing, another 
   expect(await viewer.fleetGet()).toMatchObject({ name: "demo", releaseDigest: applied.releaseDigest });
 });
 
+test("plan refuses a stage whose engine this control plane does not run", async () => {
+  const components = /components:\n(?<lines>[\s\S]*?)ingress:/.exec(templateYaml)?.groups?.["lines"] ?? "";
+  const staged = templateYaml.replace(
+    `components:\n${components}`,
+    `stages:\n  - name: cloud\n    engine: kubernetes\n    components:\n${components.replaceAll(/^/gm, "    ")}`
+      .trimEnd()
+      .concat("\n"),
+  );
+  const failure = await server.clients.viewer
+    .plan({ body: { ...files, templateYaml: staged } })
+    .catch((error: unknown) => error);
+  expect(failure).toMatchObject({
+    code: "INVALID_MANIFEST",
+    message: expect.stringContaining("Stage cloud wants engine kubernetes"),
+  });
+});
+
 test("stamps: one more within the pool's bounds, seen with what its engine saw", async () => {
   const { operator, viewer } = server.clients;
   expect(await codeOf(operator.stampCreate({ body: { pool: "nowhere" } }))).toBe("POOL_NOT_FOUND");

@@ -1,5 +1,13 @@
 import type { CallAnswer, PlanView } from "@stampyard/api";
-import { type FleetPlan, type Problem, publishedRouting, quote, StampyardError } from "@stampyard/domain";
+import {
+  type EngineKind,
+  type FleetPlan,
+  type Problem,
+  publishedRouting,
+  quote,
+  StampyardError,
+  type Template,
+} from "@stampyard/domain";
 import { parseFleet, parseTemplate, releaseDigest } from "@stampyard/manifest";
 import type { FleetRecord, Revisioned } from "../../store/port.ts";
 import type { Handlers } from "../call.ts";
@@ -31,7 +39,7 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
 
   return {
     async plan({ body }) {
-      const files = readFiles(body);
+      const files = readFiles(body, deps.engine.kind);
       const { row, now } = await readNow();
       requireSameFleet(row, files);
       return planView(files, planOf(now, files, sha256), row, deps);
@@ -39,7 +47,7 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
 
     async apply(call) {
       const { body } = call;
-      const files = readFiles(body);
+      const files = readFiles(body, deps.engine.kind);
       const ctx = writeContext(deps, call);
       const { row, now } = await readNow();
       requireSameFleet(row, files);
@@ -110,14 +118,28 @@ export async function requireFleet(store: ServerDeps["store"]): Promise<Revision
   });
 }
 
+/** The schema knows engines that this control plane does not run. @throws StampyardError INVALID_MANIFEST */
+function requireEngine(template: Template, engine: EngineKind): void {
+  const foreign = template.stages.find((stage) => stage.engine !== engine);
+  if (foreign === undefined) return;
+  throw new StampyardError(
+    "INVALID_MANIFEST",
+    `Stage ${foreign.name} wants engine ${foreign.engine}, and this control plane runs ${engine} stages only`,
+    { mend: `Write engine: ${engine} at stage ${foreign.name}.` },
+  );
+}
+
 /** Reads both files and reports the faults of both at once. @throws StampyardError INVALID_MANIFEST */
-function readFiles(body: Manifests): FleetFiles {
+function readFiles(body: Manifests, engine: EngineKind): FleetFiles {
   const template = parseTemplate(body.templateYaml, { file: body.templateFile });
   const fleet = parseFleet(body.fleetYaml, {
     file: body.fleetFile,
     ...(template.ok ? { template: template.template } : {}),
   });
-  if (template.ok && fleet.ok) return { fleet: fleet.fleet, template: template.template };
+  if (template.ok && fleet.ok) {
+    requireEngine(template.template, engine);
+    return { fleet: fleet.fleet, template: template.template };
+  }
   const problems: Problem[] = [...(fleet.ok ? [] : fleet.problems), ...(template.ok ? [] : template.problems)];
   const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
   throw new StampyardError("INVALID_MANIFEST", `The files have ${count}`, {
