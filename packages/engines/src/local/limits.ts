@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { IsolationFact, Resources } from "@stampyard/domain";
-import { isRoot } from "./places.ts";
+import { isReachable, isRoot } from "./places.ts";
 
 const mount = "/sys/fs/cgroup";
 type Controller = "memory" | "cpu" | "pids";
@@ -127,13 +127,7 @@ export function removeLimits(stamp: string): boolean {
 /** How well walls and limits hold on this machine. */
 export function isolationFacts(): readonly IsolationFact[] {
   const where = ground();
-  const uid: IsolationFact = isRoot
-    ? { what: "uid", level: "enforced", why: "each stamp's processes run as a user of its own" }
-    : {
-        what: "uid",
-        level: "advisory",
-        why: "all stamps run as the user who started Stampyard; only root can give each its own",
-      };
+  const uid = uidFact();
   const limits = (["memory", "cpu", "pids"] as const).map((what): IsolationFact => {
     if (where.version === 0) return { what, level: "advisory", why: where.why };
     if (where.version === 1 && where.dirs[what] === undefined) {
@@ -142,4 +136,16 @@ export function isolationFacts(): readonly IsolationFact[] {
     return { what, level: "enforced", why: `cgroup version ${where.version}, one group per component` };
   });
   return [uid, ...limits];
+}
+
+function uidFact(): IsolationFact {
+  if (!isRoot) {
+    const why = "all stamps run as the user who started Stampyard; only root can give each its own";
+    return { what: "uid", level: "advisory", why };
+  }
+  if (!isReachable(process.execPath)) {
+    const why = `services run as root, because ${process.execPath} is closed to other users; databases run as users of their own`;
+    return { what: "uid", level: "advisory", why };
+  }
+  return { what: "uid", level: "enforced", why: "each stamp's processes run as a user of its own" };
 }

@@ -5,7 +5,7 @@ import { jobFixture, serviceFixture } from "@stampyard/testing";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { postgresUrl } from "./host/values.ts";
-import { isRoot } from "./places.ts";
+import { isReachable, isRoot } from "./places.ts";
 import { commandOf } from "./process/identity.ts";
 import {
   call,
@@ -94,7 +94,8 @@ describe("a whole local stamp", () => {
     );
     expect(env["ME"]).toBe(`http://127.0.0.1:${endpoint?.port}/0`);
     expect(await query(env["DATABASE_URL"] ?? "", "select current_user as name")).toEqual([{ name: "stampyard_app" }]);
-    if (isRoot) expect(uid).toBe(under.ledgerOf("eu-1")?.uid);
+    // In a checkout that is closed to others Node itself is, too: services run as we do then, and `doctor` says so.
+    if (isRoot) expect(uid).toBe(isReachable(process.execPath) ? under.ledgerOf("eu-1")?.uid : 0);
   });
 
   test("no password is in an argument, and sockets and configuration are closed to others (I33)", () => {
