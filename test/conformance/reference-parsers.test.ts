@@ -4,10 +4,10 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { findDebianBinary } from "../debian-binary.ts";
 import { corpus } from "./families.ts";
 import { answersOf, openRawClient } from "./raw-client.ts";
 import { startRecordingStamp } from "./recording-stamp.ts";
-import { findReference } from "./reference-binaries.ts";
 import { eventually, hostOf, startRouterUnderTest } from "./router-under-test.ts";
 import { type ReadRequest, valuesOf } from "./strict-reader.ts";
 import type { Canonical, Payload, Verdict } from "./verdict.ts";
@@ -77,7 +77,7 @@ function same(expected: Canonical | undefined, method: string, target: string, b
 }
 
 describe.each(["nginx", "haproxy"] as const)("%s behind the router", (name) => {
-  const binary = findReference(name);
+  const binary = findDebianBinary(name);
 
   test("is there, where it has to be", () => {
     if (process.env["CI"] !== undefined)

@@ -3,14 +3,13 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runLine } from "../../packages/cli/src/test-io.ts";
 import { ask, eventually } from "../../packages/router/src/test-bed/test-bed.ts";
-import { debianProgram } from "./debian-program.ts";
+import { needDebianBinary } from "../debian-binary.ts";
 import { blockOf, type Ingress, put, save, startIngress } from "./ingress-bed.ts";
 
 let ingress: Ingress;
 let maps: string;
 beforeAll(async () => {
-  const wanted = ["haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libpcre2-posix3", "libpcre2-8-0", "libssl3"];
-  ingress = await startIngress(debianProgram("haproxy", wanted), async (folder, port, bed, router) => {
+  ingress = await startIngress(needDebianBinary("haproxy"), async (folder, port, bed, router) => {
     // The router's files are what is exported: they hold the tenants as soon as the version is acknowledged.
     await eventually(async () => {
       const text = (await ask(router.adminPort, { host: "127.0.0.1", path: "/directory" })).json();

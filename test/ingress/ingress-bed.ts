@@ -4,7 +4,7 @@ import { connect, createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { eventually, makeTestBed, type TestBed } from "../../packages/router/src/test-bed/test-bed.ts";
 import type { RunningRouter } from "../../packages/router/src/router.ts";
-import type { DebianProgram } from "./debian-program.ts";
+import type { DebianBinary } from "../debian-binary.ts";
 
 /** The one code block of this language on a page of docs/ingress. */
 export function blockOf(page: string, language: string): string {
@@ -29,7 +29,7 @@ export interface Ingress extends AsyncDisposable {
 
 /** Two stamps, a router that can be asked, and an ingress on this configuration. */
 export async function startIngress(
-  program: DebianProgram,
+  program: DebianBinary,
   write: (folder: string, port: number, bed: TestBed, router: RunningRouter) => Promise<readonly string[]>,
 ): Promise<Ingress> {
   const bed = await makeTestBed();
@@ -39,7 +39,7 @@ export async function startIngress(
     const port = await freePort();
     const args = await write(bed.folder, port, bed, router);
     let said = "";
-    child = spawn(program.path, args, { env: program.env, stdio: ["ignore", "pipe", "pipe"] });
+    child = spawn(program.path, args, { env: { ...process.env, ...program.env }, stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [child.stdout, child.stderr]) {
       stream?.on("data", (chunk) => {
         said += String(chunk);

@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ask, eventually } from "../../packages/router/src/test-bed/test-bed.ts";
-import { debianProgram } from "./debian-program.ts";
+import { needDebianBinary } from "../debian-binary.ts";
 import { blockOf, type Ingress, put, save, startIngress } from "./ingress-bed.ts";
 
 let ingress: Ingress;
 beforeAll(async () => {
-  const nginx = debianProgram("nginx", ["nginx", "nginx-common", "libpcre2-8-0", "libssl3", "zlib1g", "libcrypt1"]);
-  ingress = await startIngress(nginx, async (folder, port, _bed, router) => {
+  ingress = await startIngress(needDebianBinary("nginx"), async (folder, port, _bed, router) => {
     let server = put(blockOf("nginx.md", "nginx"), "listen 80;", `listen 127.0.0.1:${port};`);
     server = put(server, "127.0.0.1:8082", `127.0.0.1:${router.decidePort}`);
     const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(

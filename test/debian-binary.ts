@@ -3,24 +3,26 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-export interface ReferenceBinary {
+export interface DebianBinary {
   readonly path: string;
   /** Where its libraries are, if it was unpacked and not installed. */
   readonly env: Readonly<Record<string, string>>;
 }
 
-const cache = fileURLToPath(new URL("../../node_modules/.cache/stampyard-reference", import.meta.url));
+const cache = fileURLToPath(new URL("../node_modules/.cache/stampyard-debian", import.meta.url));
 /** With what they load, for a machine that has little. */
-const debs = ["nginx", "haproxy", "liblua5.3-0", "libpcre2-8-0", "libssl3", "zlib1g", "libcrypt1", "libsystemd0"];
+const debs = [
+  ...["nginx", "haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libpcre2-8-0", "libpcre2-posix3"],
+  ...["libssl3", "zlib1g", "libcrypt1", "libsystemd0"],
+];
 
 /**
  * Debian's nginx or HAProxy: what is installed, or what apt can download, unpacked into a folder of ours. Nothing is
  * installed and no service is started. undefined where neither is possible.
  */
-export function findReference(name: "nginx" | "haproxy"): ReferenceBinary | undefined {
+export function findDebianBinary(name: "nginx" | "haproxy"): DebianBinary | undefined {
   for (const folder of [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin"]) {
-    if (folder !== "" && works(name, { path: join(folder, name), env: {} }))
-      return { path: join(folder, name), env: {} };
+    if (folder !== "" && works({ path: join(folder, name), env: {} })) return { path: join(folder, name), env: {} };
   }
   if (!existsSync(cache) && !unpack()) return undefined;
   const libraries = join(cache, "usr/lib");
@@ -31,12 +33,19 @@ export function findReference(name: "nginx" | "haproxy"): ReferenceBinary | unde
   return [
     { path, env: {} },
     { path, env: own },
-  ].find((binary) => works(name, binary));
+  ].find(works);
 }
 
-function works(name: string, { path, env }: ReferenceBinary): boolean {
+function works({ path, env }: DebianBinary): boolean {
   if (!existsSync(path)) return false;
-  return spawnSync(path, ["-v"], { env: { ...process.env, ...env }, timeout: 10_000 }).status === 0 && name !== "";
+  return spawnSync(path, ["-v"], { env: { ...process.env, ...env }, timeout: 10_000 }).status === 0;
+}
+
+/** The same, where a test cannot do without. @throws Error that says what to install */
+export function needDebianBinary(name: "nginx" | "haproxy"): DebianBinary {
+  const found = findDebianBinary(name);
+  if (found === undefined) throw new Error(`${name} is neither installed nor to be had by apt-get download`);
+  return found;
 }
 
 function unpack(): boolean {
