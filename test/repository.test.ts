@@ -27,7 +27,7 @@ const pureFiles = ["packages/router/src/decide.ts"];
 const withoutNpm = ["domain", "guard", "directory", "router"];
 
 const impure: readonly (readonly [RegExp, string])[] = [
-  [/from "node:/, "imports node:"],
+  [/\b(?:from|import)\s*\(?\s*"node:/, "imports node:"],
   [/\bDate\b(?!\w)/, "names Date"],
   [/\bMath\.random\b/, "names Math.random"],
   [/\b(?:setTimeout|setInterval|setImmediate|queueMicrotask)\b/, "names a timer"],
