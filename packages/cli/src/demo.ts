@@ -8,6 +8,7 @@ import { type ExitCode, exitCode } from "./exit-codes.ts";
 import { describeFailure, formatFailure } from "./failure.ts";
 import { type Io, processIo } from "./io.ts";
 import { viewFor } from "./up/follow.ts";
+import { installServers } from "./up/servers.ts";
 
 const usage = `Usage: npm run demo [-- options]
 
@@ -17,6 +18,7 @@ Three real stamps of examples/notes on this machine, tenants, traffic, and keys 
                    check that only that stamp's tenants notice, print a report
   -o json          the report as JSON (with --once)
   --port <number>  where the router listens (default: 8080, or another if it is taken)
+  --allow-install  apt-get install Redis and NATS where they cannot be unpacked privately (CI=true allows it too)
   -h, --help       this help
 
 Exit codes:
@@ -29,6 +31,7 @@ interface DemoArguments {
   readonly once: boolean;
   readonly json: boolean;
   readonly port: number;
+  readonly allowInstall: boolean;
 }
 
 function readArguments(argv: readonly string[]): DemoArguments | "help" {
@@ -38,6 +41,7 @@ function readArguments(argv: readonly string[]): DemoArguments | "help" {
       once: { type: "boolean", default: false },
       output: { type: "string", short: "o", default: "table" },
       port: { type: "string", default: "8080" },
+      "allow-install": { type: "boolean", default: process.env["CI"] === "true" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
@@ -46,7 +50,7 @@ function readArguments(argv: readonly string[]): DemoArguments | "help" {
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new RangeError(`--port is ${JSON.stringify(values.port)}`);
   if (values.output !== "table" && values.output !== "json") throw new RangeError("-o is table or json");
-  return { once: values.once, json: values.output === "json", port };
+  return { once: values.once, json: values.output === "json", port, allowInstall: values["allow-install"] };
 }
 
 async function demo(args: DemoArguments, io: Io, quit: () => void): Promise<ExitCode> {
@@ -55,6 +59,7 @@ async function demo(args: DemoArguments, io: Io, quit: () => void): Promise<Exit
     if (!args.json) io.err.write(`${text}\n`);
   };
   say(args.once ? "Stampyard demo, once" : "Stampyard demo: Ctrl-C ends it and leaves nothing behind");
+  if (args.allowInstall) await installServers({ say, signal: io.signal });
   using view = viewFor({ io, options: { output: args.json ? "json" : "table" } });
   await using stage = await openStage({
     io,

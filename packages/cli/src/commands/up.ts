@@ -5,6 +5,7 @@ import { takeLock } from "../process/lock.ts";
 import { findStateDir, makeStateDir } from "../state-dir.ts";
 import { bringUp } from "../up/bring-up.ts";
 import { viewFor } from "../up/follow.ts";
+import { installServers } from "../up/servers.ts";
 import { stampTable } from "./stamp/list.ts";
 
 interface Options {
@@ -12,6 +13,7 @@ interface Options {
   readonly apiPort?: number;
   readonly adminPort?: number;
   readonly timeout: number;
+  readonly allowInstall?: boolean;
 }
 
 export const up = command<Options>({
@@ -36,6 +38,7 @@ export const up = command<Options>({
         "the router's admin listener (default: as last time, or 8081)",
         portNumber("admin-port"),
       )
+      .option("--allow-install", "apt-get install Redis and NATS where they cannot be unpacked privately")
       .option("--timeout <seconds>", "how long to wait until all is active", numberIn("timeout", 1, 86_400), 300),
   examples: [
     ["up", "the fleet of ./fleet.yaml"],
@@ -53,6 +56,9 @@ export const up = command<Options>({
       signal: run.io.signal,
       onWait: (holder) => run.say(`Waiting for \`${holder.doing}\`, process ${holder.pid}, since ${holder.since}`),
     });
+    if (run.options.allowInstall === true) {
+      await installServers({ say: (text) => run.say(text), signal: run.io.signal });
+    }
     using view = viewFor(run);
     const fleet = await bringUp(run.io, {
       state,

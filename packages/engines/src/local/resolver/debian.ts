@@ -66,7 +66,9 @@ export async function installFromDebian(wish: DebianWish): Promise<string | unde
   const [sudo] = findProgram(["sudo"]);
   if (!isRoot && sudo === undefined) return undefined;
   wish.progress?.(`installing the Debian package ${wish.install}`);
-  const words = [apt, "install", "-y", "--no-install-recommends", wish.install];
+  // Redis and NATS are asked for at the same time, and only one may install: the other waits.
+  const wait = ["-o", "DPkg::Lock::Timeout=120"];
+  const words = [apt, ...wait, "install", "-y", "--no-install-recommends", wish.install];
   const [program = apt, ...args] = isRoot || sudo === undefined ? words : [sudo, "-n", ...words];
   const { code } = await run(program, args, wish);
   if (code !== 0) return undefined;
