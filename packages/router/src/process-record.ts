@@ -23,6 +23,10 @@ export interface ProcessRecord extends ProcessIdentity {
   readonly adminUrl: string;
   readonly listenPort: number;
   readonly adminPort: number;
+  /** Where clients come by TLS; absent = nowhere. */
+  readonly tlsPort?: number | undefined;
+  /** Where ingresses ask `GET /decide`; absent = nowhere. */
+  readonly decidePort?: number | undefined;
 }
 
 /** @throws StampyardError LOCKED when another living router uses the folder: two would write one journal */
@@ -44,7 +48,7 @@ export async function requireUnused(folder: string): Promise<void> {
 /** Says where this process listens; written when it is ready. */
 export async function writeRecord(
   folder: string,
-  listening: Pick<ProcessRecord, "name" | "url" | "adminUrl" | "listenPort" | "adminPort">,
+  listening: Omit<ProcessRecord, keyof ProcessIdentity | "startedAt">,
 ): Promise<void> {
   const record: ProcessRecord = {
     ...(identify(process.pid) ?? { pid: process.pid, bootId: bootId(), startTime: "" }),

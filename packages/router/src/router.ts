@@ -34,6 +34,8 @@ export interface RouterPorts extends PlanePorts {
 export interface RunningRouter {
   readonly listenPort: number;
   readonly adminPort: number;
+  /** Where clients come by TLS; undefined unless configured. */
+  readonly tlsPort: number | undefined;
   /** Where ingresses ask; undefined unless configured. */
   readonly decidePort: number | undefined;
   /** The access log was moved away. */
@@ -97,7 +99,8 @@ export async function startRouter(config: RouterConfig, ports: RouterPorts = {})
   let closing: Promise<void> | undefined;
   const draining = () => closing !== undefined;
   served = { name, follower, keys, servers, decider, metrics, draining, startedAt: performance.now() };
-  await writeRecord(stateDir, { name, url, adminUrl, listenPort, adminPort });
+  const tlsPort = servers.securePort();
+  await writeRecord(stateDir, { name, url, adminUrl, listenPort, adminPort, tlsPort, decidePort });
   log("info", "router listens", { url, adminUrl, workers: servers.workers().length });
   const rotation = openRotation(config, servers);
 
@@ -114,6 +117,7 @@ export async function startRouter(config: RouterConfig, ports: RouterPorts = {})
   return {
     listenPort,
     adminPort,
+    tlsPort,
     decidePort,
     reopenLogs: () => servers.reopenLogs(),
     close() {

@@ -26,6 +26,8 @@ export interface Hold {
 export interface Servers extends DirectorySink {
   /** Resolves with the port when all listen. */
   listen(host: string, port: number): Promise<number>;
+  /** The port of the door for TLS, once all listen; undefined = there is none. */
+  securePort(): number | undefined;
   /** The newest position, not newer than `durable`, that everybody who listens has applied (D8). */
   acknowledgeable(durable: FeedPosition): FeedPosition | undefined;
   /** Requests and tunnels. */
@@ -77,6 +79,7 @@ export function serveHere(config: RouterConfig, ports: PlanePorts): Servers {
     hold: (hold) => plane.hold(hold),
     release: (hold) => plane.release(hold),
     listen: (host, port) => plane.listen(host, port),
+    securePort: () => (config.tls === undefined ? undefined : plane.securePort()),
     acknowledgeable: (durable) => durable,
     inFlight: () => plane.inFlight(),
     inFlightOf: async (tenant) => plane.inFlightOf(tenant),

@@ -47,6 +47,8 @@ export interface Fleet {
   /** Of workers that are gone. */
   readonly retired: { readonly counts: Counts; losses: Losses };
   address: { readonly host: string; port: number } | undefined;
+  /** Port of the door for TLS; 0 = there is none, or it is not known yet. */
+  securePort: number;
   /** Where the workers' socket comes from, if each cannot have its own. */
   shared: SharedPort | undefined;
   directory: DirectoryView | undefined;

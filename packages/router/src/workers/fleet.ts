@@ -1,6 +1,7 @@
 import { type DirectoryChange, type DirectoryView, encodeSnapshot, type FeedPosition } from "@stampyard/directory";
 import { StampyardError } from "@stampyard/domain";
 import { sha256, snapshotPorts } from "../snapshot-file.ts";
+import type { RouterConfig } from "../config.ts";
 import { addCounts, noCounts } from "../metrics.ts";
 import type { ProcessIdentity } from "../process-record.ts";
 import type { Servers } from "../servers.ts";
@@ -52,6 +53,7 @@ export function createWorkerFleet(options: FleetOptions): Servers {
       tellAll(fleet, { kind: "release", tenant, moveId });
     },
     listen: (host, port) => listen(fleet, host, port),
+    securePort: () => (options.config.tls === undefined ? undefined : fleet.securePort),
     acknowledgeable: (durable) =>
       options.orphans().length > 0 ? undefined : fleet.publications.acknowledgeable(durable),
     inFlight: () => sum(fleet, (pulse) => pulse.inFlight),
@@ -97,6 +99,7 @@ function prepare(options: FleetOptions): Fleet {
     ),
     retired: { counts: noCounts(), losses: { droppedLogLines: 0, sentSpans: 0, droppedSpans: 0 } },
     address: undefined,
+    securePort: options.config.tls?.listen.port ?? 0,
     shared: undefined,
     directory: undefined,
     position: undefined,
@@ -126,7 +129,7 @@ function turn(fleet: Fleet, place: Place): void {
 }
 
 function start(fleet: Fleet, place: Place): void {
-  const { config, workers } = fleet.options;
+  const { workers } = fleet.options;
   place.restarts += 1;
   // What is in the table already must not come again as a change.
   flush(fleet);
@@ -135,8 +138,14 @@ function start(fleet: Fleet, place: Place): void {
     exit: (from, how) => ended(fleet, place, from, how),
   });
   place.process = worker;
-  worker.send({ kind: "begin", config, shares: workers, keys: fleet.keys });
+  worker.send({ kind: "begin", config: configFor(fleet), shares: workers, keys: fleet.keys });
   if (fleet.directory !== undefined) worker.send({ kind: "table", ...tableOf(fleet, fleet.directory) });
+}
+
+/** All workers share the door for TLS, also where the first one was given any free port. */
+function configFor({ options: { config }, securePort }: Fleet): RouterConfig {
+  const { tls } = config;
+  return tls === undefined ? config : { ...config, tls: { ...tls, listen: { ...tls.listen, port: securePort } } };
 }
 
 function hear(fleet: Fleet, place: Place, worker: WorkerProcess, message: FromWorker): void {
@@ -148,6 +157,7 @@ function hear(fleet: Fleet, place: Place, worker: WorkerProcess, message: FromWo
     case "listening":
       place.state = afterListening(place.state, fleet.now);
       if (fleet.address?.port === 0) fleet.address.port = message.port;
+      if (fleet.securePort === 0) fleet.securePort = message.securePort;
       fleet.options.log("info", "worker listens", { worker: place.number, pid: worker.pid });
       tellWatchers(fleet, place, undefined);
       return;
@@ -202,15 +212,16 @@ function tellWatchers(fleet: Fleet, place: Place, failure: string | undefined): 
   for (const watcher of fleet.watchers) watcher(place, failure);
 }
 
-/** Of port 0 the first worker learns what it is, and the others follow. Rejects when one fails before all listen. */
+/** Of a port 0 the first worker learns what it is, and the others follow. Rejects when one fails before all listen. */
 async function listen(fleet: Fleet, host: string, port: number): Promise<number> {
   fleet.address = { host, port };
   const { sharing = (await canReusePort(host)) ? "reuse" : "handle" } = fleet.options;
   if (sharing === "handle") return await listenShared(fleet, host, port);
   const [first, ...others] = fleet.places;
   if (first === undefined) return port;
-  if (port === 0) await startAll(fleet, [first]);
-  await startAll(fleet, port === 0 ? others : fleet.places);
+  const isOpen = port === 0 || fleet.options.config.tls?.listen.port === 0;
+  if (isOpen) await startAll(fleet, [first]);
+  await startAll(fleet, isOpen ? others : fleet.places);
   return fleet.address.port;
 }
 

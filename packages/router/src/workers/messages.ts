@@ -39,7 +39,8 @@ export type ToWorker =
 export type FromWorker =
   /** Has what it was sent, and may be told to listen. */
   | { readonly kind: "ready" }
-  | { readonly kind: "listening"; readonly port: number }
+  /** `securePort` is that of the door for TLS; 0 = there is none. */
+  | { readonly kind: "listening"; readonly port: number; readonly securePort: number }
   | { readonly kind: "failed"; readonly code: string; readonly message: string }
   | { readonly kind: "applied"; readonly seq: number }
   | ({ readonly kind: "beat" } & WorkerPulse)

@@ -1,19 +1,10 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { request } from "node:https";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { makePair } from "../test-bed/certificates.ts";
 import { eventually, makeTestBed } from "../test-bed/test-bed.ts";
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** On a connection of its own. */
 function ask(port: number): Promise<number> {
@@ -39,13 +30,17 @@ test("workers share the door for TLS as well, and its port is not taken from a s
   const folder = await mkdtemp(join(tmpdir(), "stampyard-tls-"));
   await makePair(folder, "_wildcard.stamps.test", ["*.stamps.test"]);
   bed.controlPlane.change({ kind: "routing-put", routing: { domains: ["stamps.test"] } });
-  const tls = { listen: { host: "127.0.0.1", port: await freePort() }, certificates: folder };
+  const tls = { listen: { host: "127.0.0.1", port: 0 }, certificates: folder };
   const router = await bed.start({ workers: 2, tls });
-  await eventually(async () => expect(await ask(tls.listen.port)).toBe(200));
-  for (let n = 0; n < 12; n++) expect(await ask(tls.listen.port)).toBe(200);
-  const other = bed.start({ workers: 2, tls, stateDir: join(bed.folder, "other") });
+  const port = router.tlsPort ?? 0;
+  const record = JSON.parse(await readFile(join(bed.folder, "router.json"), "utf8")) as Record<string, unknown>;
+  expect(record).toMatchObject({ listenPort: router.listenPort, tlsPort: port });
+  await eventually(async () => expect(await ask(port)).toBe(200));
+  for (let n = 0; n < 12; n++) expect(await ask(port)).toBe(200);
+  const taken = { listen: { host: "127.0.0.1", port }, certificates: folder };
+  const other = bed.start({ workers: 2, tls: taken, stateDir: join(bed.folder, "other") });
   await expect(other).rejects.toMatchObject({ code: "PORT_TAKEN" });
   await router.close();
-  await expect(ask(tls.listen.port)).rejects.toThrow();
+  await expect(ask(port)).rejects.toThrow();
   await rm(folder, { recursive: true });
 });

@@ -66,7 +66,7 @@ function receive(message: ToWorker, handle: unknown): void {
       plane.listen(message.host, message.port, { reusePort: true }).then(
         (port) => {
           listening = true;
-          tell({ kind: "listening", port });
+          tell({ kind: "listening", port, securePort: plane.securePort() });
         },
         (caught: unknown) => fail(caught),
       );
@@ -103,7 +103,8 @@ function listenShared(from: Server, { plane }: OpenPlane): void {
   shared.listen(from, () => {
     listening = true;
     const address = shared?.address();
-    tell({ kind: "listening", port: typeof address === "object" && address !== null ? address.port : 0 });
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    tell({ kind: "listening", port, securePort: 0 });
   });
 }
 
