@@ -1,4 +1,17 @@
 export { canonicalJson, digestOf, type Json, toHex, utf8 } from "./canonical.ts";
+export {
+  addUnits,
+  maxUnits,
+  observationMaxAgeMs,
+  type ObservedLoad,
+  type StampLoad,
+  tightestUnit,
+  unitsOf,
+  type UnitVector,
+  unitWithoutRoom,
+  usedCapacity,
+  type UsedCapacity,
+} from "./capacity.ts";
 export type {
   CallOptions,
   ComponentObservation,
@@ -15,7 +28,16 @@ export type {
   StampSpec,
 } from "./engine.ts";
 export { type ErrorCode, errorStatus, type Problem, StampyardError } from "./errors.ts";
-export type { Fleet, Pool } from "./fleet.ts";
+export type {
+  Fleet,
+  GrowthPolicy,
+  PlacementPolicy,
+  Pool,
+  PoolAutomation,
+  PriceList,
+  ResidencyRule,
+  Tier,
+} from "./fleet.ts";
 export {
   type FleetChange,
   type FleetGoal,

@@ -1,0 +1,3 @@
+/** Reservations and overrides of placement. */
+export const placementSql = `
+`;

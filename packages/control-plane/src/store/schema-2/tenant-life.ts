@@ -1,0 +1,3 @@
+/** Suspension and offboarding of tenants. */
+export const tenantLifeSql = `
+`;
