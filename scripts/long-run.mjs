@@ -1,23 +1,91 @@
-// Runs one suite for long: `node scripts/long-run.mjs fuzz --minutes 30 [--seed 7]`, `… soak [--requests 100000] [--seed 7]`.
-import { spawn } from "node:child_process";
+/**
+ * Runs a suite for long, and keeps what it came to in `bench/results/long-<suite>-<date>.json`, passed or failed:
+ *
+ *   node scripts/long-run.mjs fuzz --minutes 30 [--seed 7]      mutated requests and mutated answers of stamps
+ *   node scripts/long-run.mjs soak [--requests 100000]          every fault of a stamp, beside healthy ones
+ *
+ * Runs shorter than that are printed only. What ends by Ctrl-C keeps the parts that were over.
+ */
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, tmpdir, totalmem } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-const suites = { fuzz: "test/conformance/fuzz.test.ts", soak: "test/bulkhead/bulkhead.test.ts" };
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const suites = {
+  fuzz: { files: ["test/conformance/fuzz.test.ts", "test/conformance/fuzz-answers.test.ts"], long: 10 },
+  soak: { files: ["test/bulkhead/bulkhead.test.ts"], long: 100_000 },
+};
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: { minutes: { type: "string" }, requests: { type: "string" }, seed: { type: "string" } },
 });
-const suite = suites[positionals[0]];
-for (const [name, value] of Object.entries(values)) {
-  if (!/^\d+(\.\d+)?$/.test(value) || Number(value) <= 0) throw new RangeError(`--${name} needs a number above 0`);
+const [name] = positionals;
+const suite = suites[name];
+for (const [option, value] of Object.entries(values)) {
+  if (!/^\d+(\.\d+)?$/.test(value) || Number(value) <= 0) throw new RangeError(`--${option} needs a number above 0`);
 }
 if (suite === undefined) throw new RangeError(`Name a suite: ${Object.keys(suites).join(" or ")}`);
 
-const env = { ...process.env };
-if (positionals[0] === "fuzz") env.STAMPYARD_FUZZ_MINUTES = values.minutes ?? "10";
-else env.STAMPYARD_SOAK_REQUESTS = values.requests ?? "100000";
+const size = Number((name === "fuzz" ? values.minutes : values.requests) ?? suite.long);
+const folder = mkdtempSync(join(tmpdir(), "stampyard-long-"));
+const reported = join(folder, "parts");
+const startedAt = new Date();
+const loadBefore = loadavg();
+const env = { ...process.env, STAMPYARD_LONG_REPORT: reported };
+env[name === "fuzz" ? "STAMPYARD_FUZZ_MINUTES" : "STAMPYARD_SOAK_REQUESTS"] = String(size);
 if (values.seed !== undefined) env.STAMPYARD_SEED = values.seed;
-const child = spawn(process.execPath, ["node_modules/vitest/vitest.mjs", "run", suite], { env, stdio: "inherit" });
+
+const vitest = [join(root, "node_modules/vitest/vitest.mjs"), "run", ...suite.files];
+const child = spawn(process.execPath, vitest, { env, cwd: root, stdio: "inherit" });
+let interrupted = false;
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.on(signal, () => {
+    interrupted = true;
+    child.kill(signal);
+  });
+}
 child.on("exit", (code) => {
   process.exitCode = code ?? 1;
+  try {
+    keep(code);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
+
+function keep(code) {
+  const parts = existsSync(reported) ? readFileSync(reported, "utf8").trim().split("\n").map(JSON.parse) : [];
+  const outcome = {
+    suite: name,
+    at: startedAt.toISOString(),
+    seconds: Math.round((Date.now() - startedAt) / 1_000),
+    asked: { [name === "fuzz" ? "minutes" : "requestsPerFault"]: size },
+    passed: code === 0,
+    interrupted,
+    commit: commitOf(),
+    node: process.versions.node,
+    machine: { cpus: cpus().length, model: cpus()[0]?.model, memoryGiB: Math.round(totalmem() / 2 ** 30) },
+    loadAverage: { before: loadBefore, after: loadavg() },
+    parts,
+  };
+  if (size < suite.long) return;
+  const results = join(root, "bench/results");
+  mkdirSync(results, { recursive: true });
+  const file = join(results, `long-${name}-${startedAt.toISOString().slice(0, 10)}.json`);
+  writeFileSync(file, `${JSON.stringify(outcome, undefined, 2)}\n`);
+  console.log(`${code === 0 ? "Passed" : "Failed"}, ${parts.length} parts: ${file}`);
+}
+
+/** With a plus sign where files were changed since. */
+function commitOf() {
+  const git = (...args) =>
+    execFileSync("git", args, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  try {
+    return git("rev-parse", "--short", "HEAD").trim() + (git("status", "--porcelain", "-uno") === "" ? "" : "+");
+  } catch {
+    return "unknown";
+  }
+}

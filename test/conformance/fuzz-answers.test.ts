@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import { createSeededRandom } from "@stampyard/testing";
 import { expect, test } from "vitest";
+import { residentMiB, report } from "../long-report.ts";
 import { badResponses } from "./bad-responses.ts";
 import { answerOk, startBadStamp } from "./bad-stamp.ts";
 import { mutate } from "./mutation.ts";
@@ -15,6 +16,11 @@ const good = [
   "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",
 ];
 
+/** The long run is `npm run fuzz:router`, as that of the requests. */
+const minutes = Number(process.env["STAMPYARD_FUZZ_MINUTES"] ?? "0");
+const forMs = minutes > 0 ? minutes * 60_000 : 4_000;
+const maxShots = minutes > 0 ? Number.POSITIVE_INFINITY : 2_500;
+
 /** Whatever a stamp says, the client reads one valid answer or a visible cut, and the next request gets its own. */
 test("mutated answers reach the client as one answer or none, and never another request (I9)", async () => {
   const seed = Number(process.env["STAMPYARD_SEED"] ?? randomInt(1_000_000));
@@ -24,7 +30,8 @@ test("mutated answers reach the client as one answer or none, and never another 
   const targets = stamps.map(({ port }, n) => ({ stamp: `s-${n}`, tenant: `lane-${n}`, port }));
   const router = await startRouterUnderTest(targets, {}, { timeouts });
   const problems: string[] = [];
-  const deadline = performance.now() + 4_000;
+  const [startedAt, memoryBefore] = [performance.now(), residentMiB()];
+  const deadline = startedAt + forMs;
   let shots = 0;
   const material = [...good, ...good, ...badResponses().map(({ bytes }) => bytes)].filter(
     (bytes) => bytes.length < 2_000,
@@ -42,7 +49,7 @@ test("mutated answers reach the client as one answer or none, and never another 
       stamps.map(async (stamp, lane) => {
         const random = createSeededRandom(seed * 100 + lane);
         const host = hostOf(`lane-${lane}`);
-        while (performance.now() < deadline && shots < 2_500 && problems.length < 10) {
+        while (performance.now() < deadline && shots < maxShots && problems.length < 10) {
           shots += 1;
           const bytes = mutate(random.pick(material), random.pick(good), random);
           const ends = random.chance(0.7);
@@ -70,7 +77,14 @@ test("mutated answers reach the client as one answer or none, and never another 
     await router[Symbol.asyncDispose]();
     await Promise.all(stamps.map((stamp) => stamp.stop()));
   }
+  report("answers", {
+    shots,
+    problems,
+    seed,
+    seconds: Math.round((performance.now() - startedAt) / 1_000),
+    rssMiB: { before: memoryBefore, after: residentMiB() },
+  });
   console.log(`fuzz: ${shots} answers, STAMPYARD_SEED=${seed}`);
   expect(problems, `STAMPYARD_SEED=${seed}`).toEqual([]);
   expect(shots).toBeGreaterThan(50);
-}, 30_000);
+}, 2_147_483_647);
