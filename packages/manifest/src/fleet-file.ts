@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { apiVersion, fields, listOf, mapOf, name, nameRule, oneOf, rule, whole, words } from "./field.ts";
+import { prices } from "./prices-file.ts";
 import { routing } from "./routing-file.ts";
 import { metadata, parameterName, scalar, units } from "./template-file.ts";
 
@@ -50,6 +51,7 @@ export const fleetFile = fields("a map of fields", {
     "Stamps that are placed alike, by pool name",
   ),
   routing: routing.describe("How a request names its tenant"),
+  prices: prices.optional().describe("What a stamp costs, for plans and simulations: estimates of yours"),
 });
 
 export type FleetFile = z.infer<typeof fleetFile>;

@@ -7,6 +7,7 @@ import { parameterFaults } from "./parameters.ts";
 import { type Finding, type Path, type Problem, problemsOf } from "./problem.ts";
 import { type Plain, type ReadFile, readYaml } from "./read-yaml.ts";
 import { at, once } from "./findings.ts";
+import { buildPrices, checkPrices } from "./prices-file.ts";
 import { checkRouting } from "./routing-checks.ts";
 import { buildRouting } from "./routing-rules.ts";
 import { didYouMean } from "./suggest.ts";
@@ -61,6 +62,7 @@ function checkFleet(file: ReadFile, template: Template | undefined): readonly Fi
   }
   for (const [name, raw] of Object.entries(asMap(pools))) checkPool(check, asMap(raw), ["pools", name]);
   checkRouting(check.file, check.findings);
+  checkPrices(check.file, check.findings, template);
   return check.findings;
 }
 
@@ -128,6 +130,7 @@ function buildFleet(data: FleetFile): Fleet {
     template: data.template,
     pools: pools.sort((a, b) => (a.name < b.name ? -1 : 1)),
     routing: buildRouting(data.routing),
+    ...(data.prices === undefined ? {} : { prices: buildPrices(data.prices) }),
   };
 }
 
