@@ -46,15 +46,30 @@ export {
   nextStamps,
   planFleet,
 } from "./fleet-plan.ts";
-export { isHostname, isName, isTenantKey, quote, requireHostname, requireName, requireTenantKey } from "./names.ts";
 export {
-  choosePlacement,
-  hasRoom,
+  isHostname,
+  isName,
+  isTenantKey,
+  quote,
+  requireHostname,
+  requireName,
+  requireTenantKey,
+  suspendedHome,
+} from "./names.ts";
+export {
   type Placement,
   type PlacementCandidate,
+  type PlacementOverride,
   type PlacementRequest,
+  type PlacementSettings,
+  placementSettings,
   placementTrouble,
-} from "./placement.ts";
+  type RoomToGrow,
+} from "./placement/candidate.ts";
+export { choosePlacement } from "./placement/choose.ts";
+export { explainPlacement, type PlacementExplanation, type StampVerdict } from "./placement/explain.ts";
+export { type FilterName, hasRoom, isBuilding } from "./placement/filters.ts";
+export { isBig } from "./placement/scores.ts";
 export type { Clock, Digest, FencingToken, Instant, Random, Sha256 } from "./ports.ts";
 export { componentsOf, findComponent, type Parameters, type RenderedStamp, type StampIdentity } from "./rendered.ts";
 export {
@@ -76,11 +91,16 @@ export {
 export { makeSecret, secretNames } from "./secrets.ts";
 export {
   afterFailure,
+  type GoalDetail,
+  isServing,
   planStamp,
   retryDelayMs,
+  servingPhases,
+  type ServingPhase,
   type Setback,
   type Stamp,
   type StampAction,
+  type StampGoal,
   type StampPhase,
   type StampPlan,
   type StampState,
@@ -95,6 +115,8 @@ export {
   type HomeReadiness,
   homeReadiness,
   planTenant,
+  suspendable,
+  type Suspension,
   type Tenant,
   type TenantAction,
   type TenantPhase,

@@ -1,5 +1,12 @@
 import { createHash } from "node:crypto";
-import { canonicalJson, type Json, type PlacementCandidate, StampyardError, type Tenant } from "@stampyard/domain";
+import {
+  addUnits,
+  canonicalJson,
+  type Json,
+  type PlacementCandidate,
+  StampyardError,
+  type Tenant,
+} from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
 import type { ImportPlan, ImportResult, TenantInput, WriteContext } from "./records.ts";
 import { creationEvents, homed, homeless, tellOf } from "./tenant-create.ts";
@@ -195,11 +202,7 @@ async function placeAll(
 }
 
 function withTenant(candidate: PlacementCandidate, weight: TenantDraft["weight"]): PlacementCandidate {
-  const units: Record<string, number> = { ...candidate.used.units };
-  for (const [unit, value] of Object.entries(weight)) {
-    if (unit !== "tenants") units[unit] = (units[unit] ?? 0) + value;
-  }
-  return { ...candidate, used: { tenants: candidate.used.tenants + (weight["tenants"] ?? 1), units } };
+  return { ...candidate, used: addUnits(candidate.used, { tenants: 1, ...weight }) };
 }
 
 async function lastEpochs(tx: Queryable, drafts: readonly TenantDraft[]): Promise<ReadonlyMap<string, number>> {

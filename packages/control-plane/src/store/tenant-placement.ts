@@ -9,10 +9,13 @@ import {
   placementTrouble,
   type StampObservation,
   StampyardError,
+  type UnitVector,
+  unitsOf,
 } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
 import { stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";
 import type { TenantDraft } from "./tenant-rows.ts";
+import type { UsedPlaces } from "./records.ts";
 import { usedPlaces } from "./used-places.ts";
 
 /** First half of the lock's key: any number, but ours. */
@@ -71,7 +74,8 @@ export async function placementCandidates(tx: Queryable, pool: string): Promise<
     [pool],
   );
   const fleet = await tx.query<{ fleet: Fleet }>("SELECT fleet FROM fleet");
-  const dedicated = fleet.rows[0]?.fleet.pools.find((candidate) => candidate.name === pool)?.tenancy === "dedicated";
+  const policy = fleet.rows[0]?.fleet.pools.find((candidate) => candidate.name === pool);
+  const dedicated = policy?.tenancy === "dedicated";
   const used = await usedPlaces(
     tx,
     rows.map((row) => row.name),
@@ -83,26 +87,36 @@ export async function placementCandidates(tx: Queryable, pool: string): Promise<
   const observations = new Map(observed.rows.map((row) => [row.stamp, row.observation]));
   return rows.map((row) => {
     const stamp = toStamp(row).value;
-    const { tenants, units } = stamp.capacity;
+    const limits = unitsOf(stamp.capacity);
     const trouble = placementTrouble(observations.get(stamp.name));
     return {
       ...(trouble === undefined ? {} : { trouble }),
       name: stamp.name,
+      pool,
       region: stamp.region,
       phase: stamp.state.kind,
+      tenancy: dedicated ? "dedicated" : "shared",
       // A dedicated stamp has one tenant, whatever its template could hold.
-      capacity: { tenants: dedicated ? Math.min(1, tenants) : tenants, units },
-      used: used.get(stamp.name) ?? { tenants: 0, units: {} },
+      limits: dedicated ? { ...limits, tenants: Math.min(1, limits["tenants"] ?? 0) } : limits,
+      used: unitsUsed(used.get(stamp.name)),
+      usedBasis: "reserved",
+      high: policy?.growth?.high ?? 1,
     };
   });
 }
 
-type Wish = Pick<TenantDraft, "key" | "residency" | "weight" | "stamp">;
+function unitsUsed(places: UsedPlaces | undefined): UnitVector {
+  return places === undefined ? {} : { ...places.units, tenants: places.tenants };
+}
+
+type Wish = Pick<TenantDraft, "key" | "tier" | "residency" | "weight" | "stamp">;
 
 /** Where a tenant goes among these: the stamp it names, if that has room, or the planner's choice. */
 export function placeAmong(wish: Wish, pool: string, candidates: readonly PlacementCandidate[]): Placement {
   if (wish.stamp === undefined) {
-    return choosePlacement({ pool, residency: wish.residency, weight: wish.weight }, candidates);
+    const { key, tier, residency, weight } = wish;
+    const tenancy = candidates[0]?.tenancy ?? "shared";
+    return choosePlacement({ key, pool, tenancy, tier, residency, weight }, candidates, {});
   }
   const home = candidates.find((candidate) => candidate.name === wish.stamp);
   if (home === undefined || home.phase === "destroying" || home.phase === "gone") {
@@ -140,8 +154,8 @@ export async function holdStamps(tx: Queryable, chosen: readonly PlacementCandid
   return chosen.every((candidate) => {
     const now = held.get(candidate.name);
     if (now?.goal !== "present" || now.phase !== candidate.phase) return false;
-    const { tenants, units } = candidate.capacity;
-    return now.capacity.tenants >= tenants && canonicalJson(now.capacity.units) === canonicalJson(units);
+    const { tenants: limit, ...units } = candidate.limits;
+    return now.capacity.tenants >= (limit ?? 0) && canonicalJson(now.capacity.units) === canonicalJson(units);
   });
 }
 
