@@ -24,6 +24,7 @@ function stamp(change: object = {}): object {
     region: "eu",
     phase: "active",
     goal: "present",
+    origin: "built",
     releaseDigest: digest,
     stampDigest: digest,
     parameters: {},

@@ -210,7 +210,13 @@ function meddle(world: World, random: SeededRandom): void {
         if ([...tenants.values()].some((t) => t.stamp === stampName)) break;
         const identity = { name: stampName, pool: "eu", region: "eu", capacity: { tenants: 9, units: {} } };
         const release = { releaseDigest: digest, stampDigest: digest, parameters: {} };
-        const fresh = { endpoints: [], endpointRevision: 0, state: { kind: "requested" }, goal: "present" } as const;
+        const fresh = {
+          endpoints: [],
+          endpointRevision: 0,
+          state: { kind: "requested" },
+          goal: "present",
+          origin: "built",
+        } as const;
         stamps.set(stampName, { ...identity, ...release, ...fresh });
       } else stamps.set(stampName, { ...stamp, stampDigest: digest, releaseDigest: digest });
       break;
@@ -319,6 +325,7 @@ function meddleUntilActive(world: World): void {
     region: "eu",
     state: { kind: "requested" },
     goal: "present",
+    origin: "built",
     releaseDigest: "sha256:v1",
     parameters: {},
     stampDigest: "sha256:v1",

@@ -28,6 +28,7 @@ function stamp(name: string, region: string, over: Partial<Stamp> = {}): Stamp {
     region,
     state: { kind: "active" },
     goal: "present",
+    origin: "built",
     releaseDigest: "sha256:r1",
     parameters: {},
     stampDigest: `sha256:sha256:r1-${name}-${region}`,

@@ -24,6 +24,7 @@ function stamp(state: StampState, over: Partial<Stamp> = {}): Stamp {
     region: "eu",
     state,
     goal: "present",
+    origin: "built",
     releaseDigest: wanted,
     parameters: {},
     stampDigest: wanted,

@@ -6,7 +6,9 @@ import type { Capacity } from "./template.ts";
 export type StampState =
   | { readonly kind: "requested" }
   | { readonly kind: "provisioning"; readonly attempt: number }
-  | { readonly kind: "active"; readonly setback?: Setback }
+  /** Built and published to routers, and not yet shown to serve a tenant. */
+  | { readonly kind: "verifying"; readonly attempt: number }
+  | ServingState
   | {
       readonly kind: "failed";
       readonly attempt: number;
@@ -19,7 +21,17 @@ export type StampState =
   | { readonly kind: "gone" };
 export type StampPhase = StampState["kind"];
 
-/** The last failed attempt to mend or update an active stamp: it keeps serving, and the next attempt backs off. */
+/** `cordoned` and `draining` take no new tenants; `empty` is drained of its last one. All of them serve whom they have. */
+export const servingPhases = ["active", "cordoned", "draining", "empty"] as const;
+export type ServingPhase = (typeof servingPhases)[number];
+type ServingState = { [K in ServingPhase]: { readonly kind: K; readonly setback?: Setback } }[ServingPhase];
+
+/** Whether a stamp of this phase can be asked, and routers send its tenants there. Placement wants `active` alone. */
+export function isServing(phase: StampPhase): phase is ServingPhase {
+  return (servingPhases as readonly StampPhase[]).includes(phase);
+}
+
+/** The last failed attempt to mend or update a serving stamp: it keeps serving, and the next attempt backs off. */
 export interface Setback {
   readonly attempt: number;
   readonly cause: string;
@@ -30,13 +42,34 @@ export interface Setback {
 
 /** Where a stamp may go next. Nothing comes back from `gone`; its name may be used again by a new stamp. */
 export const stampNext = {
-  requested: ["provisioning", "destroying"],
-  provisioning: ["active", "failed", "destroying"],
-  active: ["destroying"],
+  // Straight to `verifying` goes what was adopted: nothing of it is built.
+  requested: ["provisioning", "verifying", "destroying"],
+  provisioning: ["verifying", "active", "failed", "destroying"],
+  verifying: ["active", "cordoned", "draining", "failed", "destroying"],
+  active: ["cordoned", "draining", "destroying"],
+  cordoned: ["active", "draining", "destroying"],
+  draining: ["active", "cordoned", "empty", "destroying"],
+  empty: ["active", "cordoned", "draining", "destroying"],
   failed: ["provisioning", "destroying"],
   destroying: ["gone"],
   gone: [],
 } as const satisfies Record<StampPhase, readonly StampPhase[]>;
+
+/** `cordoned` = no new tenants; `drained` = its tenants leave, too; `absent` = then it is destroyed. */
+export type StampGoal = "present" | "cordoned" | "drained" | "absent";
+
+/** Who wants a goal, why, and until when. */
+export interface GoalDetail {
+  readonly reason?: string;
+  readonly by?: string;
+  readonly since?: Instant;
+  /** When a drain should have ended. Nothing happens by itself then, but it is said. */
+  readonly deadline?: Instant;
+  /** For the people of the tenants that leave. */
+  readonly message?: string;
+  /** Destroy it with the tenants that it holds; audited (I31). */
+  readonly force?: boolean;
+}
 
 /** A stamp as the control plane keeps it. */
 export interface Stamp {
@@ -45,7 +78,12 @@ export interface Stamp {
   readonly region: string;
   readonly state: StampState;
   /** What its operator wants of it. */
-  readonly goal: "present" | "absent";
+  readonly goal: StampGoal;
+  readonly goalDetail?: GoalDetail;
+  /** Built from a release by an engine, or running before we came, and only registered. */
+  readonly origin: "built" | "adopted";
+  /** Key of the tenant that a dedicated stamp is kept for, from the moment it is asked for. */
+  readonly reservedFor?: string;
   readonly releaseDigest: Digest;
   readonly parameters: Parameters;
   /** Digest of the rendering it should run. */
@@ -93,11 +131,12 @@ export function planStamp(stamp: Stamp, seen: StampObservation, now: Instant): S
     case "requested":
       return { next: { kind: "provisioning", attempt: 1 }, actions: [] };
     case "provisioning":
+    case "verifying":
       return planProvisioning(stamp, state, seen);
     case "failed":
       return planRetry(stamp, state, now);
-    case "active":
-      return planActive(stamp, state, seen, now);
+    default:
+      return planServing(stamp, state, seen, now);
   }
 }
 
@@ -109,6 +148,7 @@ export function afterFailure(stamp: Pick<Stamp, "state" | "stampDigest">, cause:
   const { state, stampDigest } = stamp;
   switch (state.kind) {
     case "provisioning":
+    case "verifying":
       return {
         kind: "failed",
         attempt: state.attempt,
@@ -116,10 +156,13 @@ export function afterFailure(stamp: Pick<Stamp, "state" | "stampDigest">, cause:
         retryAt: now + retryDelayMs(state.attempt),
         stampDigest,
       };
-    case "active": {
+    case "active":
+    case "cordoned":
+    case "draining":
+    case "empty": {
       const before = state.setback?.stampDigest === stampDigest ? state.setback.attempt : 0;
       const attempt = before + 1;
-      return { kind: "active", setback: { attempt, cause, retryAt: now + retryDelayMs(attempt), stampDigest } };
+      return { kind: state.kind, setback: { attempt, cause, retryAt: now + retryDelayMs(attempt), stampDigest } };
     }
     case "destroying":
       return {
@@ -148,9 +191,9 @@ export function whatIsLacking(stamp: Pick<Stamp, "stampDigest">, seen: StampObse
   return undefined;
 }
 
-type Of<K extends StampPhase> = Extract<StampState, { kind: K }>;
+type Of<K extends StampPhase> = { [P in K]: Extract<StampState, { kind: P }> }[K];
 
-function planProvisioning(stamp: Stamp, state: Of<"provisioning">, seen: StampObservation): StampPlan {
+function planProvisioning(stamp: Stamp, state: Of<"provisioning" | "verifying">, seen: StampObservation): StampPlan {
   const lack = whatIsLacking(stamp, seen);
   if (lack === undefined) return { next: { kind: "active" }, actions: [publish(seen)] };
   return { next: state, actions: [{ kind: "apply", why: lack }], waitingOn: lack };
@@ -164,7 +207,7 @@ function planRetry(stamp: Stamp, state: Of<"failed">, now: Instant): StampPlan {
   return { next: { kind: "provisioning", attempt: state.attempt + 1 }, actions: [] };
 }
 
-function planActive(stamp: Stamp, state: Of<"active">, seen: StampObservation, now: Instant): StampPlan {
+function planServing(stamp: Stamp, state: ServingState, seen: StampObservation, now: Instant): StampPlan {
   // Applying would build an empty stamp in the place of a lost one, or of one whose disk is not mounted yet, and hide
   // that its data is missing. A person decides.
   if (seen.presence === "absent") {
@@ -173,7 +216,7 @@ function planActive(stamp: Stamp, state: Of<"active">, seen: StampObservation, n
   const lack = whatIsLacking(stamp, seen);
   const moved = seen.endpointRevision !== stamp.endpointRevision && seen.endpoints.length > 0;
   const published = moved ? [publish(seen)] : [];
-  if (lack === undefined) return { next: { kind: "active" }, actions: published };
+  if (lack === undefined) return { next: { kind: state.kind }, actions: published };
   if (!isOurs(stamp, seen)) return { next: state, actions: published, waitingOn: lack };
   const { setback } = state;
   if (setback !== undefined && setback.stampDigest === stamp.stampDigest && now < setback.retryAt) {

@@ -12,7 +12,18 @@ import {
   timeSchema,
 } from "./values.ts";
 
-export const stampPhaseSchema = z.enum(["requested", "provisioning", "active", "failed", "destroying", "gone"]);
+export const stampPhaseSchema = z.enum([
+  "requested",
+  "provisioning",
+  "verifying",
+  "active",
+  "cordoned",
+  "draining",
+  "empty",
+  "failed",
+  "destroying",
+  "gone",
+]);
 
 export const endpointSchema = z.object({ host: z.string(), port: z.number().int() });
 
@@ -42,13 +53,28 @@ export const observationSchema = z
   })
   .meta({ id: "Observation" });
 
+/** Who wants the goal, why, and until when. */
+export const goalDetailSchema = z.object({
+  reason: z.string().optional(),
+  by: z.string().optional(),
+  since: timeSchema.optional(),
+  deadline: timeSchema.optional(),
+  message: z.string().optional(),
+  force: z.boolean().optional(),
+});
+
 export const stampSchema = z
   .object({
     name: z.string(),
     pool: z.string(),
     region: z.string(),
     phase: stampPhaseSchema,
-    goal: z.enum(["present", "absent"]),
+    goal: z.enum(["present", "cordoned", "drained", "absent"]),
+    goalDetail: goalDetailSchema.optional(),
+    /** Built from a release, or running before and only registered. */
+    origin: z.enum(["built", "adopted"]),
+    /** Key of the tenant that it is kept for. */
+    reservedFor: z.string().optional(),
     releaseDigest: digestSchema,
     stampDigest: digestSchema,
     parameters: parametersSchema,

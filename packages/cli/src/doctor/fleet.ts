@@ -51,8 +51,10 @@ async function router(io: Io, state: StateDir): Promise<Omit<Check, "name">> {
 
 async function stamps(client: Client, signal: AbortSignal): Promise<Omit<Check, "name">> {
   const all = await client.all("stampList", { query: { limit: 500 }, signal });
-  const sick = all.filter((stamp) => stamp.goal === "present" && stamp.phase !== "active");
-  if (sick.length === 0) return { level: "ok", found: `${all.length} stamps, all active` };
+  const sick = all.filter(
+    (stamp) => stamp.goal !== "absent" && !["active", "cordoned", "draining", "empty"].includes(stamp.phase),
+  );
+  if (sick.length === 0) return { level: "ok", found: `${all.length} stamps, all serving` };
   const found = sick.map((stamp) => `${stamp.name} is ${stamp.phase}`).join(", ");
   return { level: "warn", found, mend: "Look with `stampyard stamp list` and `stampyard stamp logs STAMP`." };
 }

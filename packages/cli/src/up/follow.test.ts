@@ -23,6 +23,7 @@ function stamp(change: Partial<StampView> = {}): StampView {
     region: "eu",
     phase: "active",
     goal: "present",
+    origin: "built",
     releaseDigest: digest,
     stampDigest: digest,
     parameters: {},

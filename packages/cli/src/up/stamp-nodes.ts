@@ -3,15 +3,17 @@ import type { NodeState, ProgressNode } from "../output/progress-tree.ts";
 
 export type ProgressOf = Extract<EventView, { kind: "progress" }>;
 
-/** A stamp is ready when it is active and what is seen of it now, not only what is recorded, is what it should be. */
+const serving: readonly string[] = ["active", "cordoned", "draining", "empty"];
+
+/** A stamp is ready when it serves and what is seen of it now, not only what is recorded, is what it should be. */
 export function isReady(stamp: StampView): boolean {
-  return stamp.phase === "active" && whatIsMissing(stamp) === undefined;
+  return whatIsMissing(stamp) === undefined;
 }
 
 /** Why a stamp is not ready, in words; undefined if it is. */
 export function whatIsMissing(stamp: StampView): string | undefined {
   if (stamp.phase === "failed") return stamp.cause ?? "it failed";
-  if (stamp.phase !== "active") return stamp.waitingOn ?? stamp.phase;
+  if (!serving.includes(stamp.phase)) return stamp.waitingOn ?? stamp.phase;
   const seen = stamp.observation;
   if (seen === undefined) return "not observed yet";
   if (seen.presence !== "present") return seen.reason ?? `it is ${seen.presence}`;

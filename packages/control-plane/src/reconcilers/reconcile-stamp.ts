@@ -1,6 +1,7 @@
 import type { DirectoryChange } from "@stampyard/directory";
 import {
   afterFailure,
+  isServing,
   planStamp,
   type Progress,
   type Stamp,
@@ -34,7 +35,7 @@ export async function reconcileStamp(deps: ReconcileDeps, name: string, turn: Tu
 
   const plan = planStamp(found.value, seen, deps.clock.now());
   try {
-    const isSettled = plan.next.kind === "active" && plan.actions.length === 0 && plan.waitingOn === undefined;
+    const isSettled = isServing(plan.next.kind) && plan.actions.length === 0 && plan.waitingOn === undefined;
     if (!isSettled) return await carryOut(deps, found, plan, turn);
     const drift = await checkDrift(deps, found.value, turn, (why) =>
       act(deps, found.value, { kind: "apply", why }, turn),
@@ -69,7 +70,7 @@ async function carryOut(deps: ReconcileDeps, found: Revisioned<Stamp>, plan: Sta
 
 function restOf(stamp: Stamp): TurnEnd {
   const { state } = stamp;
-  if (state.kind === "active" && state.setback !== undefined) return { kind: "rest", until: state.setback.retryAt };
+  if ("setback" in state && state.setback !== undefined) return { kind: "rest", until: state.setback.retryAt };
   const isWaiting = (state.kind === "failed" || state.kind === "destroying") && state.retryAt !== undefined;
   return isWaiting ? { kind: "rest", until: state.retryAt } : rest;
 }

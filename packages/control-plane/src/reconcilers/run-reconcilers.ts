@@ -1,4 +1,4 @@
-import { type FencingToken, type Random, StampyardError } from "@stampyard/domain";
+import { type FencingToken, isServing, type Random, StampyardError } from "@stampyard/domain";
 import { reconcileStamp } from "./reconcile-stamp.ts";
 import { reconcileTenant } from "./reconcile-tenant.ts";
 import type { ReconcileDeps, TurnEnd } from "./turn.ts";
@@ -56,7 +56,7 @@ export async function runReconcilers(
     }
     stamps.wake(event.stamp);
     // Its tenants wait for exactly this.
-    if (event.phase === "active" || event.phase === "gone" || event.phase === "destroying") void resyncSafely();
+    if (isServing(event.phase) || event.phase === "gone" || event.phase === "destroying") void resyncSafely();
   });
   try {
     while (!ending.aborted) {

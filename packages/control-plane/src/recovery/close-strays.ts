@@ -1,4 +1,4 @@
-import { type Stamp, StampyardError } from "@stampyard/domain";
+import { isServing, type Stamp, StampyardError } from "@stampyard/domain";
 import { causeOf } from "../reconcilers/failure.ts";
 import type { Turn } from "../reconcilers/turn.ts";
 import type { RecoveryDeps } from "./collect-homes.ts";
@@ -10,8 +10,8 @@ import type { RecoveryDeps } from "./collect-homes.ts";
  */
 export async function closeStrays(deps: RecoveryDeps, turn: Turn): Promise<void> {
   const rows = await deps.store.stamps.all();
-  const active = rows.map((row) => row.value).filter((stamp) => stamp.state.kind === "active");
-  for (const stamp of active) {
+  const serving = rows.map((row) => row.value).filter((stamp) => isServing(stamp.state.kind));
+  for (const stamp of serving) {
     if (turn.signal.aborted) return;
     try {
       await closeStraysOf(deps, stamp, turn);
@@ -25,7 +25,8 @@ export async function closeStrays(deps: RecoveryDeps, turn: Turn): Promise<void>
 
 async function closeStraysOf(deps: RecoveryDeps, stamp: Stamp, turn: Turn): Promise<void> {
   const spec = await deps.specOf(stamp);
-  const claimed = (await deps.homes.list(spec, turn.signal)).filter((row) => row.state === "active");
+  const homes = await deps.homes.list(spec, turn.signal);
+  const claimed = homes.filter((row) => row.state === "active" || row.state === "suspended");
   if (claimed.length === 0) return;
   // Read after the claims: whoever is placed here now is found here.
   const own = await keysOn(deps, stamp.name);

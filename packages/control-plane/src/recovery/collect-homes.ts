@@ -1,4 +1,4 @@
-import { type FencingToken, type Stamp, StampyardError } from "@stampyard/domain";
+import { type FencingToken, isServing, type Stamp, StampyardError } from "@stampyard/domain";
 import { closeStrays } from "./close-strays.ts";
 import { causeOf } from "../reconcilers/failure.ts";
 import { type ReconcileDeps, type TenantHomeRow, type Turn, writeContext } from "../reconcilers/turn.ts";
@@ -71,8 +71,8 @@ async function collect(deps: RecoveryDeps, stamp: Stamp, turn: Turn): Promise<vo
 }
 
 async function homesOf(deps: RecoveryDeps, stamp: Stamp, turn: Turn): Promise<readonly TenantHomeRow[]> {
-  // One that was never built serves nobody. An active one that is not there is another matter: its disk may come back.
-  if (stamp.state.kind !== "active") {
+  // One that was never built serves nobody. A serving one that is not there is another matter: its disk may come back.
+  if (!isServing(stamp.state.kind)) {
     const seen = await deps.engine.observe(stamp.name, turn.signal);
     if (seen.presence === "absent") return [];
   }

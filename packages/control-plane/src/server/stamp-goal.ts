@@ -61,6 +61,7 @@ export function newStamp(template: Template, wanted: Wanted, sha256: Sha256, ran
       region,
       state: { kind: "requested" },
       goal: "present",
+      origin: "built",
       releaseDigest: rendered.releaseDigest,
       stampDigest: rendered.stampDigest,
       parameters: { ...wanted.pool.parameters, ...wanted.own },
@@ -123,7 +124,7 @@ export function rowsOf(
   });
   const stampUpdates = now.stamps.flatMap((stamp) => {
     const pool = poolNamed(stamp.pool);
-    if (pool === undefined || stamp.goal !== "present") return [];
+    if (pool === undefined || stamp.goal === "absent") return [];
     const identity = { name: stamp.name, pool: stamp.pool, region: stamp.region };
     // `addSecrets` semantics of the store: names that exist keep their value, so offering one for each is safe.
     const goal = newStamp(files.template, { identity, pool, own: ownOf(now, stamp.name) }, sha256, random);
@@ -143,7 +144,7 @@ export function oneMore(
   taken: ReadonlySet<string>,
   asked: { readonly name?: string | undefined; readonly region?: string | undefined },
 ): { readonly name: string; readonly region: string } {
-  const present = stamps.filter((stamp) => stamp.pool === pool.name && stamp.goal === "present").length;
+  const present = stamps.filter((stamp) => stamp.pool === pool.name && stamp.goal !== "absent").length;
   const next = nextStamps(pool, present, taken, 1)[0] ?? { name: `${pool.name}-1`, region: "local" };
   return { name: asked.name ?? next.name, region: asked.region ?? next.region };
 }

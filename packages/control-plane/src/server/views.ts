@@ -10,6 +10,7 @@ import type {
 } from "@stampyard/api";
 import type {
   Digest,
+  GoalDetail,
   Instant,
   Pool,
   Setback,
@@ -53,6 +54,9 @@ export function stampView(
     region: stamp.region,
     phase: stamp.state.kind,
     goal: stamp.goal,
+    ...(stamp.goalDetail === undefined ? {} : { goalDetail: goalDetailView(stamp.goalDetail) }),
+    origin: stamp.origin,
+    ...(stamp.reservedFor === undefined ? {} : { reservedFor: stamp.reservedFor }),
     releaseDigest: stamp.releaseDigest,
     stampDigest: stamp.stampDigest,
     parameters: { ...stamp.parameters },
@@ -66,6 +70,14 @@ export function stampView(
     revision,
     createdAt: time(createdAt),
     updatedAt: time(updatedAt),
+  };
+}
+
+function goalDetailView({ since, deadline, ...detail }: GoalDetail): NonNullable<StampView["goalDetail"]> {
+  return {
+    ...detail,
+    ...(since === undefined ? {} : { since: time(since) }),
+    ...(deadline === undefined ? {} : { deadline: time(deadline) }),
   };
 }
 
@@ -98,7 +110,7 @@ interface Trouble {
 
 /** Attempt, cause and next try, wherever the state keeps them. */
 function troubleOf(state: StampState | TenantState): Trouble {
-  const setback = state.kind === "active" && "setback" in state ? state.setback : undefined;
+  const setback = "setback" in state ? state.setback : undefined;
   const from = (setback ?? state) as Partial<Setback>;
   return {
     ...(from.attempt === undefined ? {} : { attempt: from.attempt }),
@@ -150,7 +162,7 @@ export function releaseView(release: Release, current: Digest | undefined, stamp
     version,
     createdAt: time(createdAt),
     current: digest === current,
-    stamps: stamps.filter((stamp) => stamp.releaseDigest === digest && stamp.goal === "present").length,
+    stamps: stamps.filter((stamp) => stamp.releaseDigest === digest && stamp.goal !== "absent").length,
   };
 }
 

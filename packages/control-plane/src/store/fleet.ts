@@ -2,6 +2,7 @@ import {
   canonicalJson,
   type Capacity,
   type Fleet,
+  isServing,
   type Json,
   publishedRouting,
   StampyardError,
@@ -157,7 +158,7 @@ async function updateStamp(base: Sealer, w: Write, update: ApplyFleetInput["stam
 
 async function pools({ db }: Sealer): Promise<readonly PoolUse[]> {
   const fleet = await db.query<FleetRow>(`SELECT ${fleetColumns} FROM fleet`);
-  const { rows } = await db.query<StampRow>(`SELECT ${stampColumns} FROM stamps WHERE goal = 'present' ORDER BY name`);
+  const { rows } = await db.query<StampRow>(`SELECT ${stampColumns} FROM stamps WHERE goal <> 'absent' ORDER BY name`);
   const used = await usedPlaces(db);
   const stamps = rows.map((row) => toStamp(row).value);
   const names = new Set([
@@ -168,7 +169,7 @@ async function pools({ db }: Sealer): Promise<readonly PoolUse[]> {
     const mine = stamps.filter((stamp) => stamp.pool === pool);
     const phases: Record<string, number> = {};
     for (const { state } of mine) phases[state.kind] = (phases[state.kind] ?? 0) + 1;
-    const active = mine.filter((stamp) => stamp.state.kind === "active");
+    const active = mine.filter((stamp) => isServing(stamp.state.kind));
     return {
       pool,
       stamps: phases,

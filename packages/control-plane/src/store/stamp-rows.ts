@@ -7,6 +7,9 @@ export interface StampRow extends Record<string, unknown> {
   pool: string;
   region: string;
   goal: Stamp["goal"];
+  goal_detail: NonNullable<Stamp["goalDetail"]> | null;
+  origin: Stamp["origin"];
+  reserved_for: string | null;
   state: Stamp["state"];
   release_digest: Stamp["releaseDigest"];
   parameters: Stamp["parameters"];
@@ -20,7 +23,7 @@ export interface StampRow extends Record<string, unknown> {
   updated_at: number;
 }
 
-export const stampColumns = `name, pool, region, goal, state, release_digest, parameters, stamp_digest, capacity,
+export const stampColumns = `name, pool, region, goal, goal_detail, origin, reserved_for, state, release_digest, parameters, stamp_digest, capacity,
   endpoints, endpoint_revision, waiting_on, revision, created_at, updated_at`;
 
 export function toStamp(row: StampRow): Revisioned<Stamp> {
@@ -31,6 +34,9 @@ export function toStamp(row: StampRow): Revisioned<Stamp> {
       region: row.region,
       state: row.state,
       goal: row.goal,
+      ...(row.goal_detail === null ? {} : { goalDetail: row.goal_detail }),
+      origin: row.origin,
+      ...(row.reserved_for === null ? {} : { reservedFor: row.reserved_for }),
       releaseDigest: row.release_digest,
       parameters: row.parameters,
       stampDigest: row.stamp_digest,
@@ -69,8 +75,8 @@ export async function insertStamp(tx: Queryable, stamp: Stamp): Promise<Revision
   }
   const { rows } = await tx.query<StampRow>(
     `INSERT INTO stamps (name, pool, region, goal, state, release_digest, parameters, stamp_digest, capacity,
-       endpoints, endpoint_revision, waiting_on)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING ${stampColumns}`,
+       endpoints, endpoint_revision, waiting_on, goal_detail, origin, reserved_for)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING RETURNING ${stampColumns}`,
     [
       stamp.name,
       stamp.pool,
@@ -84,6 +90,9 @@ export async function insertStamp(tx: Queryable, stamp: Stamp): Promise<Revision
       JSON.stringify(stamp.endpoints),
       stamp.endpointRevision,
       stamp.waitingOn ?? null,
+      stamp.goalDetail === undefined ? null : JSON.stringify(stamp.goalDetail),
+      stamp.origin,
+      stamp.reservedFor ?? null,
     ],
   );
   const [row] = rows;

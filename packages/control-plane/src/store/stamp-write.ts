@@ -86,7 +86,7 @@ export function removeStamp(
 async function save(w: Write, stamp: Stamp): Promise<Revisioned<Stamp>> {
   const { rows } = await w.query<StampRow>(
     `UPDATE stamps SET state = $2, goal = $3, endpoints = $4, endpoint_revision = $5, waiting_on = $6,
-       revision = revision + 1, updated_at = clock_timestamp()
+       goal_detail = $7, revision = revision + 1, updated_at = clock_timestamp()
      WHERE name = $1 RETURNING ${stampColumns}`,
     [
       stamp.name,
@@ -95,6 +95,7 @@ async function save(w: Write, stamp: Stamp): Promise<Revisioned<Stamp>> {
       JSON.stringify(stamp.endpoints),
       stamp.endpointRevision,
       stamp.waitingOn ?? null,
+      stamp.goalDetail === undefined ? null : JSON.stringify(stamp.goalDetail),
     ],
   );
   const [row] = rows;

@@ -1,4 +1,4 @@
-import type { Stamp, StampObservation } from "@stampyard/domain";
+import { servingPhases, type Stamp, type StampObservation } from "@stampyard/domain";
 import type { StampStore } from "./port.ts";
 import type { ObservedStamp } from "./records.ts";
 import { stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";
@@ -6,6 +6,9 @@ import { openRouteKeys, openSecrets, rotateRouteKeys, type Sealer, sealMissing }
 import { createStamp, removeStamp, writeStamp } from "./stamp-write.ts";
 import { usedPlaces } from "./used-places.ts";
 import { audit, pageLimit, pageOf, staleLeader, write } from "./write.ts";
+
+/** For SQL: a stamp of another phase has work to do, or is gone. */
+const servingList = servingPhases.map((phase) => `'${phase}'`).join(", ");
 
 export function stampStore(base: Sealer): StampStore {
   const { db } = base;
@@ -44,7 +47,7 @@ export function stampStore(base: Sealer): StampStore {
     async due(observedBefore, limit = 1_000) {
       const { rows } = await db.query<{ name: string }>(
         `SELECT s.name FROM stamps s LEFT JOIN stamp_observations o ON o.stamp = s.name
-         WHERE s.phase <> 'active' OR s.goal = 'absent' OR o.at IS NULL OR o.at < to_timestamp($1::float8 / 1000)
+         WHERE s.phase NOT IN (${servingList}) OR s.goal = 'absent' OR o.at IS NULL OR o.at < to_timestamp($1::float8 / 1000)
          ORDER BY o.at NULLS FIRST, s.name LIMIT $2`,
         [observedBefore, limit],
       );

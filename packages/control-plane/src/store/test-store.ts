@@ -47,6 +47,7 @@ export function stampFixture(name: string, over: Partial<Stamp> = {}): Stamp {
     region: "local",
     state: { kind: "active" },
     goal: "present",
+    origin: "built",
     releaseDigest: digest("1.0.0"),
     parameters: {},
     stampDigest: digest(name),

@@ -147,7 +147,7 @@ async function planOneMore(deps: ServerDeps, asked: Asked, notThese: ReadonlySet
     });
   }
   const stamps = (await store.stamps.all()).map((row) => row.value);
-  const present = stamps.filter((stamp) => stamp.pool === pool.name && stamp.goal === "present").length;
+  const present = stamps.filter((stamp) => stamp.pool === pool.name && stamp.goal !== "absent").length;
   if (present >= pool.stamps.max) {
     throw new StampyardError("POOL_FULL", `Pool ${pool.name} has ${present} stamps and may have ${pool.stamps.max}`, {
       mend: "Raise max in the fleet file and apply it.",
