@@ -32,6 +32,8 @@ import { tenantHostnameRemove } from "./commands/tenant/hostname-remove.ts";
 import { tenantImport } from "./commands/tenant/import.ts";
 import { tenantList } from "./commands/tenant/list.ts";
 import { tenantShow } from "./commands/tenant/show.ts";
+import { tenantResume } from "./commands/tenant/resume.ts";
+import { tenantSuspend } from "./commands/tenant/suspend.ts";
 import { tenantWhere } from "./commands/tenant/where.ts";
 import { tokenCreate } from "./commands/token/create.ts";
 import { tokenList } from "./commands/token/list.ts";
@@ -75,11 +77,13 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
       },
       {
         group: "tenant",
-        summary: "Tenants: list, show, create, delete, import, hostnames, history",
+        summary: "Tenants: list, show, create, suspend, delete, import, hostnames, history",
         commands: [
           tenantList,
           tenantShow,
           tenantCreate,
+          tenantSuspend,
+          tenantResume,
           tenantDelete,
           tenantImport,
           {

@@ -23,6 +23,11 @@ export type DirectoryChange =
       readonly hostnames: readonly string[];
       /** Other keys that lead to the tenant, e.g. `account:4711`; unique over all tenants. Absent when there are none. */
       readonly aliases?: readonly string[];
+      /**
+       * Where a suspended tenant really lives; `stamp` is then `suspendedHome`, which no stamp is called, so that a
+       * router that knows nothing of suspension refuses the tenant too (FEED.md). For people only: nothing routes by it.
+       */
+      readonly home?: string;
     }
   | { readonly kind: "tenant-remove"; readonly tenant: string }
   | { readonly kind: "routing-put"; readonly routing: Routing };

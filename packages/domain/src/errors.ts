@@ -26,6 +26,8 @@ export const errorStatus = {
   STAMP_FAILED: 502,
   STAMP_UNREACHABLE: 503,
   HOOK_FAILED: 502,
+  /** Rows of a tenant that is to be gone are still there. */
+  NOT_ERASED: 409,
   RECOVERING: 503,
   NOT_LEADER: 503,
   /** Client side: no connection came about. */
@@ -53,6 +55,8 @@ export const errorStatus = {
   OTHER_REGION: 421,
   /** The tenant moves; its requests waited as long as they may. */
   TENANT_HELD: 503,
+  /** An operator stopped the tenant. */
+  TENANT_SUSPENDED: 403,
   RATE_LIMITED: 429,
   NOT_READY: 503,
   HTTP_VERSION_NOT_SUPPORTED: 505,

@@ -11,6 +11,12 @@ const tenantPattern = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 const hostLabel = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
+/**
+ * The home that the directory names for a suspended tenant. No stamp may have this name, so a router that knows nothing
+ * of suspension finds no endpoint there and refuses the tenant as well.
+ */
+export const suspendedHome = "suspended";
+
 export function isName(text: string): boolean {
   return namePattern.test(text) && !text.includes("--");
 }
@@ -29,6 +35,11 @@ export function isHostname(text: string): boolean {
 
 /** @throws StampyardError INVALID_NAME */
 export function requireName(kind: string, text: string): string {
+  if (kind === "stamp" && text === suspendedHome) {
+    throw new StampyardError("INVALID_NAME", `No stamp can be called ${quote(text)}`, {
+      mend: "Choose another name: in the directory this one stands for suspended tenants.",
+    });
+  }
   if (isName(text)) return text;
   throw new StampyardError("INVALID_NAME", `Invalid ${kind} name ${quote(text)}`, {
     mend: "Use 1 to 40 lower-case letters, digits and single hyphens, starting with a letter.",

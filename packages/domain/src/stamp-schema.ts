@@ -7,7 +7,7 @@ export const stampSchemaSql = `
 create schema if not exists stampyard authorization stampyard;
 create table if not exists stampyard.tenant_home (
   tenant text primary key,
-  state text not null check (state in ('importing', 'active', 'fenced', 'moved', 'deleting')),
+  state text not null check (state in ('importing', 'active', 'suspended', 'fenced', 'moved', 'deleting')),
   epoch bigint not null check (epoch > 0),
   move_id text,
   moved_to text,
@@ -34,4 +34,4 @@ grant select, insert, update, delete on stampyard.tenant_home to stampyard_mover
 `;
 
 /** Raise when `stampSchemaSql` changes: template clusters are keyed by it. */
-export const stampSchemaVersion = 1;
+export const stampSchemaVersion = 2;

@@ -1,6 +1,6 @@
 /** What the stamp itself knows of a tenant: the row `stampyard.tenant_home`. */
 export interface TenantHome {
-  readonly state: "importing" | "active" | "fenced" | "moved" | "deleting";
+  readonly state: "importing" | "active" | "suspended" | "fenced" | "moved" | "deleting";
   readonly epoch: number;
 }
 

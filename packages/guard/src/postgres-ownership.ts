@@ -36,7 +36,7 @@ export interface PostgresOwnership extends Ownership {
 
 const channel = "stampyard_tenant_home";
 const readHomeSql = "select state, epoch from stampyard.tenant_home where tenant = $1";
-const states: readonly string[] = ["importing", "active", "fenced", "moved", "deleting"];
+const states: readonly string[] = ["importing", "active", "suspended", "fenced", "moved", "deleting"];
 
 /** Unheard changes are the ones that hurt, so without a listener answers age faster. */
 const unheardCacheMs = 100;

@@ -1,5 +1,13 @@
 import type { DirectoryView, HomeRef, StampEntry } from "@stampyard/directory";
-import { catchAllEnd, isTenantKey, type Routing, type RoutingRule, routingRules, tenantLabel } from "@stampyard/domain";
+import {
+  catchAllEnd,
+  isTenantKey,
+  type Routing,
+  type RoutingRule,
+  routingRules,
+  suspendedHome,
+  tenantLabel,
+} from "@stampyard/domain";
 import { homeByRendezvous } from "./rendezvous.ts";
 
 /** All of a request that routing may depend on. Reading it from sockets and headers is the caller's work. */
@@ -32,6 +40,7 @@ export type DecisionRefusal =
   | "conflicting-carriers"
   | "no-tenant"
   | "unknown-tenant"
+  | "tenant-suspended"
   | "no-endpoint"
   | "no-region"
   | "other-region";
@@ -101,6 +110,7 @@ export function decide(directory: DirectoryView, facts: RequestFacts, scope?: Re
   if (stamp === undefined) return unresolved(directory, facts, scope, "unknown-tenant", rule);
   const tenant = found;
   const epoch = directory.epochAt(home);
+  if (stamp === suspendedHome) return { kind: "refuse", reason: "tenant-suspended", rule, tenant, epoch };
   const entry = directory.lookupStamp(stamp);
   if (entry !== undefined && isOutside(scope, entry.region)) {
     return { kind: "refuse", reason: "other-region", rule, tenant, region: entry.region };

@@ -38,6 +38,7 @@ export const refusals = {
   "conflicting-carriers": { status: 400, code: "CONFLICTING_CARRIERS", title: "Request names two different tenants" },
   "no-tenant": { status: 404, code: "TENANT_NOT_FOUND", title: "Request names no tenant" },
   "unknown-tenant": { status: 404, code: "TENANT_NOT_FOUND", title: "No such tenant" },
+  "tenant-suspended": { status: 403, code: "TENANT_SUSPENDED", title: "Tenant is suspended" },
   "no-region": {
     status: 404,
     code: "TENANT_NOT_FOUND",

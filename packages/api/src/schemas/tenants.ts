@@ -4,13 +4,26 @@ import {
   nameSchema,
   pageQuery,
   queryInt,
+  reasonSchema,
   revisionSchema,
   tenantKeySchema,
   timeSchema,
   unitsSchema,
 } from "./values.ts";
 
-export const tenantPhaseSchema = z.enum(["requested", "placing", "preparing", "active", "deleting", "gone"]);
+export const tenantPhaseSchema = z.enum([
+  "requested",
+  "placing",
+  "preparing",
+  "active",
+  "suspending",
+  "suspended",
+  "resuming",
+  "deleting",
+  "gone",
+]);
+
+const tenancySchema = z.enum(["shared", "dedicated"]);
 
 export const tenantSchema = z
   .object({
@@ -21,7 +34,13 @@ export const tenantSchema = z
     weight: z.record(z.string(), z.number()),
     hostnames: z.array(z.string()),
     phase: tenantPhaseSchema,
-    goal: z.enum(["present", "absent"]),
+    goal: z.enum(["present", "suspended", "absent"]),
+    /** Who stopped it and why; there while the goal is `suspended`. */
+    suspension: z.object({ by: z.string(), reason: z.string(), at: timeSchema }).optional(),
+    /** Absent: what its pool is. */
+    tenancy: tenancySchema.optional(),
+    /** Release channel that it is bound to. */
+    channel: z.string().optional(),
     stamp: z.string().optional(),
     epoch: z.number().int(),
     attempt: z.number().int().optional(),
@@ -46,6 +65,10 @@ const tenantFields = {
   residency: z.array(nameSchema).max(50).default([]),
   weight: unitsSchema.default({ tenants: 1 }),
   hostnames: z.array(hostnameSchema).max(100).default([]),
+  /** `dedicated` = a stamp of its own. @default what its pool is */
+  tenancy: tenancySchema.optional(),
+  /** Only stamps of this release channel. */
+  channel: nameSchema.optional(),
   /** Its home, when it already has one (adoption); placed by the platform otherwise. */
   stamp: nameSchema.optional(),
 };
@@ -56,6 +79,15 @@ export const tenantCreateQuery = z.strictObject({
   /** Milliseconds to wait until it is active and every live router acknowledged its directory version. 0 = answer at once. */
   wait: queryInt(0, 120_000).default(0),
 });
+
+const waitQuery = {
+  /** Milliseconds to wait until the tenant has come to rest. 0 = answer at once. */
+  wait: queryInt(0, 120_000).default(0),
+};
+
+export const tenantSuspendSchema = z.strictObject({ reason: reasonSchema }).meta({ id: "TenantSuspend" });
+export const tenantSettleQuery = z.strictObject(waitQuery);
+export const tenantResumeQuery = z.strictObject({ ...waitQuery, reason: reasonSchema.optional() });
 
 export const tenantImportSchema = z
   .strictObject({

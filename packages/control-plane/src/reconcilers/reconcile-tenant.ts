@@ -1,16 +1,15 @@
 import type { DirectoryChange } from "@stampyard/directory";
 import {
-  directoryNames,
   afterTenantFailure,
   homeReadiness,
   planTenant,
   StampyardError,
   type Stamp,
   type Tenant,
-  type TenantAction,
   type TenantPlan,
 } from "@stampyard/domain";
 import type { Revisioned } from "../store/port.ts";
+import { entryOf } from "../store/tenant-write.ts";
 import { causeOf, isTurnOver } from "./failure.ts";
 import { waitForRouters } from "./router-acks.ts";
 import { again, type ReconcileDeps, rest, type Turn, type TurnEnd, writeContext } from "./turn.ts";
@@ -55,8 +54,19 @@ async function carryOut(
         await prepare(deps, tenant, requireHome(home, action), action.epoch, turn);
         break;
       case "publish":
-        row = await writeRow(deps, row, plan, turn, [entryOf(tenant, action)]);
+        row = await writeRow(deps, row, plan, turn, [entryOf({ ...tenant, state: plan.next })]);
         return rest;
+      case "hide":
+        await writeRow(deps, row, plan, turn, [entryOf({ ...tenant, state: plan.next })]);
+        return again;
+      case "suspend":
+        // Requests that came before the routers heard of it end as they would have; later ones the guard refuses.
+        await waitForRouters(deps, routersStopWithinMs, turn.signal);
+        await deps.homes.suspend(await deps.specOf(requireHome(home, action)), tenant.key, action.epoch, turn.signal);
+        break;
+      case "resume":
+        await deps.homes.open(await deps.specOf(requireHome(home, action)), tenant.key, action.epoch, turn.signal);
+        break;
       case "withdraw":
         row = await withdraw(deps, row, turn);
         break;
@@ -68,10 +78,6 @@ async function carryOut(
   row = await writeRow(deps, row, plan, turn);
   if (row.value.state.kind !== found.value.state.kind) return again;
   return restOf(row.value);
-}
-
-function entryOf(tenant: Tenant, { stamp, epoch }: Extract<TenantAction, { kind: "publish" }>): DirectoryChange {
-  return { kind: "tenant-put", tenant: tenant.key, stamp, epoch, ...directoryNames(tenant.hostnames) };
 }
 
 function requireHome(home: Stamp | undefined, action: { readonly stamp: string }): Stamp {
@@ -154,6 +160,6 @@ async function recordFailure(deps: ReconcileDeps, key: string, caught: unknown, 
 
 function restOf({ state, stamp }: Tenant): TurnEnd {
   // Without a home there is nothing to retry: a stamp or a place has to come, and wakes it.
-  if (stamp === undefined || (state.kind !== "preparing" && state.kind !== "deleting")) return rest;
+  if (stamp === undefined || !("retryAt" in state)) return rest;
   return { kind: "rest", until: state.retryAt };
 }

@@ -60,7 +60,13 @@ export function createTenantHomes(engine: Pick<StampEngine, "operatorUrl">): Ten
     async open(spec, tenant, epoch, signal) {
       await inEveryDatabase(spec, signal, async (pool) => {
         await pool.query(openSql, [tenant, epoch]);
-        await requireOpen(pool, spec, tenant, epoch);
+        await requireState(pool, spec, { tenant, epoch, state: "active" });
+      });
+    },
+    async suspend(spec, tenant, epoch, signal) {
+      await inEveryDatabase(spec, signal, async (pool) => {
+        await pool.query(suspendSql, [tenant, epoch]);
+        await requireState(pool, spec, { tenant, epoch, state: "suspended" });
       });
     },
     async close(spec, tenant, epoch, signal) {
@@ -91,24 +97,32 @@ insert into stampyard.tenant_home as home (tenant, state, epoch) values ($1, 'ac
 on conflict (tenant) do update
   set state = 'active', epoch = excluded.epoch, changed_at = clock_timestamp()
   where (home.state = 'active' and home.epoch < excluded.epoch)
-     or (home.state = 'deleting' and home.epoch <= excluded.epoch)`;
+     or (home.state in ('suspended', 'deleting') and home.epoch <= excluded.epoch)`;
+
+/** As `openSql`: what a move has fenced or taken away stays as it is. */
+const suspendSql = `
+insert into stampyard.tenant_home as home (tenant, state, epoch) values ($1, 'suspended', $2)
+on conflict (tenant) do update
+  set state = 'suspended', epoch = excluded.epoch, changed_at = clock_timestamp()
+  where home.state = 'active' and home.epoch <= excluded.epoch`;
 
 const closeSql = `
 update stampyard.tenant_home set state = 'deleting', changed_at = clock_timestamp()
-where tenant = $1 and epoch <= $2 and state = 'active'`;
+where tenant = $1 and epoch <= $2 and state in ('active', 'suspended')`;
 
 const forgetSql = "delete from stampyard.tenant_home where tenant = $1 and epoch <= $2 and state = 'deleting'";
 
-async function requireOpen(pool: pg.Pool, spec: StampSpec, tenant: string, epoch: number): Promise<void> {
+async function requireState(pool: pg.Pool, spec: StampSpec, wanted: TenantHomeRow): Promise<void> {
   const { rows } = await pool.query<{ state: string; epoch: string }>(
     "select state, epoch from stampyard.tenant_home where tenant = $1",
-    [tenant],
+    [wanted.tenant],
   );
   const row = rows[0];
-  if (row?.state === "active" && Number(row.epoch) === epoch) return;
+  if (row?.state === wanted.state && Number(row.epoch) === wanted.epoch) return;
   const stamp = spec.rendered.identity.name;
   const what = row === undefined ? "no longer" : `as ${row.state} at epoch ${row.epoch}`;
-  throw new StampyardError("WRONG_PHASE", `Stamp ${stamp} knows tenant ${tenant} ${what}, not as active at ${epoch}`);
+  const not = `not as ${wanted.state} at ${wanted.epoch}`;
+  throw new StampyardError("WRONG_PHASE", `Stamp ${stamp} knows tenant ${wanted.tenant} ${what}, ${not}`);
 }
 
 /** One row per tenant where a stamp has several databases: the one with the highest epoch, and any that is not active. */

@@ -25,6 +25,8 @@ export type DriftMemory = Map<string, { readonly keys: string; readonly at: Inst
 export interface TenantHomes {
   /** @throws StampyardError WRONG_PHASE when the stamp knows the tenant under a higher epoch, or fenced or moved */
   open(spec: StampSpec, tenant: string, epoch: number, signal: AbortSignal): Promise<void>;
+  /** The guard refuses it from now on; its data and its epoch stay. @throws StampyardError WRONG_PHASE as `open` */
+  suspend(spec: StampSpec, tenant: string, epoch: number, signal: AbortSignal): Promise<void>;
   /** Closes it for requests that are still on their way; the row stays. */
   close(spec: StampSpec, tenant: string, epoch: number, signal: AbortSignal): Promise<void>;
   forget(spec: StampSpec, tenant: string, epoch: number, signal: AbortSignal): Promise<void>;

@@ -130,6 +130,11 @@ export function tenantView(row: Revisioned<Tenant>, directoryVersion?: number): 
     hostnames: [...tenant.hostnames],
     phase: tenant.state.kind,
     goal: tenant.goal,
+    ...(tenant.suspension === undefined
+      ? {}
+      : { suspension: { ...tenant.suspension, at: time(tenant.suspension.at) } }),
+    ...(tenant.tenancy === undefined ? {} : { tenancy: tenant.tenancy }),
+    ...(tenant.channel === undefined ? {} : { channel: tenant.channel }),
     ...(tenant.stamp === undefined ? {} : { stamp: tenant.stamp }),
     epoch: tenant.epoch,
     ...troubleOf(tenant.state),

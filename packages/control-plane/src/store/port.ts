@@ -235,7 +235,7 @@ export interface TenantStore {
   /**
    * Writes state, goal and waitingOn; the rest has its own functions. A new phase must follow `tenantNext`. `gone`
    * removes the row, keeps the epoch for ever and the history. A `tenant-put` among the changes must be of this tenant,
-   * in state active, with its home and epoch (I45). Audit rule as in `stamps.write`.
+   * published as its state says, with its epoch (I45). Audit rule as in `stamps.write`.
    */
   write(
     tenant: Tenant,
@@ -245,6 +245,17 @@ export interface TenantStore {
   ): Promise<Revisioned<Tenant>>;
   /** Sets goal `absent`. Idempotent. @throws StampyardError TENANT_NOT_FOUND */
   remove(key: string, options: { readonly revision?: number }, ctx: WriteContext): Promise<Revisioned<Tenant>>;
+  /**
+   * Sets goal `suspended`; routers and stamp follow by the reconciler. Idempotent: the first word stays.
+   * @throws StampyardError WRONG_PHASE for a tenant that is not published yet, or is being deleted
+   */
+  suspend(
+    key: string,
+    options: { readonly reason: string; readonly revision?: number },
+    ctx: WriteContext,
+  ): Promise<Revisioned<Tenant>>;
+  /** Sets goal `present` again. Idempotent. @throws StampyardError WRONG_PHASE as `suspend` */
+  resume(key: string, options: { readonly revision?: number }, ctx: WriteContext): Promise<Revisioned<Tenant>>;
   /** Also changes the directory when it is active. Idempotent. @throws StampyardError HOSTNAME_TAKEN naming the holder */
   addHostname(
     key: string,
@@ -266,7 +277,7 @@ export interface TenantStore {
   history(key: string, page?: PageOptions): Promise<Page<TenantEvent>>;
   /** @throws StampyardError TENANT_NOT_FOUND when the key was never used */
   where(key: string, at: Instant): Promise<TenantWhere>;
-  /** Keys whose turn it is: every phase but active, or to be removed; those with a `retryAt` after `now` come later. */
+  /** Keys whose turn it is: all that are not, at rest, what they are to be; those with a `retryAt` after `now` come later. */
   due(now: Instant, limit?: number): Promise<readonly string[]>;
   /** Non-gone tenants per phase. */
   counts(): Promise<Readonly<Record<string, number>>>;

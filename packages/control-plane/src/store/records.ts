@@ -133,6 +133,10 @@ export interface TenantInput {
   readonly hostnames?: readonly string[];
   /** Its home, when the caller knows it (adoption). Checked for room like any other placement. */
   readonly stamp?: string;
+  /** @default what its pool is */
+  readonly tenancy?: "shared" | "dedicated";
+  /** @default any */
+  readonly channel?: string;
 }
 
 export interface TenantFilter {
@@ -154,7 +158,10 @@ export interface ImportResult extends ImportPlan {
 
 export interface TenantEvent {
   readonly at: Instant;
-  /** `created`, `placed`, `vacated`, `phase`, `hostname-added`, `hostname-removed`, `delete-requested`, `gone`, `adopted`, `changed`. */
+  /**
+   * `created`, `placed`, `vacated`, `phase`, `hostname-added`, `hostname-removed`, `delete-requested`,
+   * `suspend-requested`, `resume-requested`, `gone`, `adopted`, `changed`.
+   */
   readonly event: string;
   readonly phase: TenantPhase;
   readonly stamp?: string;

@@ -1,5 +1,5 @@
 import type { DirectoryChange } from "@stampyard/directory";
-import { canonicalJson, type Fleet, type Json, publishedRouting, type Tenant } from "@stampyard/domain";
+import { canonicalJson, type Fleet, type Json, publishedRouting, suspendable, type Tenant } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
 import type { Adoption, RecoveryPlan } from "./recovery-plan.ts";
 import { stampColumns, type StampRow, toStamp } from "./stamp-rows.ts";
@@ -46,8 +46,12 @@ function adopted(adoption: Adoption, pool: string, old: Tenant | undefined, now:
   const { tenant: key, stamp, epoch } = adoption;
   // A stamp that does not know the tenant at this epoch is told before the directory is (I45).
   const state: Tenant["state"] = adoption.stampKnows
-    ? { kind: "active" }
+    ? { kind: adoption.suspended ? "suspended" : "active" }
     : { kind: "preparing", attempt: 0, retryAt: now };
+  const reason = "its stamp knew it as suspended when the store was recovered";
+  const goal = adoption.suspended
+    ? ({ goal: "suspended", suspension: old?.suspension ?? { by: "recovery", reason, at: now } } as const)
+    : ({ goal: "present" } as const);
   if (old === undefined) {
     const hostnames = adoption.hostnames ?? [];
     return {
@@ -57,14 +61,14 @@ function adopted(adoption: Adoption, pool: string, old: Tenant | undefined, now:
       residency: [],
       weight: { tenants: 1 },
       hostnames,
-      goal: "present",
+      ...goal,
       state,
       stamp,
       epoch,
     };
   }
-  const { waitingOn: _, ...kept } = old;
-  return { ...kept, goal: "present", state, stamp, epoch };
+  const { waitingOn: _w, suspension: _s, ...kept } = old;
+  return { ...kept, ...goal, state, stamp, epoch };
 }
 
 /** First all the old ones go, so that a name may have changed hands; one that another tenant still has stays there. */
@@ -114,7 +118,8 @@ async function wantedEntries(tx: Queryable): Promise<ReadonlyMap<string, Directo
   const [kept] = fleet.rows;
   if (kept !== undefined) put({ kind: "routing-put", routing: publishedRouting(kept.fleet) });
   const tenants = await tx.query<TenantRow>(
-    `SELECT ${tenantColumns} FROM tenants WHERE phase = 'active' AND stamp IS NOT NULL ORDER BY key`,
+    `SELECT ${tenantColumns} FROM tenants WHERE phase = ANY ($1) AND stamp IS NOT NULL ORDER BY key`,
+    [suspendable],
   );
   for (const row of tenants.rows) put(tenantEntry(toTenant(row).value));
   return wanted;

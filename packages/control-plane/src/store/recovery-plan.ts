@@ -1,4 +1,4 @@
-import type { TenantPhase } from "@stampyard/domain";
+import { suspendedHome, type TenantPhase } from "@stampyard/domain";
 
 /** A tenant as the restored store remembers it. */
 export interface RememberedTenant {
@@ -16,7 +16,7 @@ export interface Claim {
   readonly tenant: string;
   readonly stamp: string;
   readonly epoch: number;
-  /** `active` in a stamp owns the tenant; `routed` = a router sends it there. */
+  /** `active` or `suspended` in a stamp owns the tenant; `routed` = a router sends it there. */
   readonly state: string;
   readonly hostnames: readonly string[];
 }
@@ -49,6 +49,8 @@ export interface Adoption {
   readonly why: string;
   /** False when the stamp must be told first: it holds another epoch, or could not be asked. */
   readonly stampKnows: boolean;
+  /** An operator had stopped it: its stamp still says so. */
+  readonly suspended?: true;
 }
 
 export interface Conflict {
@@ -135,8 +137,11 @@ function planTenant(
   const highest = Math.max(memory?.epoch ?? 0, facts.goneEpochs.get(key) ?? 0, ...claims.map((claim) => claim.epoch));
   if (facts.decisions.has(key)) return decided(key, facts.decisions.get(key), claims, highest);
 
-  const active = claims.filter((claim) => claim.state === "active").sort((a, b) => b.epoch - a.epoch);
-  const routed = claims.filter((claim) => claim.state === "routed").sort((a, b) => b.epoch - a.epoch);
+  const active = claims.filter(isOwner).sort((a, b) => b.epoch - a.epoch);
+  // Where a suspended tenant lives, routers do not say.
+  const routed = claims
+    .filter((claim) => claim.state === "routed" && claim.stamp !== suspendedHome)
+    .sort((a, b) => b.epoch - a.epoch);
   const [owner, second] = active;
   if (owner === undefined) return withoutOwner(key, memory, claims, routed, facts);
   if (second?.epoch === owner.epoch) {
@@ -156,11 +161,21 @@ function planTenant(
   }
   if (memory?.stamp === owner.stamp && memory.epoch === owner.epoch) {
     // A deletion that had begun goes on by itself.
-    if (memory.phase === "active" || memory.phase === "deleting") return { kind: "keep" };
+    if (isAgreed(memory.phase, owner)) return { kind: "keep" };
   }
   const why =
     memory === undefined ? `${owner.stamp} owns it, and this store does not know it` : `${owner.stamp} owns it`;
-  return adoption(key, owner.stamp, owner.epoch, claims, why, true);
+  return adoption(key, owner.stamp, owner.epoch, claims, why, true, owner.state === "suspended");
+}
+
+function isOwner({ state }: Claim): boolean {
+  return state === "active" || state === "suspended";
+}
+
+/** What had begun goes on by itself: a deletion always, a suspension or its end from whatever the stamp was told. */
+function isAgreed(phase: TenantPhase, { state }: Claim): boolean {
+  if (phase === "deleting" || phase === "suspending" || phase === "resuming") return true;
+  return phase === state;
 }
 
 /** No stamp that was read says it owns the tenant. */
@@ -203,9 +218,10 @@ const keep: Outcome = { kind: "keep" };
 /** A new word is a new epoch, unless that stamp owns the tenant at the highest one already. */
 function decided(key: string, stamp: string | undefined, claims: readonly Claim[], highest: number): Outcome {
   if (stamp === undefined) return { kind: "forget", epoch: highest };
-  const owners = claims.filter((claim) => claim.state === "active" && claim.epoch === highest);
+  const owners = claims.filter((claim) => isOwner(claim) && claim.epoch === highest);
   const owns = owners.length === 1 && owners[0]?.stamp === stamp;
-  return adoption(key, stamp, owns ? highest : highest + 1, claims, "a person decided", owns);
+  const suspended = owns && owners[0]?.state === "suspended";
+  return adoption(key, stamp, owns ? highest : highest + 1, claims, "a person decided", owns, suspended);
 }
 
 function adoption(
@@ -215,10 +231,12 @@ function adoption(
   claims: readonly Claim[],
   why: string,
   stampKnows: boolean,
+  suspended = false,
 ): Outcome {
   const [latest] = claims.filter((claim) => claim.hostnames.length > 0).sort((a, b) => b.epoch - a.epoch);
   const hostnames = latest?.hostnames ?? [];
-  return { kind: "adopt", adoption: { tenant, stamp, epoch, hostnames, why, stampKnows } };
+  const found = { tenant, stamp, epoch, hostnames, why, stampKnows };
+  return { kind: "adopt", adoption: suspended ? { ...found, suspended } : found };
 }
 
 function conflict(tenant: string, why: string, claims: readonly Claim[]): Outcome {

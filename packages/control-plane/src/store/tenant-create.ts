@@ -117,8 +117,13 @@ export function homeless(draft: TenantDraft, pool: string, lastEpochOfKey: numbe
   return { ...drafted(draft, pool), state: { kind: "placing" }, epoch: lastEpochOfKey, waitingOn };
 }
 
-function drafted({ key, tier, residency, weight, hostnames }: TenantDraft, pool: string) {
-  return { key, pool, tier, residency, weight, hostnames, goal: "present" } as const;
+function drafted({ key, tier, residency, weight, hostnames, tenancy, channel }: TenantDraft, pool: string) {
+  const placed = { key, pool, tier, residency, weight, hostnames, goal: "present" } as const;
+  return {
+    ...placed,
+    ...(tenancy === undefined ? {} : { tenancy }),
+    ...(channel === undefined ? {} : { channel }),
+  };
 }
 
 export function creationEvents(tenant: Tenant): EventInput[] {

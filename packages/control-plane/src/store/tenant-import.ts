@@ -132,6 +132,8 @@ function differenceOf(draft: TenantDraft, old: Tenant): string | undefined {
     ["pool", draft.pool, old.pool],
     ["stamp", draft.stamp, old.stamp],
     ["tier", draft.tier, old.tier],
+    ["tenancy", draft.tenancy, old.tenancy],
+    ["channel", draft.channel, old.channel],
     ["residency", draft.residency, old.residency],
     ["weight", draft.weight, old.weight],
     ["hostnames", draft.hostnames, old.hostnames],

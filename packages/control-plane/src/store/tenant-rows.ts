@@ -17,6 +17,9 @@ export interface TenantRow extends Record<string, unknown> {
   weight: Record<string, number>;
   hostnames: string[];
   goal: Tenant["goal"];
+  suspension: NonNullable<Tenant["suspension"]> | null;
+  tenancy: NonNullable<Tenant["tenancy"]> | null;
+  channel: string | null;
   state: Tenant["state"];
   stamp: string | null;
   epoch: number;
@@ -27,8 +30,8 @@ export interface TenantRow extends Record<string, unknown> {
 }
 
 /** For queries whose FROM names the table `tenants`. */
-export const tenantColumns = `key, pool, tier, residency, weight, goal, state, stamp, epoch, waiting_on, revision,
-  created_at, updated_at,
+export const tenantColumns = `key, pool, tier, residency, weight, goal, suspension, tenancy, channel, state, stamp, epoch,
+  waiting_on, revision, created_at, updated_at,
   ARRAY(SELECT hostname FROM tenant_hostnames h WHERE h.tenant = tenants.key ORDER BY hostname) AS hostnames`;
 
 export function toTenant(row: TenantRow): Revisioned<Tenant> {
@@ -42,6 +45,9 @@ export function toTenant(row: TenantRow): Revisioned<Tenant> {
       hostnames: row.hostnames,
       state: row.state,
       goal: row.goal,
+      ...(row.suspension === null ? {} : { suspension: row.suspension }),
+      ...(row.tenancy === null ? {} : { tenancy: row.tenancy }),
+      ...(row.channel === null ? {} : { channel: row.channel }),
       ...(row.stamp === null ? {} : { stamp: row.stamp }),
       epoch: row.epoch,
       ...(row.waiting_on === null ? {} : { waitingOn: row.waiting_on }),
@@ -66,7 +72,7 @@ export async function lockTenant(tx: Queryable, key: string): Promise<Revisioned
 /** Writes what may change of a tenant, and raises its revision. Its row is locked by the caller. */
 export async function updateTenant(tx: Queryable, tenant: Tenant): Promise<Revisioned<Tenant>> {
   const { rows } = await tx.query<TenantRow>(
-    `UPDATE tenants SET goal = $2, state = $3, stamp = $4, epoch = $5, waiting_on = $6,
+    `UPDATE tenants SET goal = $2, state = $3, stamp = $4, epoch = $5, waiting_on = $6, suspension = $7,
        revision = revision + 1, updated_at = clock_timestamp()
      WHERE key = $1 RETURNING ${tenantColumns}`,
     [
@@ -76,6 +82,7 @@ export async function updateTenant(tx: Queryable, tenant: Tenant): Promise<Revis
       tenant.stamp ?? null,
       tenant.epoch,
       tenant.waitingOn ?? null,
+      tenant.suspension === undefined ? null : JSON.stringify(tenant.suspension),
     ],
   );
   const [row] = rows;
@@ -86,12 +93,13 @@ export async function updateTenant(tx: Queryable, tenant: Tenant): Promise<Revis
 /** New tenants, many at once; a key that exists is left alone. @returns the keys inserted */
 export async function insertTenants(tx: Queryable, tenants: readonly Tenant[]): Promise<ReadonlySet<string>> {
   const { rows } = await tx.query<{ key: string }>(
-    `INSERT INTO tenants (key, pool, tier, residency, weight, goal, state, stamp, epoch, waiting_on)
+    `INSERT INTO tenants (key, pool, tier, residency, weight, goal, state, stamp, epoch, waiting_on,
+       suspension, tenancy, channel)
      SELECT key, pool, tier, ARRAY(SELECT jsonb_array_elements_text(residency::jsonb)), weight::jsonb, goal, state::jsonb,
-       stamp, epoch, waiting_on
+       stamp, epoch, waiting_on, suspension::jsonb, tenancy, channel
      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-       $9::bigint[], $10::text[])
-       AS t (key, pool, tier, residency, weight, goal, state, stamp, epoch, waiting_on)
+       $9::bigint[], $10::text[], $11::text[], $12::text[], $13::text[])
+       AS t (key, pool, tier, residency, weight, goal, state, stamp, epoch, waiting_on, suspension, tenancy, channel)
      ORDER BY key ON CONFLICT (key) DO NOTHING RETURNING key`,
     [
       tenants.map((t) => t.key),
@@ -104,6 +112,9 @@ export async function insertTenants(tx: Queryable, tenants: readonly Tenant[]): 
       tenants.map((t) => t.stamp ?? null),
       tenants.map((t) => t.epoch),
       tenants.map((t) => t.waitingOn ?? null),
+      tenants.map((t) => (t.suspension === undefined ? null : JSON.stringify(t.suspension))),
+      tenants.map((t) => t.tenancy ?? null),
+      tenants.map((t) => t.channel ?? null),
     ],
   );
   return new Set(rows.map((row) => row.key));
@@ -178,6 +189,8 @@ export interface TenantDraft {
   readonly weight: Readonly<Record<string, number>>;
   readonly hostnames: readonly string[];
   readonly stamp: string | undefined;
+  readonly tenancy: Tenant["tenancy"];
+  readonly channel: string | undefined;
 }
 
 /** Checks every name before it reaches SQL or a path. @throws StampyardError INVALID_NAME, INVALID_REQUEST */
@@ -185,6 +198,7 @@ export function draftOf(input: TenantInput): TenantDraft {
   requireTenantKey(input.key);
   if (input.pool !== undefined) requireName("pool", input.pool);
   if (input.stamp !== undefined) requireName("stamp", input.stamp);
+  if (input.channel !== undefined) requireName("channel", input.channel);
   const hostnames = [...new Set(input.hostnames ?? [])].sort();
   for (const hostname of hostnames) requireAlias(hostname);
   const weight = { tenants: 1, ...input.weight };
@@ -201,5 +215,7 @@ export function draftOf(input: TenantInput): TenantDraft {
     weight,
     hostnames,
     stamp: input.stamp,
+    tenancy: input.tenancy,
+    channel: input.channel,
   };
 }

@@ -1,5 +1,14 @@
 import type { DirectoryChange } from "@stampyard/directory";
-import { directoryNames, type Json, requireAlias, StampyardError, type Tenant, tenantNext } from "@stampyard/domain";
+import {
+  directoryNames,
+  type Json,
+  requireAlias,
+  StampyardError,
+  suspendable,
+  suspendedHome,
+  type Tenant,
+  tenantNext,
+} from "@stampyard/domain";
 import type { Revisioned, WriteContext } from "./records.ts";
 import { same, type StampWriteOptions } from "./stamp-write.ts";
 import { eventOf, tellOf } from "./tenant-create.ts";
@@ -75,7 +84,8 @@ export function removeTenant(
     if (old.value.goal === "absent") return old;
     const { stamp, epoch } = old.value;
     await audit(w, "tenant.remove", `tenant/${key}`, { ...(stamp === undefined ? {} : { stamp }), epoch });
-    const removed: Tenant = { ...old.value, goal: "absent" };
+    const { suspension: _, ...kept } = old.value;
+    const removed: Tenant = { ...kept, goal: "absent" };
     await insertEvents(w, ctx.actor, [eventOf(removed, "delete-requested")]);
     tellOf(w, removed);
     return updateTenant(w, removed);
@@ -134,16 +144,25 @@ function changeHostnames(
     await insertEvents(w, ctx.actor, [eventOf(tenant, event, hostname)]);
     const written = await updateTenant(w, tenant);
     // One that is not published yet takes its hostnames along when it is.
-    if (tenant.state.kind === "active") await leaveChanges(w, auditId, [entryOf(tenant)]);
+    if (isPublished(tenant)) await leaveChanges(w, auditId, [entryOf(tenant)]);
     tellOf(w, tenant);
     return written;
   });
 }
 
-/** What the directory says of an active tenant. */
+/** Whether the directory has an entry of it; one that is being deleted is on its way out. */
+function isPublished({ state }: Tenant): boolean {
+  return suspendable.includes(state.kind);
+}
+
+/**
+ * What the directory says of a published tenant. From the first step of a suspension to the last of a resumption its
+ * home is one that no stamp can have.
+ */
 export function entryOf(tenant: Tenant): DirectoryChange {
   const { key, stamp = "", epoch } = tenant;
-  return { kind: "tenant-put", tenant: key, stamp, epoch, ...directoryNames(tenant.hostnames) };
+  const put = { kind: "tenant-put", tenant: key, stamp, epoch, ...directoryNames(tenant.hostnames) } as const;
+  return tenant.state.kind === "active" ? put : { ...put, stamp: suspendedHome, home: stamp };
 }
 
 function requireRevision(old: Revisioned<Tenant>, revision: number | undefined): void {
@@ -170,7 +189,7 @@ function requireOwnChanges(tenant: Tenant, changes: readonly DirectoryChange[]):
     if (change.kind === "tenant-remove" && change.tenant === tenant.key) continue;
     const own =
       change.kind === "tenant-put" &&
-      tenant.state.kind === "active" &&
+      isPublished(tenant) &&
       tenant.stamp !== undefined &&
       same(change as unknown as Json, entryOf(tenant) as unknown as Json);
     if (!own) {

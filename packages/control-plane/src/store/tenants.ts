@@ -4,6 +4,7 @@ import type { Page, PageOptions, TenantEvent, TenantWhere } from "./records.ts";
 import { createTenant, placeTenant, vacateTenant } from "./tenant-create.ts";
 import { importTenants, planImport } from "./tenant-import.ts";
 import { tenantColumns, tenantNotFound, type TenantRow, toTenant } from "./tenant-rows.ts";
+import { resumeTenant, suspendTenant } from "./tenant-suspend.ts";
 import { addHostname, removeHostname, removeTenant, writeTenant } from "./tenant-write.ts";
 import { numericCursor, pageLimit, pageOf, type StoreBase } from "./write.ts";
 
@@ -41,6 +42,8 @@ export function tenantStore(base: StoreBase): TenantStore {
     vacate: (key, revision, ctx) => vacateTenant(base, key, revision, ctx),
     write: (tenant, revision, options, ctx) => writeTenant(base, tenant, revision, options, ctx),
     remove: (key, options, ctx) => removeTenant(base, key, options, ctx),
+    suspend: (key, options, ctx) => suspendTenant(base, key, options, ctx),
+    resume: (key, options, ctx) => resumeTenant(base, key, options, ctx),
     addHostname: (key, hostname, options, ctx) => addHostname(base, key, hostname, options, ctx),
     removeHostname: (key, hostname, options, ctx) => removeHostname(base, key, hostname, options, ctx),
     planImport: (inputs) => planImport(base, inputs),
@@ -49,7 +52,9 @@ export function tenantStore(base: StoreBase): TenantStore {
     where: (key, at) => where(base, key, at),
     async due(now, limit = 1_000) {
       const { rows } = await db.query<{ key: string }>(
-        `SELECT key FROM tenants WHERE (phase <> 'active' OR goal = 'absent') AND retry_at_ms <= $1
+        `SELECT key FROM tenants
+         WHERE NOT ((phase = 'active' AND goal = 'present') OR (phase = 'suspended' AND goal = 'suspended'))
+           AND retry_at_ms <= $1
          ORDER BY retry_at_ms, key LIMIT $2`,
         [now, limit],
       );
@@ -75,13 +80,14 @@ async function history({ db }: StoreBase, key: string, page: PageOptions = {}): 
   return { items: items.map(toEvent), ...(nextCursor === undefined ? {} : { nextCursor }) };
 }
 
-/** Served = active, or leaving: until the stamp forgot it, its data was there. */
+/** Served = published, or leaving: until the stamp forgot it, its data was there. */
 async function where({ db }: StoreBase, key: string, at: number): Promise<TenantWhere> {
   const known = await db.query("SELECT 1 FROM tenant_events WHERE tenant = $1 LIMIT 1", [key]);
   if (known.rowCount === 0) throw tenantNotFound(key);
   const { rows } = await db.query<{ served: boolean; stamp: string; epoch: number; since: number }>(
     `WITH past AS (
-       SELECT id, at, stamp, epoch, stamp IS NOT NULL AND phase IN ('active', 'deleting') AS served
+       SELECT id, at, stamp, epoch, stamp IS NOT NULL
+         AND phase IN ('active', 'suspending', 'suspended', 'resuming', 'deleting') AS served
        FROM tenant_events WHERE tenant = $1 AND at <= to_timestamp($2::float8 / 1000)
      ), last AS (SELECT * FROM past ORDER BY id DESC LIMIT 1)
      SELECT last.served, last.stamp, last.epoch, (

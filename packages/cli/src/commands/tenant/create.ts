@@ -1,3 +1,4 @@
+import { Option } from "commander";
 import { command, numberIn } from "../../define.ts";
 import { exitCode } from "../../exit-codes.ts";
 import { CommandFailure } from "../../failure.ts";
@@ -9,6 +10,9 @@ interface Options {
   readonly weight?: readonly string[];
   readonly hostname?: readonly string[];
   readonly stamp?: string;
+  readonly tenancy?: "shared" | "dedicated";
+  readonly channel?: string;
+  readonly region?: readonly string[];
   readonly wait?: boolean;
   readonly timeout: number;
 }
@@ -23,6 +27,14 @@ export const tenantCreate = command<Options>({
       .option("--pool <name>", "its pool (default: the fleet's only one)")
       .option("--tier <name>", "its tier")
       .option("--residency <region...>", "regions it may live in (default: any)")
+      .option("--region <name...>", "the same, in a word: --tenancy dedicated --region eu")
+      .addOption(
+        new Option("--tenancy <kind>", "a stamp of its own, or one with others (default: what its pool is)").choices([
+          "shared",
+          "dedicated",
+        ]),
+      )
+      .option("--channel <name>", "release channel of its stamp (default: any)")
       .option("--weight <unit=number...>", "what it takes of a stamp (default: tenants=1)")
       .option("--hostname <name...>", "hostnames of its own")
       .option("--stamp <name>", "its home, when it lives there already")
@@ -31,9 +43,12 @@ export const tenantCreate = command<Options>({
   examples: [
     ["tenant create acme --wait", "ready for requests when the command returns"],
     ["tenant create globex --residency eu --hostname notes.globex.com", "in the EU, with its own hostname"],
+    ["tenant create initech --tenancy dedicated --region eu", "a stamp of its own in the EU"],
   ],
   run: async (run) => {
-    const { pool, tier, residency, weight, hostname, stamp } = run.options;
+    const { pool, tier, residency, region, weight, hostname, stamp, tenancy, channel } = run.options;
+    const regions =
+      residency === undefined && region === undefined ? undefined : [...(residency ?? []), ...(region ?? [])];
     const { requireTenantKey } = await import("@stampyard/api");
     const key = requireTenantKey(run.args[0] ?? "");
     const client = await run.client();
@@ -44,7 +59,9 @@ export const tenantCreate = command<Options>({
         key,
         ...(pool === undefined ? {} : { pool }),
         ...(tier === undefined ? {} : { tier }),
-        ...(residency === undefined ? {} : { residency: [...residency] }),
+        ...(regions === undefined ? {} : { residency: regions }),
+        ...(tenancy === undefined ? {} : { tenancy }),
+        ...(channel === undefined ? {} : { channel }),
         ...(weight === undefined ? {} : { weight: parseWeight(weight) }),
         ...(hostname === undefined ? {} : { hostnames: [...hostname] }),
         ...(stamp === undefined ? {} : { stamp }),

@@ -3,7 +3,17 @@ import { command } from "../../define.ts";
 import { CommandFailure } from "../../failure.ts";
 import { table } from "../../output/table.ts";
 
-const phases = ["requested", "placing", "preparing", "active", "deleting", "gone"] as const;
+const phases = [
+  "requested",
+  "placing",
+  "preparing",
+  "active",
+  "suspending",
+  "suspended",
+  "resuming",
+  "deleting",
+  "gone",
+] as const;
 
 interface Options {
   readonly pool?: string;

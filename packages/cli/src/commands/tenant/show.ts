@@ -20,10 +20,13 @@ export function tenantText(tenant: TenantView): string {
     ["Stamp", tenant.stamp],
     ["Phase", tenant.phase],
     ["Goal", tenant.goal === "present" ? undefined : tenant.goal],
+    ["Suspended", suspensionText(tenant)],
     ["Cause", tenant.cause],
     ["Waiting on", tenant.waitingOn],
     ["Pool", tenant.pool],
     ["Tier", tenant.tier],
+    ["Tenancy", tenant.tenancy],
+    ["Channel", tenant.channel],
     ["Residency", tenant.residency.join(", ")],
     [
       "Weight",
@@ -35,4 +38,8 @@ export function tenantText(tenant: TenantView): string {
     ["Epoch", tenant.epoch],
     ["Created", tenant.createdAt],
   ]);
+}
+
+function suspensionText({ suspension }: TenantView): string | undefined {
+  return suspension === undefined ? undefined : `${suspension.at} by ${suspension.by}: ${suspension.reason}`;
 }

@@ -4,7 +4,7 @@ import type { Revisioned, TenantFilter, TenantInput } from "../../store/port.ts"
 import type { Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
 import { mapPage, storePage } from "../paging.ts";
-import { waitForTenant } from "../tenant-wait.ts";
+import { isSuspended, waitForTenant } from "../tenant-wait.ts";
 import { tenantEventView, tenantView, time } from "../views.ts";
 
 type Names = Extract<keyof Handlers, `tenant${string}`>;
@@ -39,6 +39,22 @@ export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       return tenantView(
         await store.tenants.remove(call.params.key, options, writeContext(deps, call, call.query.reason)),
       );
+    },
+
+    async tenantSuspend(call) {
+      const { params, body, query, signal } = call;
+      const options = { reason: body.reason, ...revisionOf(call.ifMatch) };
+      await store.tenants.suspend(params.key, options, writeContext(deps, call));
+      await waitForTenant(deps, params.key, Math.min(query.wait, longestWaitMs), signal, isSuspended);
+      return viewOf(deps, await requireTenant(store, params.key));
+    },
+
+    async tenantResume(call) {
+      const { params, query, signal } = call;
+      const ctx = writeContext(deps, call, query.reason);
+      await store.tenants.resume(params.key, revisionOf(call.ifMatch), ctx);
+      await waitForTenant(deps, params.key, Math.min(query.wait, longestWaitMs), signal);
+      return viewOf(deps, await requireTenant(store, params.key));
     },
 
     async tenantImport(call) {
