@@ -1,8 +1,11 @@
+import { createHash } from "node:crypto";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { type SilentListener, startSilentListener } from "./silent-listener.ts";
 
 /** How a stamp fails. Each is something that happened to somebody's production. */
 export const faults = [
   "refuses connections",
+  "drops every attempt to connect",
   "resets connections",
   "accepts and hangs",
   "sends its head slowly",
@@ -20,14 +23,18 @@ export const faults = [
 /** The last one takes all of a machine, so it is not for tests that measure others beside it. */
 export type Fault = (typeof faults)[number] | "sends bodies at full speed";
 
-/** A stamp whose fault can be set while it runs. Healthy, it answers each request with its own name. */
+/**
+ * A stamp whose fault can be set while it runs. Healthy, it answers each request with its own name, and each frame of a
+ * WebSocket too.
+ */
 export interface FaultyStamp {
   readonly name: string;
   readonly port: number;
   readonly requests: () => number;
   /** Bytes of bodies without end that were taken from the stamp so far. */
   readonly poured: () => number;
-  break(fault: Fault): Promise<void>;
+  /** Resolves with why this machine cannot make the fault; undefined = it is made. */
+  break(fault: Fault): Promise<string | undefined>;
   heal(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -55,6 +62,7 @@ export async function startFaultyStamp(name: string): Promise<FaultyStamp> {
   let server = await listen(state, 0);
   const { port } = server.address() as AddressInfo;
   let flap: NodeJS.Timeout | undefined;
+  let silent: SilentListener | undefined;
 
   const settle = async (fault: Fault | undefined) => {
     clearInterval(flap);
@@ -63,9 +71,13 @@ export async function startFaultyStamp(name: string): Promise<FaultyStamp> {
     for (const timer of state.timers) clearInterval(timer);
     state.timers.clear();
     for (const socket of state.sockets) socket.destroy();
-    if (fault === "refuses connections") {
+    await silent?.stop();
+    silent = undefined;
+    if (fault === "refuses connections" || fault === "drops every attempt to connect") {
       await close(server);
-      return;
+      if (fault === "refuses connections") return undefined;
+      silent = await startSilentListener(port);
+      return silent.trouble;
     }
     if (!server.listening) server = await listen(state, port);
     if (fault === "flaps") {
@@ -74,6 +86,7 @@ export async function startFaultyStamp(name: string): Promise<FaultyStamp> {
         if (state.flapping) for (const socket of state.sockets) socket.resetAndDestroy();
       }, 20);
     }
+    return undefined;
   };
   return {
     name,
@@ -81,7 +94,7 @@ export async function startFaultyStamp(name: string): Promise<FaultyStamp> {
     requests: () => state.requests,
     poured: () => state.poured,
     break: (fault) => settle(fault),
-    heal: () => settle(undefined),
+    heal: async () => void (await settle(undefined)),
     async stop() {
       await settle(undefined);
       await close(server);
@@ -112,23 +125,46 @@ function accept(state: State, socket: Socket): void {
   if (fault === "resets connections" || (fault === "flaps" && state.flapping)) return void socket.resetAndDestroy();
   if (fault === "takes two connections only" && sockets.size > 2) return void socket.destroy();
   let pending = "";
+  let tunnel = false;
   socket.setEncoding("latin1");
   socket.on("data", (text: string) => {
     pending += text;
+    if (tunnel) {
+      for (; pending.length >= clientFrame; pending = pending.slice(clientFrame))
+        socket.write(frame(state.name), "latin1");
+      return;
+    }
     for (let end = pending.indexOf("\r\n\r\n"); end >= 0; end = pending.indexOf("\r\n\r\n")) {
+      const key = /^sec-websocket-key: *(.+?)\r$/im.exec(pending.slice(0, end + 2))?.[1];
       pending = pending.slice(end + 4);
       state.requests += 1;
-      answer(state, socket);
+      answer(state, socket, key === undefined ? undefined : switchTo(key));
+      tunnel = key !== undefined;
     }
   });
 }
 
-function answer(state: State, socket: Socket): void {
+/** Every frame of our clients has a payload of two bytes and a mask. */
+const clientFrame = 8;
+
+function frame(payload: string): string {
+  return `\x81${String.fromCharCode(payload.length)}${payload}`;
+}
+
+function switchTo(key: string): string {
+  // RFC 6455 section 4.2.2.
+  const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+  return `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`;
+}
+
+/** @param switched the right answer to a request for a WebSocket */
+function answer(state: State, socket: Socket, switched: string | undefined): void {
   const { fault, name } = state;
-  const good = `HTTP/1.1 200 OK\r\nContent-Length: ${name.length}\r\n\r\n${name}`;
+  const good = switched ?? `HTTP/1.1 200 OK\r\nContent-Length: ${name.length}\r\n\r\n${name}`;
   switch (fault) {
     case undefined:
     case "refuses connections":
+    case "drops every attempt to connect":
     case "resets connections":
     case "takes two connections only":
     case "flaps":
@@ -153,6 +189,11 @@ function answer(state: State, socket: Socket): void {
       socket.write("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops");
       return;
     case "sends bodies without end":
+      if (switched !== undefined) {
+        socket.write(switched);
+        drip(state, socket, frame("x".repeat(100)).repeat(160), 20, true);
+        return;
+      }
       socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
       drip(state, socket, "4000\r\n".padEnd(0x4006, "x").concat("\r\n"), 20, true);
       return;
@@ -166,7 +207,9 @@ function answer(state: State, socket: Socket): void {
       socket.pause();
       return;
     case "poisons its connections":
-      socket.write(`${good}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON`);
+      socket.write(
+        `HTTP/1.1 200 OK\r\nContent-Length: ${name.length}\r\n\r\n${name}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON`,
+      );
       return;
     case "floods with 1xx":
       socket.write("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(2_000));
@@ -185,10 +228,10 @@ function drip(state: State, socket: Socket, text: string, everyMs: number, repea
     }
     if (repeated) {
       // What the other side does not take waits there, not here.
-      if (!socket.writableNeedDrain) socket.write(text);
+      if (!socket.writableNeedDrain) socket.write(text, "latin1");
       return;
     }
-    socket.write(text[at] ?? "");
+    socket.write(text[at] ?? "", "latin1");
     at += 1;
   }, everyMs);
   state.timers.add(timer);

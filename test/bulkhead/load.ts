@@ -1,53 +1,49 @@
 import { connect, type Socket } from "node:net";
-
-/** What one request came to; "" = a right answer. */
-export type Complaint = string;
+import type { OpenClient } from "./carriers.ts";
 
 /** A client with one kept connection that asks again and again, and checks that the answer is its own. */
 export async function askRepeatedly(
-  port: number,
+  openClient: OpenClient,
   host: string,
   expected: string,
   more: () => boolean,
-): Promise<{ asked: number; complaints: Complaint[] }> {
-  const complaints: Complaint[] = [];
+): Promise<{ asked: number; complaints: string[] }> {
+  const complaints: string[] = [];
   let asked = 0;
-  let socket = await open(port);
+  let client = await openClient(host);
   while (more() && complaints.length < 10) {
     asked += 1;
-    const text = await exchange(socket, host, 10_000);
-    if (!text.startsWith("HTTP/1.1 200 ") || !text.endsWith(`\r\n\r\n${expected}`)) {
-      complaints.push(text === "" ? "no answer" : text.slice(0, 400));
-      socket.destroy();
-      socket = await open(port);
-    } else if (/^connection: close/im.test(text)) {
-      socket.destroy();
-      socket = await open(port);
-    }
+    const { status, text } = await client.ask(10_000);
+    const isRight = (status === "200" || status === "101") && text === expected;
+    if (!isRight) complaints.push(status === "" ? "no answer" : `${status} ${text.slice(0, 400)}`);
+    if (isRight && client.isOpen()) continue;
+    client.destroy();
+    client = await openClient(host);
   }
-  socket.destroy();
+  client.destroy();
   return { asked, complaints };
 }
 
-/** Keeps a stamp busy: new connections, one request each, given up after a moment. Resolves with statuses and times. */
+/**
+ * Keeps a stamp busy: a question at a time, each given up after a moment. Resolves with how many of each status there were.
+ * @param keeps goes on with a connection, where a new one costs far more than a question
+ */
 export async function besiege(
-  port: number,
+  openClient: OpenClient,
   host: string,
   more: () => boolean,
-  patienceMs: number,
-): Promise<Map<string, number[]>> {
-  const times = new Map<string, number[]>();
+  { patienceMs, keeps }: { readonly patienceMs: number; readonly keeps: boolean },
+): Promise<Map<string, number>> {
+  const counts = new Map<string, number>();
   while (more()) {
-    const startedAt = performance.now();
-    const socket = await open(port);
-    const text = await exchange(socket, host, patienceMs);
-    socket.destroy();
-    const status = text.slice(9, 12) === "" ? "none" : text.slice(9, 12);
-    const kept = times.get(status) ?? [];
-    times.set(status, kept);
-    kept.push(performance.now() - startedAt);
+    const client = await openClient(host);
+    do {
+      const { status } = await client.ask(patienceMs);
+      counts.set(status || "none", (counts.get(status || "none") ?? 0) + 1);
+    } while (keeps && more() && client.isOpen());
+    client.destroy();
   }
-  return times;
+  return counts;
 }
 
 export function open(port: number): Promise<Socket> {
@@ -60,7 +56,7 @@ export function open(port: number): Promise<Socket> {
 }
 
 /** One request; gives what came until the answer was whole, the connection ended or the time was over. */
-export function exchange(socket: Socket, host: string, withinMs: number): Promise<string> {
+export function exchange(socket: Socket, host: string, withinMs: number, lines = ""): Promise<string> {
   if (socket.destroyed) return Promise.resolve("");
   return new Promise((resolve) => {
     let text = "";
@@ -74,12 +70,14 @@ export function exchange(socket: Socket, host: string, withinMs: number): Promis
       // An endless body is read and forgotten.
       if (text.length < 65_536) text += bytes.toString("latin1");
       const head = text.indexOf("\r\n\r\n");
+      if (head < 0) return;
       const length = /^content-length: *([0-9]+)/im.exec(text)?.[1];
-      if (head >= 0 && length !== undefined && text.length >= head + 4 + Number(length)) finish();
+      if (text.startsWith("HTTP/1.1 101 ") || (length !== undefined && text.length >= head + 4 + Number(length)))
+        finish();
     };
     const timer = setTimeout(finish, withinMs);
     socket.on("data", read);
     socket.once("close", finish);
-    socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\n${lines}\r\n`);
   });
 }

@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { clientsOf } from "../bulkhead/carriers.ts";
 import { askRepeatedly } from "../bulkhead/load.ts";
 import { type FaultyStamp, startFaultyStamp } from "../bulkhead/faulty-stamp.ts";
 import { eventually, hostOf, type RouterUnderTest, startRouterUnderTest } from "./router-under-test.ts";
@@ -67,7 +68,8 @@ function attackFromAll(count: number, first: string, then?: { bytes: string; eve
 /** The victim asks all the while; it must not notice. */
 async function victimDuring(work: () => Promise<void>): Promise<void> {
   let over = false;
-  const victims = Array.from({ length: 4 }, () => askRepeatedly(router.port, host, "home", () => !over));
+  const openClient = clientsOf("HTTP/1.1", { port: router.port, tlsPort: 0 });
+  const victims = Array.from({ length: 4 }, () => askRepeatedly(openClient, host, "home", () => !over));
   try {
     await work();
   } finally {
