@@ -65,13 +65,28 @@ export {
   placementSettings,
   placementTrouble,
   type RoomToGrow,
+  roomToGrow,
 } from "./placement/candidate.ts";
 export { choosePlacement } from "./placement/choose.ts";
 export { explainPlacement, type PlacementExplanation, type StampVerdict } from "./placement/explain.ts";
 export { type FilterName, hasRoom, isBuilding } from "./placement/filters.ts";
 export { isBig } from "./placement/scores.ts";
+export { planPool } from "./pool-plan/plan-pool.ts";
+export type {
+  GrowthSample,
+  NextStamp,
+  PoolAlert,
+  PoolForecast,
+  PoolPlan,
+  PoolProposal,
+  PoolStamp,
+  PoolState,
+  ScaleStep,
+  WaitingTenant,
+} from "./pool-plan/pool-state.ts";
 export type { Clock, Digest, FencingToken, Instant, Random, Sha256 } from "./ports.ts";
 export { componentsOf, findComponent, type Parameters, type RenderedStamp, type StampIdentity } from "./rendered.ts";
+export { type Residency, residencyBreach, residencyOf, type ResidencyWish } from "./residency.ts";
 export {
   type CatchAll,
   catchAllEnd,

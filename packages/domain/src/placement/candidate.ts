@@ -58,7 +58,9 @@ export type PlacementOverride =
 export interface PlacementSettings extends PlacementPolicy {
   /** Tiers that may live in the pool; absent = any. */
   readonly tiers?: readonly string[];
-  /** Absent = the pool gets no more stamps by itself. */
+  /** So many empty stamps are kept for the day when the others are full. @default 0 */
+  readonly spare?: number;
+  /** Absent = the pool gets no more stamps. */
   readonly canGrow?: RoomToGrow;
 }
 
@@ -81,8 +83,15 @@ export function placementSettings(pool: Pool, canGrow?: RoomToGrow): PlacementSe
   return {
     ...pool.placement,
     ...(pool.tiers === undefined ? {} : { tiers: pool.tiers }),
+    ...(pool.stamps.spare === undefined ? {} : { spare: pool.stamps.spare }),
     ...(canGrow === undefined ? {} : { canGrow }),
   };
+}
+
+/** How much a pool may still grow, with so many stamps that are not on their way out. */
+export function roomToGrow(pool: Pool, present: number, newLimits?: UnitVector): RoomToGrow {
+  const stampsLeft = Math.max(0, pool.stamps.max - present);
+  return { stampsLeft, regions: pool.regions, ...(newLimits === undefined ? {} : { limits: newLimits }) };
 }
 
 /** What its last observation has against placing tenants on an active stamp: they could not be prepared there. */

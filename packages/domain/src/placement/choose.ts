@@ -1,6 +1,6 @@
 import type { Placement, PlacementCandidate, PlacementRequest, PlacementSettings } from "./candidate.ts";
-import { filterOf, hasRoom, whyRefused } from "./filters.ts";
-import { scoresOf, totalOf } from "./scores.ts";
+import { filterOf, hasRoom, isEmpty, whyRefused } from "./filters.ts";
+import { type PoolTotals, scoresOf, totalOf } from "./scores.ts";
 
 /**
  * The home of a tenant: of all stamps that no filter refuses the one with the highest score, the first name among
@@ -11,12 +11,12 @@ export function choosePlacement(
   candidates: readonly PlacementCandidate[],
   settings: PlacementSettings,
 ): Placement {
-  const bigInPool = bigTenantsOf(request.pool, candidates);
+  const totals = totalsOf(request.pool, candidates);
   let best: PlacementCandidate | undefined;
   let bestTotal = 0;
   for (const candidate of candidates) {
     if (filterOf(request, candidate, settings) !== undefined) continue;
-    const total = totalOf(scoresOf(request, candidate, settings, bigInPool));
+    const total = totalOf(scoresOf(request, candidate, settings, totals));
     if (best === undefined || total > bestTotal || (total === bestTotal && candidate.name < best.name)) {
       best = candidate;
       bestTotal = total;
@@ -25,10 +25,15 @@ export function choosePlacement(
   return best === undefined ? noPlacement(request, candidates, settings) : { kind: "place", stamp: best.name };
 }
 
-export function bigTenantsOf(pool: string, candidates: readonly PlacementCandidate[]): number {
-  let sum = 0;
-  for (const candidate of candidates) if (candidate.pool === pool) sum += candidate.bigTenants ?? 0;
-  return sum;
+export function totalsOf(pool: string, candidates: readonly PlacementCandidate[]): PoolTotals {
+  let big = 0;
+  let empty = 0;
+  for (const candidate of candidates) {
+    if (candidate.pool !== pool) continue;
+    big += candidate.bigTenants ?? 0;
+    if (candidate.phase === "active" && isEmpty(candidate)) empty += 1;
+  }
+  return { big, empty };
 }
 
 /** What a tenant waits for when no stamp can take it now, or why waiting is in vain. */

@@ -1,5 +1,5 @@
 import type { Placement, PlacementCandidate, PlacementRequest, PlacementSettings } from "./candidate.ts";
-import { bigTenantsOf, choosePlacement } from "./choose.ts";
+import { totalsOf, choosePlacement } from "./choose.ts";
 import { amount, type FilterName, filterOf, whyRefused } from "./filters.ts";
 import { scoresOf, totalOf } from "./scores.ts";
 
@@ -28,16 +28,16 @@ export function explainPlacement(
 ): PlacementExplanation {
   const placement = choosePlacement(request, candidates, settings);
   const chosen = placement.kind === "place" ? placement.stamp : undefined;
-  const bigInPool = bigTenantsOf(request.pool, candidates);
+  const totals = totalsOf(request.pool, candidates);
   const best = candidates.find((candidate) => candidate.name === chosen);
-  const bestTotal = best === undefined ? 0 : totalOf(scoresOf(request, best, settings, bigInPool));
+  const bestTotal = best === undefined ? 0 : totalOf(scoresOf(request, best, settings, totals));
   const verdicts = candidates.map((candidate): StampVerdict => {
     const stamp = candidate.name;
     const filter = filterOf(request, candidate, settings);
     if (filter !== undefined) {
       return { stamp, outcome: "refused", filter, why: whyRefused(filter, request, candidate, settings) };
     }
-    const scores = scoresOf(request, candidate, settings, bigInPool);
+    const scores = scoresOf(request, candidate, settings, totals);
     const total = totalOf(scores);
     const isChosen = stamp === chosen;
     const why = isChosen ? whyChosen(total) : whyNot(total, bestTotal, chosen ?? "another");

@@ -33,6 +33,17 @@ describe("choosePlacement()", () => {
     expect(choose(acme, [empty, used])).toEqual({ kind: "place", stamp: "a" });
   });
 
+  test("leaves a spare stamp empty until the others are full", () => {
+    const used = candidate("a", { limits: { tenants: 4 }, used: { tenants: 3 } });
+    const empty = candidate("b", { limits: { tenants: 4 } });
+    expect(choose(acme, [used, empty], { spare: 1 })).toEqual({ kind: "place", stamp: "a" });
+    expect(choose(acme, [{ ...used, used: { tenants: 4 } }, empty], { spare: 1 })).toEqual({
+      kind: "place",
+      stamp: "b",
+    });
+    expect(choose(acme, [used, empty, { ...empty, name: "c" }], { spare: 1 })).toEqual({ kind: "place", stamp: "b" });
+  });
+
   test("is full at the high mark", () => {
     const most = candidate("a", { limits: { tenants: 10 }, used: { tenants: 8 }, high: 0.8 });
     expect(choose(acme, [most])).toEqual({ kind: "full", why: "the active stamp of pool main is full" });

@@ -1,6 +1,6 @@
 import type { UnitVector } from "../capacity.ts";
 import type { PlacementCandidate, PlacementRequest, PlacementSettings } from "./candidate.ts";
-import { weightOf } from "./filters.ts";
+import { isEmpty, weightOf } from "./filters.ts";
 
 /** What speaks for a stamp, each part comparable with the others; the highest sum wins. */
 export type Scores = {
@@ -12,7 +12,15 @@ export type Scores = {
   readonly sticky: number;
   /** Built for this tenant. */
   readonly reserved: number;
+  /** Against an empty stamp that the pool keeps as a spare: it is the last to be used. */
+  readonly spare: number;
 };
+
+/** What the stamps of a pool have together. */
+export interface PoolTotals {
+  readonly big: number;
+  readonly empty: number;
+}
 
 const defaultBigFrom = 0.1;
 const defaultBigShare = 0.5;
@@ -28,24 +36,24 @@ export function isBig(weight: UnitVector, limits: UnitVector, policy: Pick<Place
   return false;
 }
 
-/** @param bigInPool big tenants of all stamps of the pool */
 export function scoresOf(
   request: PlacementRequest,
   candidate: PlacementCandidate,
   settings: PlacementSettings,
-  bigInPool: number,
+  totals: PoolTotals,
 ): Scores {
   const share = shareAfter(request.weight, candidate);
   return {
     fill: settings.strategy === "pack" ? share : 1 - share,
-    blast: isBig(request.weight, candidate.limits, settings) ? blast(candidate, settings, bigInPool) : 0,
+    blast: isBig(request.weight, candidate.limits, settings) ? blast(candidate, settings, totals.big) : 0,
     sticky: request.previous === candidate.name ? 0.5 : 0,
-    reserved: candidate.reservedFor === request.key ? 4 : 0,
+    reserved: candidate.reservedFor === request.key ? 8 : 0,
+    spare: isEmpty(candidate) && totals.empty <= (settings.spare ?? 0) ? -4 : 0,
   };
 }
 
 export function totalOf(scores: Scores): number {
-  return scores.fill + scores.blast + scores.sticky + scores.reserved;
+  return scores.fill + scores.blast + scores.sticky + scores.reserved + scores.spare;
 }
 
 /** Share of the tightest unit once the tenant is here. A limit of 0 that nobody uses is not tight. */

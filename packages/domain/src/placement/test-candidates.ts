@@ -87,6 +87,7 @@ export const anySettings: fc.Arbitrary<PlacementSettings> = fc.record(
     bigFrom: fc.constantFrom(0.1, 0.5),
     bigShare: fc.constantFrom(0.3, 1),
     tiers: fc.constantFrom(["gold"], ["gold", "standard"]),
+    spare: fc.nat({ max: 1 }),
     canGrow: fc.record({
       stampsLeft: fc.nat({ max: 2 }),
       regions: fc.subarray(["eu", "us"], { minLength: 1 }),
