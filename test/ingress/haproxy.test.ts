@@ -1,8 +1,9 @@
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { suspendedHome } from "@stampyard/domain";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runLine } from "../../packages/cli/src/test-io.ts";
-import { ask, eventually } from "../../packages/router/src/test-bed/test-bed.ts";
+import { ask, eventually, tenantPut } from "../../packages/router/src/test-bed/test-bed.ts";
 import { needDebianBinary } from "../debian-binary.ts";
 import { blockOf, type Ingress, put, save, startIngress } from "./ingress-bed.ts";
 
@@ -10,6 +11,7 @@ let ingress: Ingress;
 let maps: string;
 beforeAll(async () => {
   ingress = await startIngress(needDebianBinary("haproxy"), async (folder, port, bed, router) => {
+    bed.controlPlane.change(tenantPut("stopped", suspendedHome, 1, ["stopped.example"]));
     // The router's files are what is exported: they hold the tenants as soon as the version is acknowledged.
     await eventually(async () => {
       const text = (await ask(router.adminPort, { host: "127.0.0.1", path: "/directory" })).json();
@@ -52,6 +54,12 @@ test("an unknown host reaches no stamp (I4)", async () => {
     expect((await ask(ingress.port, { host })).status, host).toBe(404);
   }
   expect(ingress.bed.stamps.map(({ seen }) => seen.length)).toEqual(before);
+});
+
+test("a suspended tenant is answered 403", async () => {
+  for (const host of ["stopped.localhost", "stopped.example"]) {
+    expect((await ask(ingress.port, { host })).status, host).toBe(403);
+  }
 });
 
 test("no reserved header of a client reaches a stamp, however it is spelled (I6)", async () => {

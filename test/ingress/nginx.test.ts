@@ -1,3 +1,4 @@
+import { suspendedHome } from "@stampyard/domain";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ask, eventually } from "../../packages/router/src/test-bed/test-bed.ts";
 import { needDebianBinary } from "../debian-binary.ts";
@@ -49,6 +50,18 @@ test("answers what the router refuses with its status, and no stamp sees it (I4)
   expect((await ask(ingress.port, { path: "/t/globex/" })).status).toBe(400);
   expect((await ask(ingress.port, { path: "/_stampyard" })).status).toBe(404);
   expect(ingress.bed.stamps.map(({ seen }) => seen.length)).toEqual(before);
+});
+
+test("a suspended tenant is answered 403, and no stamp sees it", async () => {
+  const { controlPlane, stamps } = ingress.bed;
+  const put = { kind: "tenant-put", tenant: "globex", epoch: 1, hostnames: [] } as const;
+  controlPlane.change({ ...put, stamp: suspendedHome });
+  await eventually(async () => expect((await ask(ingress.port, { host: "globex.localhost" })).status).toBe(403));
+  const before = stamps.map(({ seen }) => seen.length);
+  expect((await ask(ingress.port, { host: "globex.localhost", method: "POST", body: "x" })).status).toBe(403);
+  expect(stamps.map(({ seen }) => seen.length)).toEqual(before);
+  controlPlane.change({ ...put, stamp: "eu-2" });
+  await eventually(async () => expect((await ask(ingress.port, { host: "globex.localhost" })).status).toBe(200));
 });
 
 test("a client can neither forge a route nor another host or path (I6)", async () => {

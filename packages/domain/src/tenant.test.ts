@@ -92,6 +92,40 @@ describe("planTenant()", () => {
     expect(planTenant(tenant({ kind: "placing" }, { goal: "absent" }), "gone", now).next).toEqual({ kind: "gone" });
   });
 
+  test("suspends routers first, then the stamp, and resumes the other way round, under the same epoch", () => {
+    const stopped = { ...home, goal: "suspended" as const };
+    const suspending: TenantState = { kind: "suspending", attempt: 0, retryAt: now };
+    const resuming: TenantState = { kind: "resuming", attempt: 0, retryAt: now };
+    const hidden = { next: suspending, actions: [{ kind: "hide" }] };
+    expect(planTenant(tenant({ kind: "active" }, stopped), "ready", now)).toEqual(hidden);
+    // Also while the home is not there: routers need not wait for it.
+    expect(planTenant(tenant({ kind: "active" }, stopped), "not-ready", now)).toEqual(hidden);
+    expect(planTenant(tenant(resuming, stopped), "ready", now)).toEqual(hidden);
+    expect(planTenant(tenant(suspending, stopped), "ready", now)).toEqual({
+      next: { kind: "suspended" },
+      actions: [{ kind: "suspend", stamp: "eu-1", epoch: 1 }],
+    });
+    expect(planTenant(tenant(suspending, stopped), "not-ready", now).waitingOn).toBe("stamp eu-1 to be active");
+    expect(planTenant(tenant({ kind: "suspended" }, stopped), "ready", now).actions).toEqual([]);
+    for (const from of [suspending, { kind: "suspended" } as const]) {
+      expect(planTenant(tenant(from, home), "ready", now)).toEqual({ next: resuming, actions: [] });
+    }
+    expect(planTenant(tenant(resuming, home), "ready", now)).toEqual({
+      next: { kind: "active" },
+      actions: [
+        { kind: "resume", stamp: "eu-1", epoch: 1 },
+        { kind: "publish", stamp: "eu-1", epoch: 1 },
+      ],
+    });
+    const lost = planTenant(tenant(resuming, home), "gone", now);
+    expect(lost).toMatchObject({ next: resuming, actions: [], waitingOn: expect.stringContaining("destroyed") });
+  });
+
+  test("deletes a suspended tenant as any other", () => {
+    const leaving = { ...home, goal: "absent" as const };
+    expect(planTenant(tenant({ kind: "suspended" }, leaving), "ready", now)).toEqual({ next: deleting, actions: [] });
+  });
+
   test("shows the cause while it waits to try again", () => {
     const failed = afterTenantFailure(preparing, "HOOK_FAILED: onCreate answered 500", now);
     expect(planTenant(tenant(failed, home), "ready", now)).toMatchObject({
@@ -117,13 +151,16 @@ const anyState: fc.Arbitrary<TenantState> = fc.oneof(
   fc.constant({ kind: "placing" as const }),
   fc.record({ kind: fc.constant("preparing" as const), ...counted }),
   fc.constant({ kind: "active" as const }),
+  fc.record({ kind: fc.constant("suspending" as const), ...counted }),
+  fc.constant({ kind: "suspended" as const }),
+  fc.record({ kind: fc.constant("resuming" as const), ...counted }),
   fc.record({ kind: fc.constant("deleting" as const), ...counted }),
   fc.constant({ kind: "gone" as const }),
 );
 const anyTenant = fc
   .record({
     state: anyState,
-    goal: fc.constantFrom("present" as const, "absent" as const),
+    goal: fc.constantFrom("present" as const, "suspended" as const, "absent" as const),
     isPlaced: fc.boolean(),
     epoch: fc.integer({ min: 1, max: 9 }),
   })
@@ -148,8 +185,11 @@ describe("planTenant(), for any tenant and any home,", () => {
         const { actions } = planTenant(given, readiness, now);
         const at = actions.findIndex((action) => action.kind === "publish");
         if (at < 0) return;
-        expect(given.goal).toBe("present");
-        expect(actions[at - 1]).toEqual({ ...actions[at], kind: "prepare" });
+        const told = given.state.kind === "resuming" ? "resume" : "prepare";
+        // What was wanted before it was ever published comes first: only a published tenant can be suspended.
+        if (told === "resume") expect(given.goal).toBe("present");
+        expect(given.goal).not.toBe("absent");
+        expect(actions[at - 1]).toEqual({ ...actions[at], kind: told });
       }),
     );
   });
@@ -171,7 +211,10 @@ describe("planTenant(), for any tenant and any home,", () => {
         const plan = planTenant(given, readiness, now);
         const isStill = plan.actions.length === 0 && plan.next.kind === given.state.kind;
         if (!isStill || plan.waitingOn !== undefined || given.state.kind === "gone") return;
-        expect(given).toMatchObject({ goal: "present", state: { kind: "active" } });
+        expect([
+          { goal: "present", kind: "active" },
+          { goal: "suspended", kind: "suspended" },
+        ]).toContainEqual({ goal: given.goal, kind: given.state.kind });
       }),
     );
   });

@@ -1,5 +1,5 @@
 import { createDirectory, type Directory } from "@stampyard/directory";
-import type { Routing } from "@stampyard/domain";
+import { type Routing, suspendedHome } from "@stampyard/domain";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decide, type RequestFacts } from "./decide.ts";
@@ -30,6 +30,13 @@ function tableOf(routing: Routing = full): Directory {
     stamp: "eu-2",
     epoch: 1,
     hostnames: ["globex.notes.example.com"],
+  });
+  table.apply({
+    kind: "tenant-put",
+    tenant: "stopped",
+    stamp: suspendedHome,
+    epoch: 2,
+    hostnames: ["stopped.example"],
   });
   table.apply({ kind: "tenant-put", tenant: "lost", stamp: "gone", epoch: 1, hostnames: [] });
   return table;
@@ -83,6 +90,9 @@ describe("decide()", () => {
     ["first carrier unknown", { host: "nobody.localhost", path: "/t/acme/" }, "conflicting-carriers"],
     ["header against host", { host: "acme.localhost", header: "globex", peerTrusted: true }, "conflicting-carriers"],
     ["header that is no key", { header: "Acme", peerTrusted: true }, "malformed-header"],
+    ["suspended", { host: "stopped.localhost" }, "tenant-suspended"],
+    ["suspended, by its own hostname", { host: "stopped.example" }, "tenant-suspended"],
+    ["suspended, against another carrier", { host: "stopped.localhost", path: "/t/acme/" }, "conflicting-carriers"],
     ["home that is not there", { host: "lost.localhost" }, "no-endpoint"],
   ])("%s", (_, request, expected) => {
     expect(outcome(request)).toBe(expected);
@@ -100,7 +110,7 @@ describe("decide()", () => {
   });
 
   test("forwards only to the home of a tenant that every carrier names (I4, I5)", () => {
-    const word = fc.constantFrom("acme", "globex", "lost", "nobody", "ACME", "a.b", "", "..", "%61cme");
+    const word = fc.constantFrom("acme", "globex", "lost", "stopped", "nobody", "ACME", "a.b", "", "..", "%61cme");
     const arbitrary = fc.record({
       host: fc.oneof(
         word.map((w) => `${w}.localhost`),

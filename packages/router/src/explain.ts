@@ -42,6 +42,8 @@ export interface Explanation {
   readonly region?: string;
   readonly epoch?: number;
   readonly endpoints?: readonly string[];
+  /** Where a suspended tenant lives and nobody is sent. */
+  readonly home?: string;
   /** Path that the stamp gets. */
   readonly forwardedPath?: string;
   readonly geography?: { readonly country: string | undefined; readonly region: string | undefined };
@@ -159,6 +161,8 @@ function details(
   const hold = state?.holds.states().find((held) => held.tenant === tenant);
   const limits = limitsFor(routing.limits, entry?.pool ?? "");
   const unresolved = decision.kind === "forward" ? decision.unresolved : undefined;
+  const isSuspended = decision.kind === "refuse" && decision.reason === "tenant-suspended";
+  const home = isSuspended ? directory.detailsAt(directory.findTenant(tenant ?? ""))?.["home"] : undefined;
   return {
     ...(rule === undefined ? {} : { rule }),
     ...(tenant === undefined ? {} : { tenant }),
@@ -166,6 +170,7 @@ function details(
     ...(region === undefined ? {} : { region }),
     ...(epoch === undefined ? {} : { epoch }),
     ...(stamp === undefined ? {} : { endpoints: (entry?.endpoints ?? []).map((one) => `${one.host}:${one.port}`) }),
+    ...(typeof home === "string" ? { home } : {}),
     ...(rule === "geography"
       ? { geography: { country: facts.country, region: regionOf(routing, facts.country) } }
       : {}),

@@ -74,6 +74,7 @@ function explanationText(answer: Record<string, unknown>): string {
     ["Decided by", text("rule")],
     ["Tenant", text("tenant")],
     ["Stamp", text("stamp")],
+    ["Home", text("home")],
     ["Region", text("region")],
     ["Epoch", text("epoch")],
     ["Endpoints", endpoints],

@@ -1,3 +1,4 @@
+import type { TenantPhase } from "@stampyard/domain";
 import { describe, expect, test } from "vitest";
 import { type Claim, planRecovery, type RecoveryFacts } from "./recovery-plan.ts";
 
@@ -17,7 +18,7 @@ const route = (router: string, stamp: string, epoch: number): Claim => ({
   state: "routed",
   hostnames: ["notes.acme.com"],
 });
-const memory = (stamp: string, epoch: number, phase: "active" | "preparing" | "deleting" = "active") => ({
+const memory = (stamp: string, epoch: number, phase: TenantPhase = "active") => ({
   tenants: [{ key: "acme", phase, stamp, epoch, hostnames: ["notes.acme.com"] }],
 });
 
@@ -53,6 +54,21 @@ describe("planRecovery()", () => {
     const claims = [home("a", 3), route("r1", "a", 3)];
     expect(plan(claims, stale).adopt).toMatchObject([{ stamp: "a", epoch: 3, hostnames: ["notes.acme.com"] }]);
     expect(plan(claims, { ...stale, newestRouter: undefined }).adopt).toEqual([]);
+  });
+
+  test("keeps what was suspended so, whether store or stamp remembers it, and what was resumed served", () => {
+    const told = [home("a", 3, "suspended"), route("r1", "suspended", 3)];
+    for (const phase of ["suspended", "suspending", "resuming", "deleting"] as const) {
+      expect(plan(told, memory("a", 3, phase))).toMatchObject({ adopt: [], conflicts: [] });
+    }
+    const owned = { tenant: "acme", stamp: "a", epoch: 3, stampKnows: true };
+    expect(plan(told, memory("a", 3))).toMatchObject({ adopt: [{ ...owned, suspended: true }], conflicts: [] });
+    expect(plan(told)).toMatchObject({ adopt: [{ ...owned, suspended: true }], conflicts: [] });
+    const resumed = plan([home("a", 3), route("r1", "a", 3)], memory("a", 3, "suspended"));
+    expect(resumed).toMatchObject({ adopt: [owned], conflicts: [] });
+    expect(resumed.adopt[0]?.suspended).toBeUndefined();
+    // The stamp had not been told yet: the suspension goes on.
+    expect(plan([home("a", 3), route("r1", "suspended", 3)], memory("a", 3, "suspending")).adopt).toEqual([]);
   });
 
   test("lets only active rows own: a fenced, moved or importing copy is no owner", () => {
