@@ -81,13 +81,14 @@ async function shoot(
 ): Promise<string | undefined> {
   const { recording } = lane;
   recording.requests.length = recording.faults.length = recording.tunnelled.length = 0;
+  checkVictim(fuzzer);
   const client = await openRawClient(fuzzer.router.port);
   client.send(bytes);
   const methods = held.map(({ method }) => method);
   // All that can be said by then has been said; bytes that wait for more are ended by the client.
   await client.until(() => held.length > 0 && answersOf(client, methods).answers.length >= held.length, 25);
   client.socket.end();
-  await client.until(() => false, 2_000);
+  await client.until(() => false, patienceMs);
   const hung = client.ended === "open";
   client.socket.destroy();
   if (hung) return "the connection stayed open behind its client's end";
@@ -101,13 +102,15 @@ async function shoot(
   return notHeld([...before, ...held], requests, lane);
 }
 
+/** For what comes at once unless the machine is starved, which in a long run it may be for seconds. */
+const patienceMs = 20_000;
 const barrier = "/-barrier-";
 
 /** One request of our own: what was sent to the stamp before it has arrived. */
 async function pass(fuzzer: Fuzzer, lane: Lane): Promise<void> {
   const client = await openRawClient(fuzzer.router.port);
   client.send(`GET ${barrier} HTTP/1.1\r\nHost: ${lane.host}\r\nConnection: close\r\n\r\n`);
-  await client.until(() => client.received.endsWith("stamp saw GET"), 2_000);
+  await client.until(() => client.received.endsWith("stamp saw GET"), patienceMs);
   client.socket.destroy();
 }
 
@@ -172,11 +175,15 @@ async function stillServes(fuzzer: Fuzzer, lanes: readonly Lane[]): Promise<void
       fuzzer.problems.push(`${lane.tenant} is not served any more`);
     client.socket.destroy();
   }
-  // The words hold whole requests for the victim; they are served, but always as the victim's and in canonical form.
-  if (fuzzer.victim.faults.length > 0) fuzzer.problems.push(`the victim's stamp got ${fuzzer.victim.faults[0]}`);
-  for (const { fields } of fuzzer.victim.requests) {
+  checkVictim(fuzzer);
+}
+
+/** The words hold whole requests for the victim; they are served, but always as the victim's and in canonical form. */
+function checkVictim({ victim, problems }: Fuzzer): void {
+  if (victim.faults.length > 0) problems.push(`the victim's stamp got ${victim.faults[0]}`);
+  for (const { fields } of victim.requests) {
     const route = valuesOf(fields, "stampyard-route")[0] ?? "";
-    if (!isRouteOf(route, { stamp: "s-victim", tenant: "victim" }))
-      fuzzer.problems.push("the victim got another's route");
+    if (!isRouteOf(route, { stamp: "s-victim", tenant: "victim" })) problems.push("the victim got another's route");
   }
+  victim.requests.length = victim.faults.length = 0;
 }

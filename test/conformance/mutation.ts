@@ -61,6 +61,10 @@ const words = [
   "Host",
 ];
 
+/** Of ASCII letters only: Unicode's upper case of a byte may lie beyond one byte, and would be sent as another. */
+const upperCase = (bytes: string) => bytes.replace(/[a-z]/g, (letter) => letter.toUpperCase());
+const lowerCase = (bytes: string) => bytes.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+
 type Mutator = (bytes: string, random: SeededRandom, other: string) => string;
 
 const at = (bytes: string, random: SeededRandom) => random.int(0, bytes.length);
@@ -113,7 +117,7 @@ const mutators: readonly Mutator[] = [
   (bytes, random) => {
     const [start, end] = span(bytes, random);
     const part = bytes.slice(start, end);
-    return bytes.slice(0, start) + (random.chance(0.5) ? part.toUpperCase() : part.toLowerCase()) + bytes.slice(end);
+    return bytes.slice(0, start) + (random.chance(0.5) ? upperCase(part) : lowerCase(part)) + bytes.slice(end);
   },
   (bytes, random) => {
     const digits = [...bytes.matchAll(/[0-9]+/g)];
