@@ -1,320 +1,194 @@
 /**
- * The router beside nginx, HAProxy and Node proxies: CPU per request, requests per second, latency, memory.
- * Everything in one run, in slices that take turns, proxies on core 0, load and upstreams on core 1.
+ * The router beside nginx, HAProxy and Node proxies: CPU per request, requests per second, latency, memory, and latency
+ * at half of what the slowest of them can do. Everything in one run, in slices that take turns, proxies on core 0, load
+ * and upstreams on core 1.
  *
  *   npm run bench:router             15 rounds
  *   npm run bench:router -- --quick  3 short rounds, without the Node proxies
  *   --variant="--some-flag"  the router once more with other flags of Node
- *   --only=stampyard,nginx  --rounds=5  --profile=FOLDER (a CPU profile of the router)
+ *   --only=stampyard,nginx  --workloads=small,half  --rounds=5  --profile=FOLDER (a CPU profile of the router)
  *
- * Needs nginx, haproxy, wrk and taskset, e.g. `apt-get install nginx-light haproxy wrk`; the Node proxies are installed
- * into a folder of the run.
+ * Peers come from Debian (installed, or downloaded by apt and unpacked) and npm (into a folder of the run). Ctrl-C ends
+ * everything that was started.
  */
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { cpus, loadavg, tmpdir, totalmem } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { stamps, writeHaproxy, writeHomes, writeNginx, writeUpstream } from "./router/peers.mjs";
-import { writeState } from "./router/state.mjs";
+import { fastName, hasFastIo, node, nodeProxies, programs, startAll } from "./router/candidates.mjs";
+import { connections, openLoop, saturate, workloads } from "./router/load.mjs";
+import { stamps } from "./router/peers.mjs";
+import { run, stopAll } from "./router/processes.mjs";
+import { fixed, isQuiet, median, paired, verdicts } from "./router/verdicts.mjs";
 
-const here = dirname(fileURLToPath(import.meta.url));
-const root = join(here, "..");
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const option = (name) => process.argv.find((one) => one.startsWith(`--${name}=`))?.slice(name.length + 3);
 const quick = process.argv.includes("--quick");
-const profile = process.argv.find((one) => one.startsWith("--profile="))?.slice(10);
-const variant = process.argv.find((one) => one.startsWith("--variant="))?.slice(10);
-const chosen = process.argv
-  .find((one) => one.startsWith("--workloads="))
-  ?.slice(12)
-  .split(",");
-const only = process.argv
-  .find((one) => one.startsWith("--only="))
-  ?.slice(7)
-  .split(",");
-const rounds = Number(process.argv.find((one) => one.startsWith("--rounds="))?.slice(9) ?? (quick ? 3 : 15));
+const only = option("only")?.split(",");
+const chosen = option("workloads")?.split(",");
+const rounds = Number(option("rounds") ?? (quick ? 3 : 15));
 const seconds = quick ? 1 : 2;
 const tenants = 100_000;
-const connections = 64;
-const tickMs = 10;
-const started = [];
-const dir = mkdtempSync(join(tmpdir(), "stampyard-bench-"));
+const half = "half of saturation";
+const ours = ["stampyard", fastName];
+const peers = ["nginx", "haproxy"];
 
-const workloads = {
-  small: { path: "/small?x=1", bytes: 0, every: 1 },
-  "1 MiB response": { path: "/big", bytes: 1, every: 3 },
-  "1 MiB upload": { path: "/up", upload: 1 << 20, bytes: 1, every: 3 },
-};
-
-function need(command) {
-  const found = spawnSync("sh", ["-c", `command -v ${command}`], { encoding: "utf8" });
-  if (found.status !== 0) throw new Error(`${command} is missing: apt-get install nginx-light haproxy wrk`);
-  return found.stdout.trim();
-}
-
-async function freePorts(count) {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise((resolve) => {
-          const server = createServer().listen(0, "127.0.0.1", () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
-function start(core, command, args, options = {}) {
-  const log = openSync(join(dir, `${options.log ?? "process"}.out`), "a");
-  const child = spawn("taskset", ["-c", String(core), command, ...args], {
-    stdio: ["ignore", log, log],
-    cwd: options.cwd ?? dir,
-    env: { ...process.env, ...options.env },
-  });
-  started.push(child);
-  return child.pid;
-}
-
-async function answers(port, path = "/small") {
-  for (const deadline = performance.now() + 15_000; ; ) {
-    const done = spawnSync(
-      "curl",
-      ["-sf", "-m", "1", "-H", "Host: t17.bench.test", `http://127.0.0.1:${port}${path}`],
-      { encoding: "utf8" },
-    );
-    if (done.status === 0) return done.stdout.length;
-    if (performance.now() > deadline) throw new Error(`Nothing answers on ${port}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-/** The process and its children: CPU time in milliseconds, resident memory in MB. */
-function measure(pid) {
-  const children = execFileSync("sh", ["-c", `pgrep -P ${pid} || true`], { encoding: "utf8" })
-    .trim()
-    .split("\n")
-    .filter(Boolean);
-  let cpuMs = 0;
-  let userMs = 0;
-  let rssMb = 0;
-  for (const one of [pid, ...children]) {
-    const stat = readFileSync(`/proc/${one}/stat`, "latin1");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    cpuMs += (Number(fields[11]) + Number(fields[12])) * tickMs;
-    userMs += Number(fields[11]) * tickMs;
-    rssMb += (Number(fields[21]) * 4096) / 1e6;
-  }
-  return { cpuMs, userMs, rssMb };
-}
-
-function slice(proxy, workload) {
-  const { path, upload } = workloads[workload];
-  const before = measure(proxy.pid);
-  const [load] = loadavg();
-  const env = {
-    ...process.env,
-    TENANTS: String(tenants),
-    BENCH_PATH: path,
-    ...(upload ? { BENCH_UPLOAD: String(upload) } : {}),
-  };
-  const conns = workload === "small" ? connections : 16;
-  const done = spawnSync(
-    "taskset",
-    [
-      "-c",
-      "1",
-      "wrk",
-      "-t1",
-      `-c${conns}`,
-      `-d${seconds}s`,
-      "--timeout",
-      "5s",
-      "-s",
-      join(here, "router/load.lua"),
-      `http://127.0.0.1:${proxy.port}`,
-    ],
-    { encoding: "utf8", env },
-  );
-  const found = /JSON (.*)/.exec(done.stdout);
-  if (found === null) throw new Error(`wrk said: ${done.stdout}${done.stderr}`);
-  const result = JSON.parse(found[1]);
-  const after = measure(proxy.pid);
-  return {
-    cpuUs: ((after.cpuMs - before.cpuMs) * 1000) / Math.max(1, result.requests),
-    userUs: ((after.userMs - before.userMs) * 1000) / Math.max(1, result.requests),
-    rps: result.requests / (result.us / 1e6),
-    p50Ms: result.p50 / 1000,
-    p99Ms: result.p99 / 1000,
-    errors: result.errors + result.status,
-    rssMb: after.rssMb,
-    load,
-  };
-}
-
-function installNodeProxies() {
-  const folder = join(dir, "proxies");
-  cpSync(join(here, "router/proxies"), folder, { recursive: true });
-  writeFileSync(join(folder, "package.json"), '{"private":true,"type":"module"}');
-  const args = [
-    "install",
-    "--silent",
-    "--no-audit",
-    "--no-fund",
-    "http-proxy@1.18.1",
-    "fastify@5",
-    "@fastify/http-proxy@11",
-    "undici@7",
-  ];
-  execFileSync("npm", args, { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
-  return folder;
-}
-
-function addRouter(add, node, { name, port, adminPort, state, flags }) {
-  const env = {
-    STAMPYARD_ROUTER_STATE: join(dir, state),
-    STAMPYARD_ROUTER_LISTEN: `127.0.0.1:${port}`,
-    STAMPYARD_ROUTER_ADMIN: `127.0.0.1:${adminPort}`,
-    STAMPYARD_ROUTER_ACCESS_LOG: join(dir, `${name}.log`),
-    STAMPYARD_ROUTER_WORKERS: "0",
-  };
-  add(name, port, node, [...flags, join(root, "packages/router/dist/main.js")], { log: name, env });
-}
-
-async function startAll() {
-  const node = join(root, "node_modules/.bin/node");
-  const ports = await freePorts(4);
-  const [nginxPort, haproxyPort, ourPort, adminPort, ...nodePorts] = await freePorts(7);
-  writeUpstream(dir, ports);
-  writeNginx(dir, nginxPort, ports, tenants);
-  writeHaproxy(dir, haproxyPort, ports, tenants);
-  writeHomes(dir, ports, tenants);
-  await writeState(join(dir, "state"), ports, tenants);
-  start(1, "nginx", ["-e", join(dir, "u.err"), "-c", join(dir, "upstream.conf"), "-g", "daemon off;"]);
-  await Promise.all(ports.map((port) => answers(port)));
-  const list = [];
-  const add = (name, port, command, args, options) => {
-    if (only === undefined || only.includes(name)) list.push({ name, port, pid: start(0, command, args, options) });
-  };
-  addRouter(add, node, {
-    name: "stampyard",
-    port: ourPort,
-    adminPort,
-    state: "state",
-    flags: profile ? ["--cpu-prof", `--cpu-prof-dir=${profile}`] : [],
-  });
-  if (variant !== undefined) {
-    const [port, admin] = await freePorts(2);
-    await writeState(join(dir, "state2"), ports, tenants);
-    addRouter(add, node, { name: "variant", port, adminPort: admin, state: "state2", flags: variant.split(" ") });
-  }
-  add("nginx", nginxPort, "nginx", ["-e", join(dir, "n.err"), "-c", join(dir, "nginx.conf"), "-g", "daemon off;"]);
-  add("haproxy", haproxyPort, "haproxy", ["-db", "-f", join(dir, "haproxy.cfg")], { log: "haproxy-access" });
-  if (!quick) {
-    const folder = installNodeProxies();
-    for (const [n, name] of ["http-proxy", "fastify", "undici"].entries()) {
-      const options = JSON.stringify({ map: join(dir, "homes"), log: join(dir, `${name}.log`), port: nodePorts[n] });
-      add(name, nodePorts[n], node, [join(folder, `${name}.mjs`), options], { log: name, cwd: folder });
-    }
-  }
-  for (const proxy of list) await answers(proxy.port);
-  return list;
-}
-
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-const fixed = (value, digits = 1) => Number(value.toFixed(digits));
+const wants = (name) => only === undefined || only.includes(name);
+const wantsWorkload = (name) => chosen === undefined || chosen.some((one) => name.startsWith(one));
 const shuffled = (list) =>
   list
     .map((one) => [Math.random(), one])
     .sort(([a], [b]) => a - b)
     .map(([, one]) => one);
 
-/** Medians of a proxy, and its CPU against another's slice of the same round. */
-function summary(slices, against) {
-  const of = (key) => median(slices.map((one) => one[key]));
-  const paired = (name) => {
-    const ratios = slices.flatMap((one, n) =>
-      against[name]?.[n] === undefined ? [] : [one.cpuUs / against[name][n].cpuUs],
-    );
-    return ratios.length === 0 ? undefined : fixed(median(ratios), 2);
-  };
+/** The same router once more under another name: what the machine alone makes of two equal things. */
+const withTwin = (proxies, of, twin) =>
+  proxies.concat(proxies.filter(({ name }) => name === of).map((one) => ({ ...one, name: twin })));
+
+/** Who takes part in which workload, and in how many rounds. */
+function planOf(proxies, upstreamPort) {
+  const plan = [];
+  const without = proxies.filter(({ name }) => !nodeProxies.includes(name));
+  for (const [workload, { every }] of Object.entries(workloads)) {
+    if (!wantsWorkload(workload)) continue;
+    const some = withTwin(workload === "small" ? proxies : without, "stampyard", "A/A");
+    plan.push({ workload, some, rounds: Math.ceil(rounds / every) });
+  }
+  if (wantsWorkload(half)) {
+    const some = withTwin(without, "nginx", "nginx again").concat({ name: "no proxy", port: upstreamPort });
+    plan.push({ workload: half, some, rounds });
+  }
+  return plan;
+}
+
+/** A slice takes its time and the start of the load; the open load warms up besides. */
+const secondsOf = (plan) => plan.reduce((sum, one) => sum + one.rounds * one.some.length * (seconds + 0.35), 0);
+
+function announce(plan) {
+  for (const { workload, some, rounds: count } of plan) {
+    console.log(`  ${workload}: ${count} rounds of ${seconds} s each: ${some.map(({ name }) => name).join(", ")}`);
+  }
+  if (!hasFastIo()) console.log(`  without ${fastName}: this router does not know STAMPYARD_ROUTER_IO`);
+  const minutes = secondsOf(plan) / 60;
+  const end = new Date(Date.now() + minutes * 60_000).toTimeString().slice(0, 5);
+  console.log(
+    `About ${minutes.toFixed(1)} minutes, until ${end}; Ctrl-C ends everything. Load now ${loadavg()[0].toFixed(2)}.`,
+  );
+}
+
+/** Medians of a candidate, and its figures against others' slices of the same round. */
+function summary(name, taken) {
+  const slices = taken[name];
+  const of = (key, digits) => fixed(median(slices.map((one) => one[key])), digits);
+  const against = (other, key) => fixed(paired(slices, taken[other], key), 2);
+  const errors = slices.reduce((sum, one) => sum + one.errors, 0);
+  if (slices[0].rate === undefined) {
+    return {
+      cpuUs: of("cpuUs"),
+      userUs: of("userUs"),
+      rps: of("rps", 0),
+      p50Ms: of("p50Ms", 2),
+      p99Ms: of("p99Ms", 2),
+      rssMb: of("rssMb", 0),
+      errors,
+      load: of("load", 2),
+      "x nginx": against("nginx", "cpuUs"),
+      "x haproxy": against("haproxy", "cpuUs"),
+      "x stampyard": against("stampyard", "cpuUs"),
+    };
+  }
   return {
-    cpuUs: fixed(of("cpuUs")),
-    userUs: fixed(of("userUs")),
-    rps: Math.round(of("rps")),
-    p50Ms: fixed(of("p50Ms"), 2),
-    p99Ms: fixed(of("p99Ms"), 2),
-    rssMb: Math.round(of("rssMb")),
-    errors: slices.reduce((sum, one) => sum + one.errors, 0),
-    load: fixed(of("load"), 2),
-    "x nginx": paired("nginx"),
-    "x haproxy": paired("haproxy"),
-    "x stampyard": paired("stampyard"),
+    rps: of("rate", 0),
+    p50Ms: of("p50Ms", 3),
+    p90Ms: of("p90Ms", 3),
+    p99Ms: of("p99Ms", 3),
+    "p50 x nginx": against("nginx", "p50Ms"),
+    "p99 x nginx": against("nginx", "p99Ms"),
+    errors: errors + slices.reduce((sum, one) => sum + one.unsent, 0),
+    "proxy %": fixed(of("proxyCpu", 3) * 100, 0),
+    "sent late p99 ms": of("lateP99Ms", 3),
+    "machine %": fixed(of("machineCpu", 3) * 100, 0),
+    load: of("load", 2),
   };
 }
 
-async function run() {
-  for (const command of ["nginx", "haproxy", "wrk", "taskset", "curl"]) need(command);
+/** Half of what the slowest of ours and Debian's did at most, so that all are asked the same. */
+async function halfOf(proxies, small, wrk) {
+  const rates = [];
+  for (const proxy of proxies.filter(({ name }) => [...ours, ...peers].includes(name))) {
+    const slices = small?.[proxy.name] ?? [await saturate(proxy, "small", { wrk, tenants, seconds })];
+    rates.push(median(slices.map(({ rps }) => rps)));
+  }
+  return Math.max(100, Math.floor(Math.min(...rates) / 2));
+}
+
+async function measureAll() {
   mkdirSync(join(root, "bench/results"), { recursive: true });
-  const proxies = await startAll();
+  const found = programs();
+  console.log("Starting the proxies");
+  const settings = { found, tenants, wants, quick, profile: option("profile"), variant: option("variant") };
+  const { list, ports } = await startAll(settings);
+  const plan = planOf(list, ports[0]);
+  announce(plan);
+  const { wrk } = found;
+  for (const proxy of list) await saturate(proxy, "small", { wrk, tenants, seconds });
+  const taken = {};
   const results = {};
-  for (const proxy of proxies) slice(proxy, "small");
-  for (const [workload, { every }] of Object.entries(workloads)) {
-    if (chosen !== undefined && !chosen.includes(workload)) continue;
-    const taken = {};
-    // The same router once more under another name: what the machine alone makes of two equal things.
-    const candidates = proxies.concat(
-      proxies.filter(({ name }) => name === "stampyard").map((one) => ({ ...one, name: "A/A" })),
-    );
-    const some =
-      workload === "small"
-        ? candidates
-        : candidates.filter(({ name }) => ["stampyard", "nginx", "haproxy", "A/A"].includes(name));
-    for (let round = 0; round < Math.ceil(rounds / every); round++) {
+  const loadBefore = loadavg();
+  for (const { workload, some, rounds: count } of plan) {
+    const rate = workload === half ? await halfOf(list, taken.small, wrk) : undefined;
+    const slices = {};
+    taken[workload] = slices;
+    for (let round = 0; round < count; round++) {
       for (const proxy of shuffled(some)) {
-        taken[proxy.name] ??= [];
-        taken[proxy.name].push(slice(proxy, workload));
+        slices[proxy.name] ??= [];
+        const first = round * 7 * seconds * 10_000;
+        const take = async () => (await openLoop(proxy, { node, rate, seconds, tenants, first })).end();
+        slices[proxy.name].push(
+          rate === undefined ? await saturate(proxy, workload, { wrk, tenants, seconds }) : await take(),
+        );
       }
     }
-    results[workload] = Object.fromEntries(
-      Object.entries(taken).map(([name, slices]) => [name, summary(slices, taken)]),
-    );
-    console.log(`\n${workload}`);
+    results[workload] = Object.fromEntries(some.map(({ name }) => [name, summary(name, slices)]));
+    console.log(`\n${workload}${rate === undefined ? "" : `: ${rate} requests per second by the clock`}`);
     console.table(results[workload]);
   }
-  if (!quick && only === undefined) save(results);
+  const judged = verdicts(taken, ours, nodeProxies);
+  console.table(judged);
+  if (!quick && only === undefined && chosen === undefined) await save(results, judged, taken, { found, loadBefore });
 }
 
-function save(results) {
+async function save(results, judged, taken, { found, loadBefore }) {
+  const version = async ({ path, env }) =>
+    (await run(path, ["-v"], { mayFail: true, env: { ...process.env, ...env } })).trim().split("\n")[0];
   const conditions = {
     date: new Date().toISOString(),
     cpu: cpus()[0]?.model,
     cores: cpus().length,
     memoryGb: Math.round(totalmem() / 2 ** 30),
-    node: execFileSync(join(root, "node_modules/.bin/node"), ["--version"], { encoding: "utf8" }).trim(),
-    nginx: spawnSync("nginx", ["-v"], { encoding: "utf8" }).stderr.trim(),
-    haproxy: execFileSync("haproxy", ["-v"], { encoding: "utf8" }).split("\n")[0],
-    rounds,
-    seconds,
-    connections,
-    tenants,
+    node: (await run(node, ["--version"])).trim(),
+    nginx: await version(found.nginx),
+    haproxy: await version(found.haproxy),
+    ...{ rounds, seconds, connections, tenants },
     upstreams: stamps.length,
     pinned: "proxies on core 0, load and upstreams on core 1",
+    half: "open loop: a fixed schedule, latency from when a request was due; rate in the rows",
+    loadBefore,
     loadAtEnd: loadavg(),
   };
-  const aa = results.small["A/A"]?.["x stampyard"] ?? 1;
-  const valid = Math.max(aa, 1 / aa) <= 1.15;
+  const aa = {
+    cpu: paired(taken.small["A/A"], taken.small.stampyard, "cpuUs") ?? 1,
+    halfP99: paired(taken[half]["nginx again"], taken[half].nginx, "p99Ms") ?? 1,
+  };
+  const valid = isQuiet(aa.cpu);
   const file = join(root, "bench/results", `router-${conditions.date.slice(0, 10)}.json`);
-  writeFileSync(file, `${JSON.stringify({ conditions, valid, results }, null, 2)}\n`);
+  const kept = { conditions, valid, aa: { cpu: fixed(aa.cpu, 3), halfP99: fixed(aa.halfP99, 3) } };
+  writeFileSync(file, `${JSON.stringify({ ...kept, verdicts: judged, results }, null, 2)}\n`);
   console.log(`${valid ? "Valid" : "VOID (A/A above 1.15)"}: ${file}`);
 }
 
 try {
-  await run();
+  await measureAll();
 } finally {
-  for (const child of started) child.kill("SIGTERM");
-  await Promise.all(started.map((child) => child.exitCode ?? new Promise((resolve) => child.once("exit", resolve))));
-  rmSync(dir, { recursive: true, force: true });
+  await stopAll();
 }

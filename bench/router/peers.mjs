@@ -8,8 +8,8 @@ export const homeOf = (tenant) => stamps[(tenant * 7) % stamps.length];
 export function writeUpstream(dir, ports) {
   const servers = ports
     .map(
-      (port) =>
-        `server { listen 127.0.0.1:${port} backlog=4096; location = /big { root ${dir}; } location = /up { client_max_body_size 0; client_body_buffer_size 2m; proxy_pass http://127.0.0.1:${port}/small; proxy_method GET; proxy_pass_request_body off; proxy_set_header Content-Length ""; } location / { default_type text/plain; return 200 "${"b".repeat(200)}"; } }`,
+      (port, n) =>
+        `server { listen 127.0.0.1:${port} backlog=4096; location = /big { root ${dir}; } location = /up { client_max_body_size 0; client_body_buffer_size 2m; proxy_pass http://127.0.0.1:${port}/small; proxy_method GET; proxy_pass_request_body off; proxy_set_header Content-Length ""; } location / { default_type text/plain; return 200 "${String(n + 1).repeat(200)}"; } }`,
     )
     .join("\n");
   writeFileSync(
