@@ -84,6 +84,27 @@ export type {
   ScaleStep,
   WaitingTenant,
 } from "./pool-plan/pool-state.ts";
+export { type Advice, advise, type Verdict } from "./planning/advise.ts";
+export { adviceAssumptions, type Figure } from "./planning/advice-figures.ts";
+export { type AdviceInput, type AdviceKey, adviceQuestions } from "./planning/advice-input.ts";
+export type { BlastRadius, FailoverHeadroom, SimulatedMonth, SimulatedStamps } from "./planning/fleet-tally.ts";
+export {
+  type CapacityForecast,
+  forecastCapacity,
+  type ForecastInput,
+  historyDays,
+  minHistoryDays,
+  type UsedOnDay,
+} from "./planning/forecast-capacity.ts";
+export { type FleetSimulation, simulateFleet } from "./planning/simulate-fleet.ts";
+export {
+  exactTenants,
+  type SimulatedPool,
+  type SimulatedTier,
+  type SimulationInput,
+} from "./planning/simulation-input.ts";
+export type { SizeDistribution } from "./planning/size-distribution.ts";
+export { type PlanCost, planCost, type StampCost, stampCost, type StampShift } from "./planning/stamp-cost.ts";
 export type { Clock, Digest, FencingToken, Instant, Random, Sha256 } from "./ports.ts";
 export { componentsOf, findComponent, type Parameters, type RenderedStamp, type StampIdentity } from "./rendered.ts";
 export { type Residency, residencyBreach, residencyOf, type ResidencyWish } from "./residency.ts";
