@@ -5,10 +5,11 @@ import { backup } from "./backup.ts";
 import { connectionConfig, openDatabase, translate } from "./database.ts";
 import { directoryStore } from "./directory.ts";
 import { fleetStore } from "./fleet.ts";
+import { createFleetView } from "./fleet-view.ts";
 import { idempotencyStore } from "./idempotency.ts";
 import { leaseStore } from "./lease.ts";
 import { migrate } from "./migrations.ts";
-import type { Store } from "./port.ts";
+import type { Store, StoreEvent } from "./port.ts";
 import { readMeta, recoveryStore } from "./recovery.ts";
 import { routerStore } from "./routers.ts";
 import type { MasterKeys } from "./seal.ts";
@@ -43,7 +44,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   await prepare(url, applicationName);
   const db = openDatabase(url, applicationName, maxConnections);
   const watch = openWatch(url, applicationName, () => db);
-  const base: Sealer = { db, masters: keys, tell: watch.tell, now: () => clock.now() };
+  const now = () => clock.now();
+  const view = createFleetView(now);
+  const tell = (event: StoreEvent) => {
+    view.note(event);
+    watch.tell(event);
+  };
+  const base: Sealer = { db, masters: keys, tell, now, view };
   let closing: Promise<void> | undefined;
   const close = () => {
     closing ??= watch.close().then(() => db.end());

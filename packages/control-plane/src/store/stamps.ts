@@ -77,7 +77,7 @@ export function stampStore(base: Sealer): StampStore {
 }
 
 /** One statement: seen every few seconds for every stamp, and wrong again a moment later. */
-async function observe({ db }: Sealer, observation: StampObservation, token: number): Promise<void> {
+async function observe({ db, view }: Sealer, observation: StampObservation, token: number): Promise<void> {
   const { rows } = await db.query<{ leads: boolean; known: boolean }>(
     `WITH leader AS (SELECT 1 FROM lease WHERE name = 'leader' AND token = $3 FOR KEY SHARE),
        kept AS (
@@ -89,6 +89,7 @@ async function observe({ db }: Sealer, observation: StampObservation, token: num
     [observation.stamp, JSON.stringify(observation), token],
   );
   if (rows[0]?.leads !== true) throw staleLeader(token);
+  view.observed(observation);
 }
 
 async function readObservations({ db }: Sealer, name: string | undefined): Promise<ReadonlyMap<string, ObservedStamp>> {

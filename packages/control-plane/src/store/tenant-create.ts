@@ -1,79 +1,76 @@
 import { StampyardError, type Tenant } from "@stampyard/domain";
-import type { Queryable } from "./database.ts";
-import type { Revisioned, TenantInput, WriteContext } from "./records.ts";
-import { lockPlacement, poolFull, poolOf, reservePlace } from "./tenant-placement.ts";
-import {
-  draftOf,
-  type EventInput,
-  insertEvents,
-  insertHostnames,
-  insertTenants,
-  lockTenant,
-  type TenantDraft,
-  updateTenant,
-} from "./tenant-rows.ts";
+import { closePlaces, lostPlaces } from "./place-guard.ts";
+import type { Revisioned, WriteContext } from "./records.ts";
+import { type EventInput, insertEvents, lockTenant, updateTenant } from "./tenant-rows.ts";
+import { decide, wishOfTenant } from "./tenant-wish.ts";
 import { audit, requireNormal, staleRevision, type StoreBase, type Write, write } from "./write.ts";
 
-export async function createTenant(
-  base: StoreBase,
-  input: TenantInput,
-  ctx: WriteContext,
-): Promise<Revisioned<Tenant>> {
-  const draft = draftOf(input);
-  return write(base, ctx, async (w) => {
-    requireNormal(w);
-    const pool = await poolOf(w, draft);
-    await lockPlacement(w, [pool]);
-    const placement = await reservePlace(w, draft, pool);
-    const epoch = await lastEpoch(w, draft.key);
-    const tenant =
-      placement.kind === "place"
-        ? homed(draft, pool, placement.stamp, epoch, base.now())
-        : homeless(draft, pool, epoch, placement.kind === "wait" ? placement.waitingOn : placement.why);
-    const inserted = await insertTenants(w, [tenant]);
-    if (!inserted.has(tenant.key)) {
-      throw new StampyardError("ALREADY_EXISTS", `Tenant ${tenant.key} exists already`);
-    }
-    // Only now: a key that exists is the clearer answer.
-    if (placement.kind === "full") throw poolFull(draft.key, placement.why);
-    await insertHostnames(
-      w,
-      draft.hostnames.map((hostname) => ({ hostname, tenant: tenant.key })),
-    );
-    await audit(w, "tenant.create", `tenant/${tenant.key}`, detailOf(tenant));
-    await insertEvents(w, ctx.actor, creationEvents(tenant));
-    tellOf(w, tenant);
-    return lockTenant(w, tenant.key);
-  });
+/** A place may be lost to another writer, or with a stamp that changes; the last attempts are made with places closed. */
+const openAttempts = 3;
+const attemptsMost = 6;
+
+export async function placeTenant(base: StoreBase, key: string, ctx: WriteContext): Promise<Revisioned<Tenant>> {
+  for (let attempt = 1; attempt <= attemptsMost; attempt++) {
+    const placed = await tryPlace(base, key, ctx, attempt);
+    if (placed !== undefined) return placed;
+  }
+  throw new StampyardError("TIMEOUT", `Stamps change too quickly to place tenant ${key}`);
 }
 
-export function placeTenant(base: StoreBase, key: string, ctx: WriteContext): Promise<Revisioned<Tenant>> {
-  return write(base, ctx, async (w) => {
-    requireNormal(w);
-    const { rows } = await w.query<{ pool: string }>("SELECT pool FROM tenants WHERE key = $1", [key]);
-    await lockPlacement(w, rows[0] === undefined ? [] : [rows[0].pool]);
-    const old = await lockTenant(w, key);
-    const tenant = old.value;
-    // Placed already: an answer to a repeated turn (I27).
-    if (tenant.stamp !== undefined || tenant.goal === "absent") return old;
-    const placement = await reservePlace(w, { ...tenant, stamp: undefined }, tenant.pool);
-    if (placement.kind !== "place") {
-      const waitingOn = placement.kind === "wait" ? placement.waitingOn : `a free place: ${placement.why}`;
-      if (tenant.waitingOn === waitingOn && tenant.state.kind === "placing") return old;
-      return updateTenant(w, { ...tenant, state: { kind: "placing" }, waitingOn });
-    }
-    const { waitingOn: _, ...rest } = tenant;
-    const placed: Tenant = {
-      ...rest,
-      state: { kind: "preparing", attempt: 0, retryAt: base.now() },
-      stamp: placement.stamp,
-      epoch: tenant.epoch + 1,
-    };
-    await audit(w, "tenant.place", `tenant/${key}`, { stamp: placed.stamp, epoch: placed.epoch });
-    await insertEvents(w, ctx.actor, [eventOf(placed, "placed")]);
-    tellOf(w, placed);
-    return updateTenant(w, placed);
-  });
+/** Undefined when its place was lost to another writer. */
+async function tryPlace(
+  base: StoreBase,
+  key: string,
+  ctx: WriteContext,
+  attempt: number,
+): Promise<Revisioned<Tenant> | undefined> {
+  const isClosed = attempt > openAttempts;
+  const open = isClosed ? undefined : await base.view.look(base.db, { exact: attempt > 1 });
+  let booked: string | undefined;
+  let isLost = false;
+  try {
+    return await write(base, ctx, async (w) => {
+      requireNormal(w);
+      isLost = false;
+      if (isClosed) await closePlaces(w);
+      const sight = open ?? (await base.view.look(w, { exact: true }));
+      const old = await lockTenant(w, key);
+      const tenant = old.value;
+      // Placed already: an answer to a repeated turn (I27).
+      if (tenant.stamp !== undefined || tenant.goal === "absent") return old;
+      const wish = wishOfTenant(tenant, sight);
+      const decision = decide(wish, sight);
+      if (decision.kind !== "place") {
+        const waitingOn = decision.kind === "wait" ? decision.waitingOn : `a free place: ${decision.why}`;
+        if (tenant.waitingOn === waitingOn && tenant.state.kind === "placing") return old;
+        return updateTenant(w, { ...tenant, state: { kind: "placing" }, waitingOn });
+      }
+      const { stamp, isBig } = decision;
+      booked = stamp;
+      base.view.book(stamp, { key, weight: tenant.weight, isBig });
+      const { waitingOn: _, ...rest } = tenant;
+      const placed: Tenant = {
+        ...rest,
+        state: { kind: "preparing", attempt: 0, retryAt: base.now() },
+        stamp,
+        epoch: tenant.epoch + 1,
+      };
+      await audit(w, "tenant.place", `tenant/${key}`, { stamp, epoch: placed.epoch });
+      await insertEvents(w, ctx.actor, [eventOf(placed, "placed")]);
+      await w.query("UPDATE tenants SET big = $2 WHERE key = $1 AND big <> $2", [key, isBig]);
+      const written = await updateTenant(w, placed);
+      // Last, so that the stamp's counters are held for as short a time as can be.
+      const lost = await lostPlaces(w, [{ key, stamp, weight: tenant.weight, isNamed: false }], sight);
+      isLost = lost.length > 0;
+      if (isLost) throw new StampyardError("LOCKED", `The place of tenant ${key} was lost to another writer`);
+      tellOf(w, placed);
+      return written;
+    });
+  } catch (error) {
+    if (booked !== undefined) base.view.touch([booked]);
+    if (isLost) return undefined;
+    throw error;
+  }
 }
 
 export function vacateTenant(
@@ -97,38 +94,10 @@ export function vacateTenant(
     await audit(w, "tenant.vacate", `tenant/${key}`, { stamp, epoch: vacated.epoch });
     await insertEvents(w, ctx.actor, [eventOf(vacated, "vacated")]);
     tellOf(w, vacated);
-    return updateTenant(w, vacated);
+    const written = await updateTenant(w, vacated);
+    if (stamp !== undefined) base.view.touch([stamp]);
+    return written;
   });
-}
-
-/** Highest epoch that earlier tenants of a key reached; 0 = there was none. */
-async function lastEpoch(tx: Queryable, key: string): Promise<number> {
-  const { rows } = await tx.query<{ epoch: number }>("SELECT epoch FROM tenant_epochs WHERE key = $1", [key]);
-  return rows[0]?.epoch ?? 0;
-}
-
-/** A tenant whose place is taken from now on; a new home is a new epoch. */
-export function homed(draft: TenantDraft, pool: string, stamp: string, lastEpochOfKey: number, now: number): Tenant {
-  const state = { kind: "preparing", attempt: 0, retryAt: now } as const;
-  return { ...drafted(draft, pool), state, stamp, epoch: lastEpochOfKey + 1 };
-}
-
-export function homeless(draft: TenantDraft, pool: string, lastEpochOfKey: number, waitingOn: string): Tenant {
-  return { ...drafted(draft, pool), state: { kind: "placing" }, epoch: lastEpochOfKey, waitingOn };
-}
-
-function drafted({ key, tier, residency, weight, hostnames, tenancy, channel }: TenantDraft, pool: string) {
-  const placed = { key, pool, tier, residency, weight, hostnames, goal: "present" } as const;
-  return {
-    ...placed,
-    ...(tenancy === undefined ? {} : { tenancy }),
-    ...(channel === undefined ? {} : { channel }),
-  };
-}
-
-export function creationEvents(tenant: Tenant): EventInput[] {
-  const created: EventInput = { tenant: tenant.key, event: "created", phase: tenant.state.kind, epoch: tenant.epoch };
-  return tenant.stamp === undefined ? [created] : [created, eventOf(tenant, "placed")];
 }
 
 export function eventOf(tenant: Tenant, event: string, detail?: string): EventInput {
@@ -149,9 +118,4 @@ export function tellOf(w: Write, tenant: Tenant): void {
     phase: tenant.state.kind,
     ...(tenant.stamp === undefined ? {} : { stamp: tenant.stamp }),
   });
-}
-
-function detailOf(tenant: Tenant): Readonly<Record<string, unknown>> {
-  const { pool, tier, residency, weight, hostnames, stamp, epoch } = tenant;
-  return { pool, tier, residency, weight, hostnames, ...(stamp === undefined ? {} : { stamp }), epoch };
 }

@@ -1,77 +1,93 @@
 import { createHash } from "node:crypto";
-import {
-  addUnits,
-  canonicalJson,
-  type Json,
-  type PlacementCandidate,
-  StampyardError,
-  type Tenant,
-} from "@stampyard/domain";
+import { canonicalJson, type Json, StampyardError, type Tenant } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
+import type { FleetSight } from "./fleet-view.ts";
+import { closePlaces, lostPlaces, type TakenPlace } from "./place-guard.ts";
 import type { ImportPlan, ImportResult, TenantInput, WriteContext } from "./records.ts";
-import { creationEvents, homed, homeless, tellOf } from "./tenant-create.ts";
-import {
-  decidePool,
-  holdStamps,
-  lockPlacement,
-  placeAmong,
-  placementCandidates,
-  poolNames,
-} from "./tenant-placement.ts";
-import {
-  draftOf,
-  insertEvents,
-  insertHostnames,
-  insertTenants,
-  tenantColumns,
-  type TenantDraft,
-  type TenantRow,
-  toTenant,
-} from "./tenant-rows.ts";
+import { tellOf } from "./tenant-create.ts";
+import { type Registration, registerTenants } from "./tenant-register.ts";
+import { draftOf, tenantColumns, type TenantDraft, type TenantRow, toTenant } from "./tenant-rows.ts";
+import { decide, registrationOf, wishOf } from "./tenant-wish.ts";
 import { audit, requireNormal, type StoreBase, write } from "./write.ts";
 
 interface Draft {
   readonly plan: ImportPlan;
-  readonly tenants: readonly Tenant[];
-  /** Stamps that got any of them. */
-  readonly chosen: readonly PlacementCandidate[];
+  readonly registrations: readonly Registration[];
+  readonly places: readonly TakenPlace[];
 }
+
+/** A place may be lost with a stamp that changes, even where nobody else takes one. */
+const attemptsMost = 6;
 
 export async function planImport(base: StoreBase, inputs: readonly TenantInput[]): Promise<ImportPlan> {
-  return (await draftImport(base.db, inputs, base.now())).plan;
+  const sight = await base.view.look(base.db, { exact: true });
+  const { plan, places } = await draftImport(base, base.db, inputs, sight, { actor: "plan", token: 0 });
+  base.view.touch(places.map((place) => place.stamp));
+  return plan;
 }
 
-export function importTenants(
+export async function importTenants(
   base: StoreBase,
   inputs: readonly TenantInput[],
   ctx: WriteContext,
 ): Promise<ImportResult> {
-  return write(base, ctx, async (w) => {
-    requireNormal(w);
-    // Every registration of a tenant takes its pool's lock, so nothing is registered between the plan and the insert.
-    await lockPlacement(w, await poolNames(w));
-    for (;;) {
-      const { plan, tenants, chosen } = await draftImport(w, inputs, base.now());
-      if (plan.conflicts.length > 0) return { ...plan, applied: false };
-      if (tenants.length === 0) return { ...plan, applied: true };
-      if (!(await holdStamps(w, chosen))) continue;
-      const inserted = await insertTenants(w, tenants);
-      if (inserted.size !== tenants.length)
-        throw new StampyardError("ALREADY_EXISTS", "A tenant was created meanwhile");
-      await insertHostnames(
-        w,
-        tenants.flatMap(({ key, hostnames }) => hostnames.map((hostname) => ({ hostname, tenant: key }))),
-      );
-      const keys = createHash("sha256").update(plan.create.join("\n")).digest("hex");
-      await audit(w, "tenant.import", "tenants", { created: tenants.length, unchanged: plan.unchanged.length, keys });
-      await insertEvents(w, ctx.actor, tenants.flatMap(creationEvents));
-      for (const tenant of tenants) tellOf(w, tenant);
-      return { ...plan, applied: true };
-    }
-  });
+  for (let attempt = 1; attempt <= attemptsMost; attempt++) {
+    const result = await tryImport(base, inputs, ctx, attempt > 1);
+    if (result !== undefined) return result;
+  }
+  throw new StampyardError("TIMEOUT", "Stamps change too quickly to place these tenants");
 }
 
-async function draftImport(tx: Queryable, inputs: readonly TenantInput[], now: number): Promise<Draft> {
+/**
+ * Undefined = ask again with places closed: one was lost, or there is a conflict, which somebody may cause who is about
+ * to leave.
+ */
+async function tryImport(
+  base: StoreBase,
+  inputs: readonly TenantInput[],
+  ctx: WriteContext,
+  isClosed: boolean,
+): Promise<ImportResult | undefined> {
+  const open = isClosed ? undefined : await base.view.look(base.db, { exact: true });
+  let booked: readonly TakenPlace[] = [];
+  let isLost = false;
+  try {
+    return await write(base, ctx, async (w) => {
+      requireNormal(w);
+      isLost = false;
+      if (isClosed) await closePlaces(w);
+      const sight = open ?? (await base.view.look(w, { exact: true }));
+      const { plan, registrations, places } = await draftImport(base, w, inputs, sight, ctx);
+      booked = places;
+      if (plan.conflicts.length > 0) {
+        base.view.touch(places.map((place) => place.stamp));
+        return isClosed ? { ...plan, applied: false } : undefined;
+      }
+      if (registrations.length === 0) return { ...plan, applied: true };
+      const { tenants, faults } = await registerTenants(w, registrations, { audited: false });
+      const [fault] = faults.values();
+      if (fault !== undefined) throw fault;
+      const keys = createHash("sha256").update(plan.create.join("\n")).digest("hex");
+      await audit(w, "tenant.import", "tenants", { created: tenants.size, unchanged: plan.unchanged.length, keys });
+      isLost = (await lostPlaces(w, places, sight)).length > 0;
+      if (isLost) throw new StampyardError("LOCKED", "A place was lost to another writer");
+      for (const { value } of tenants.values()) tellOf(w, value);
+      return { ...plan, applied: true };
+    });
+  } catch (error) {
+    base.view.touch(booked.map((place) => place.stamp));
+    if (isLost) return undefined;
+    throw error;
+  }
+}
+
+async function draftImport(
+  base: StoreBase,
+  tx: Queryable,
+  inputs: readonly TenantInput[],
+  sight: FleetSight,
+  ctx: WriteContext,
+): Promise<Draft> {
   const conflicts: { key: string; why: string }[] = [];
   const drafts = readDrafts(inputs, conflicts);
   const keys = [...drafts.keys()];
@@ -88,13 +104,10 @@ async function draftImport(tx: Queryable, inputs: readonly TenantInput[], now: n
   }
   await findTakenHostnames(tx, fresh, conflicts);
   const refused = new Set(conflicts.map((conflict) => conflict.key));
-  const placed = await placeAll(
-    tx,
-    fresh.filter((draft) => !refused.has(draft.key)),
-    conflicts,
-    now,
-  );
-  return { plan: { create: placed.tenants.map((tenant) => tenant.key), unchanged, conflicts }, ...placed };
+  const placeable = fresh.filter((draft) => !refused.has(draft.key));
+  const { registrations, places } = placeAll(base, placeable, sight, ctx, conflicts);
+  const create = registrations.map(({ tenant }) => tenant.key);
+  return { plan: { create, unchanged, conflicts }, registrations, places };
 }
 
 /** Every row is checked; the faulty ones become conflicts, so that all faults are told at once. */
@@ -135,7 +148,7 @@ function differenceOf(draft: TenantDraft, old: Tenant): string | undefined {
     ["tenancy", draft.tenancy, old.tenancy],
     ["channel", draft.channel, old.channel],
     ["residency", draft.residency, old.residency],
-    ["weight", draft.weight, old.weight],
+    ["weight", weightOf(draft), weightOf(draft, old)],
     ["hostnames", draft.hostnames, old.hostnames],
   ];
   for (const [name, wanted, present] of fields) {
@@ -144,6 +157,11 @@ function differenceOf(draft: TenantDraft, old: Tenant): string | undefined {
     }
   }
   return undefined;
+}
+
+/** The units that the list names; of others its tier decides, as it did when the tenant was created. */
+function weightOf(draft: TenantDraft, of: Pick<Tenant, "weight"> = draft): Json {
+  return Object.fromEntries(Object.keys(draft.weight).map((unit) => [unit, of.weight[unit] ?? null]));
 }
 
 async function findTakenHostnames(
@@ -161,58 +179,34 @@ async function findTakenHostnames(
   }
 }
 
-async function placeAll(
-  tx: Queryable,
+/** Those with a home of their own first: the others share what is left. */
+function placeAll(
+  base: StoreBase,
   drafts: readonly TenantDraft[],
+  sight: FleetSight,
+  ctx: WriteContext,
   conflicts: { key: string; why: string }[],
-  now: number,
-): Promise<Pick<Draft, "tenants" | "chosen">> {
-  const names = await poolNames(tx);
-  const pools = new Map<string, PlacementCandidate[]>();
-  for (const name of names) pools.set(name, await placementCandidates(tx, name));
-  const poolOfStamp = new Map([...pools].flatMap(([pool, list]) => list.map((c) => [c.name, pool] as const)));
-  const epochs = await lastEpochs(tx, drafts);
-  const tenants: Tenant[] = [];
-  const chosen = new Set<string>();
-  // Those with a home of their own first: the others share what is left.
+): Pick<Draft, "registrations" | "places"> {
+  const registrations: Registration[] = [];
+  const places: TakenPlace[] = [];
   for (const draft of [...drafts].sort((a, b) => Number(a.stamp === undefined) - Number(b.stamp === undefined))) {
     try {
-      const home = draft.stamp === undefined ? undefined : poolOfStamp.get(draft.stamp);
-      if (draft.stamp !== undefined && home === undefined) {
-        conflicts.push({ key: draft.key, why: `there is no stamp ${draft.stamp} that could take it` });
+      const wish = wishOf(draft, sight);
+      const decision = decide(wish, sight);
+      if (decision.kind === "full") {
+        conflicts.push({ key: draft.key, why: decision.why });
         continue;
       }
-      const pool = decidePool(draft, names, home);
-      const candidates = pools.get(pool) ?? [];
-      const placement = placeAmong(draft, pool, candidates);
-      const epoch = epochs.get(draft.key) ?? 0;
-      if (placement.kind === "full") conflicts.push({ key: draft.key, why: placement.why });
-      else if (placement.kind === "wait") tenants.push(homeless(draft, pool, epoch, placement.waitingOn));
-      else {
-        pools.set(
-          pool,
-          candidates.map((c) => (c.name === placement.stamp ? withTenant(c, draft.weight) : c)),
-        );
-        tenants.push(homed(draft, pool, placement.stamp, epoch, now));
-        chosen.add(placement.stamp);
-      }
+      const { tenant, isBig, place } = registrationOf(draft, wish, decision, base.now());
+      registrations.push({ tenant, isBig, ctx });
+      if (place === undefined) continue;
+      base.view.book(place.stamp, { ...place, isBig });
+      places.push(place);
     } catch (error) {
       conflicts.push({ key: draft.key, why: StampyardError.from(error).message });
     }
   }
-  return { tenants, chosen: [...pools.values()].flat().filter((candidate) => chosen.has(candidate.name)) };
-}
-
-function withTenant(candidate: PlacementCandidate, weight: TenantDraft["weight"]): PlacementCandidate {
-  return { ...candidate, used: addUnits(candidate.used, { tenants: 1, ...weight }) };
-}
-
-async function lastEpochs(tx: Queryable, drafts: readonly TenantDraft[]): Promise<ReadonlyMap<string, number>> {
-  const { rows } = await tx.query<{ key: string; epoch: number }>(
-    "SELECT key, epoch FROM tenant_epochs WHERE key = ANY ($1)",
-    [drafts.map((draft) => draft.key)],
-  );
-  return new Map(rows.map(({ key, epoch }) => [key, epoch]));
+  return { registrations, places };
 }
 
 function text(value: unknown): string {

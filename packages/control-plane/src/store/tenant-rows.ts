@@ -180,7 +180,7 @@ export async function insertEvents(tx: Queryable, actor: string, events: readonl
   );
 }
 
-/** An input with every default but the pool filled in. */
+/** An input with the defaults that no fleet decides: its pool and what its tier weighs are still open. */
 export interface TenantDraft {
   readonly key: string;
   readonly pool: string | undefined;
@@ -201,7 +201,7 @@ export function draftOf(input: TenantInput): TenantDraft {
   if (input.channel !== undefined) requireName("channel", input.channel);
   const hostnames = [...new Set(input.hostnames ?? [])].sort();
   for (const hostname of hostnames) requireAlias(hostname);
-  const weight = { tenants: 1, ...input.weight };
+  const weight = { ...input.weight };
   for (const [unit, value] of Object.entries(weight)) {
     if (!Number.isFinite(value) || value < 0) {
       throw new StampyardError("INVALID_REQUEST", `Weight of ${unit} of tenant ${input.key} is not a number from 0 up`);

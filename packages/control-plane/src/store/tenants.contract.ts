@@ -47,7 +47,7 @@ function describeCreation(open: () => Promise<Store>): void {
   test("tenants.create() waits while a stamp is being built, and place() takes the place when it is there", async () => {
     await using store = await open();
     const ctx = await leaderOf(store);
-    await applyFleet(store, ctx, [stampFixture("shared-1", { state: { kind: "provisioning", attempt: 1 } })]);
+    await applyFleet(store, ctx, [stampFixture("shared-1", { state: { kind: "verifying", attempt: 1 } })]);
     const waiting = await store.tenants.create({ key: "acme" }, ctx);
     expect(waiting.value).toMatchObject({ state: { kind: "placing" }, epoch: 0 });
     expect(waiting.value.waitingOn).toContain("shared-1");

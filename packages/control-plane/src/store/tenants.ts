@@ -1,7 +1,8 @@
 import type { TenantPhase } from "@stampyard/domain";
 import type { TenantStore } from "./port.ts";
 import type { Page, PageOptions, TenantEvent, TenantWhere } from "./records.ts";
-import { createTenant, placeTenant, vacateTenant } from "./tenant-create.ts";
+import { createCreationLane } from "./creation-lane.ts";
+import { placeTenant, vacateTenant } from "./tenant-create.ts";
 import { importTenants, planImport } from "./tenant-import.ts";
 import { tenantColumns, tenantNotFound, type TenantRow, toTenant } from "./tenant-rows.ts";
 import { resumeTenant, suspendTenant } from "./tenant-suspend.ts";
@@ -37,7 +38,7 @@ export function tenantStore(base: StoreBase): TenantStore {
       );
       return pageOf(rows.map(toTenant), limit, (tenant) => tenant.value.key);
     },
-    create: (input, ctx) => createTenant(base, input, ctx),
+    create: createCreationLane(base),
     place: (key, ctx) => placeTenant(base, key, ctx),
     vacate: (key, revision, ctx) => vacateTenant(base, key, revision, ctx),
     write: (tenant, revision, options, ctx) => writeTenant(base, tenant, revision, options, ctx),

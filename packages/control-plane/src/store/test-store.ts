@@ -18,7 +18,9 @@ export async function leaderOf(store: Store, holder = "test"): Promise<WriteCont
 }
 
 export function poolFixture(name: string, tenancy: Pool["tenancy"] = "shared"): Pool {
-  return { name, tenancy, regions: ["local"], stamps: { min: 1, max: 9 }, parameters: {} };
+  // Without growth of its own: a full pool says so at once.
+  const automation = { scaleUp: "propose" } as const;
+  return { name, tenancy, regions: ["local"], stamps: { min: 1, max: 9 }, automation, parameters: {} };
 }
 
 export function fleetFixture(pools: readonly Pool[] = [poolFixture("shared")]): Fleet {

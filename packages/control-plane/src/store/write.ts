@@ -1,6 +1,7 @@
 import type { DirectoryChange } from "@stampyard/directory";
 import { StampyardError } from "@stampyard/domain";
 import type { Database, Queryable } from "./database.ts";
+import type { FleetView } from "./fleet-view.ts";
 import type { Page, StoreEvent, StoreMode, WriteContext } from "./records.ts";
 
 /** What all parts of the store hold in common. */
@@ -10,6 +11,8 @@ export interface StoreBase {
   readonly tell: (event: StoreEvent) => void;
   /** ms since 1970. */
   readonly now: () => number;
+  /** For placements of this process. */
+  readonly view: FleetView;
 }
 
 /** A transaction under the lease. */
@@ -146,7 +149,7 @@ export function numericCursor(cursor: string | undefined): number | undefined {
   throw new StampyardError("INVALID_REQUEST", "The cursor is not one of ours", { mend: "Start again without it." });
 }
 
-function requireContext(ctx: WriteContext): void {
+export function requireContext(ctx: WriteContext): void {
   if (ctx.actor.length === 0 || ctx.actor.length > 200) {
     throw new StampyardError("INVALID_REQUEST", "The actor of a change needs 1 to 200 characters");
   }
