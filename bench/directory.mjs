@@ -1,17 +1,17 @@
 /**
  * The router's directory: lookups, memory, cold load, and what changes do to lookups. One tenant is one id and one
- * hostname, so a million tenants are two million keys.
+ * hostname, so a million tenants are two million keys. Then what changes do to traffic, beside HAProxy and nginx.
  *
- *   npm run bench:directory             1,000,000 and 5,000,000 tenants (10,000,000 keys)
- *   npm run bench:directory -- --quick  200,000 tenants
+ *   npm run bench:directory               1,000,000 and 5,000,000 tenants (10,000,000 keys), about 10 minutes
+ *   npm run bench:directory -- --quick    100,000 tenants, less of the peers, under a minute
+ *   npm run bench:directory -- --traffic  only the table with the peers
  *
  * Every measurement runs in a process of its own, which is this file with a role. Files are read from the page cache, as
  * after a restart of the process; after a restart of the machine the disk's speed is added.
  */
-import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { cpus, loadavg, tmpdir, totalmem } from "node:os";
+import { cpus, loadavg, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setImmediate as turn } from "node:timers/promises";
@@ -52,11 +52,13 @@ function randomOf(seed) {
 }
 
 const roles = { build, load, lookups, changes };
-const [role, folder, size] = process.argv.slice(2);
+const [role, folder, size, short] = process.argv.slice(2);
+const changeRounds = short === "quick" ? 1 : 5;
+const phaseSeconds = 2;
 if (role in roles) {
   console.log(JSON.stringify(await roles[role](folder, Number(size))));
 } else {
-  await main(process.argv.includes("--quick"));
+  await main(process.argv.includes("--quick"), process.argv.includes("--traffic"));
 }
 
 /** Makes the table change by change and has it written while an event loop goes on. */
@@ -163,36 +165,36 @@ async function changes(folder, tenants) {
   files.snapshot(directory, start);
   const random = randomOf(11);
   const world = { directory, files, random, tenants, state: newFeedState(start), decoder: createFrameDecoder() };
-  const rounds = [];
+  const taken = [];
   await lookupsFor(1_000, world, []);
-  for (let number = 0; number < 5; number++) {
-    const frames = framesOf(world, 2_000);
-    rounds.push({
-      quiet: await lookupsFor(2_000, world, []),
-      again: await lookupsFor(2_000, world, []),
-      changing: await lookupsFor(2_000, world, frames),
+  for (let number = 0; number < changeRounds; number++) {
+    const frames = framesOf(world, phaseSeconds * 1_000);
+    taken.push({
+      quiet: await lookupsFor(phaseSeconds * 1_000, world, []),
+      again: await lookupsFor(phaseSeconds * 1_000, world, []),
+      changing: await lookupsFor(phaseSeconds * 1_000, world, frames),
     });
   }
   const { version } = world.state.position;
   await files.close();
-  const ratio = (of, to) => round(median(rounds.map((one) => one[of].p99 / one[to].p99)), 3);
+  const ratio = (of, to) => round(median(taken.map((one) => one[of].p99 / one[to].p99)), 3);
   return {
     changesPerSecond: 1_000,
     applied: version - 1,
     onDisk: durable - 1,
-    usPerChange: round(median(rounds.map((one) => one.changing.usPerChange)), 1),
+    usPerChange: round(median(taken.map((one) => one.changing.usPerChange)), 1),
     lookupNs: {
-      quiet: { p50: median(rounds.map((one) => one.quiet.p50)), p99: median(rounds.map((one) => one.quiet.p99)) },
+      quiet: { p50: median(taken.map((one) => one.quiet.p50)), p99: median(taken.map((one) => one.quiet.p99)) },
       changing: {
-        p50: median(rounds.map((one) => one.changing.p50)),
-        p99: median(rounds.map((one) => one.changing.p99)),
+        p50: median(taken.map((one) => one.changing.p50)),
+        p99: median(taken.map((one) => one.changing.p99)),
       },
     },
     p99Ratio: { changingToQuiet: ratio("changing", "quiet"), quietToQuiet: ratio("again", "quiet") },
     eventLoopDelayMs: {
-      quiet: median(rounds.map((one) => one.quiet.loopP99)),
-      changing: median(rounds.map((one) => one.changing.loopP99)),
-      changingMax: Math.max(...rounds.map((one) => one.changing.loopMax)),
+      quiet: median(taken.map((one) => one.quiet.loopP99)),
+      changing: median(taken.map((one) => one.changing.loopP99)),
+      changingMax: Math.max(...taken.map((one) => one.changing.loopMax)),
     },
   };
 }
@@ -255,22 +257,18 @@ async function lookupsFor(ms, world, frames) {
   };
 }
 
-function inProcess(role, folder, tenants) {
-  const args = ["--expose-gc", "--max-old-space-size=8000", self, role, folder, String(tenants)];
-  return JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }));
-}
-
-function measure(folder, tenants) {
+async function measure(inProcess, folder, tenants) {
   console.error(`${tenants} tenants: build and write`);
-  const built = inProcess("build", folder, tenants);
+  const built = await inProcess("build", folder, tenants);
   console.error("load, 7 processes");
-  const loads = Array.from({ length: 7 }, () => inProcess("load", folder, tenants));
+  const loads = [];
+  for (let n = 0; n < 7; n++) loads.push(await inProcess("load", folder, tenants));
   const of = (field, digits = 1) => round(median(loads.map((one) => one[field])), digits);
   const entries = tenants * 2;
   console.error("lookups");
-  const found = inProcess("lookups", folder, tenants);
-  console.error("changes, about 35 s");
-  const changed = inProcess("changes", folder, tenants);
+  const found = await inProcess("lookups", folder, tenants);
+  console.error("changes");
+  const changed = await inProcess("changes", folder, tenants);
   return {
     tenants,
     entries,
@@ -293,17 +291,40 @@ function measure(folder, tenants) {
   };
 }
 
-async function main(quick) {
+async function main(quick, trafficOnly) {
   const loadBefore = loadavg()[0];
+  const minutes = trafficOnly ? 6 : 10;
+  console.error(quick ? "Smaller sizes, under a minute" : `About ${minutes} minutes; Ctrl-C ends everything`);
+  // Here, and not above: they make folders and listen to signals, which the roles have no use for.
+  const { dir, run, stopAll } = await import("./router/processes.mjs");
+  const { measureUnderTraffic } = await import("./directory/under-traffic.mjs");
   const results = [];
-  for (const tenants of quick ? [200_000] : [1_000_000, 5_000_000]) {
-    const folder = mkdtempSync(join(tmpdir(), "stampyard-bench-"));
-    try {
-      results.push(measure(folder, tenants));
-    } finally {
+  let underTraffic = [];
+  try {
+    const sizes = trafficOnly ? [] : quick ? [100_000] : [1_000_000, 5_000_000];
+    for (const tenants of sizes) {
+      const folder = mkdtempSync(join(dir, "directory-"));
+      const flags = ["--expose-gc", "--max-old-space-size=8000", self];
+      const inProcess = async (role, ...args) =>
+        JSON.parse(await run(process.execPath, [...flags, role, ...args.map(String), ...(quick ? ["quick"] : [])]));
+      results.push(await measure(inProcess, folder, tenants));
       rmSync(folder, { recursive: true, force: true });
     }
+    console.error("Changes under traffic, with HAProxy and nginx");
+    underTraffic = await measureUnderTraffic(
+      quick
+        ? { sizes: { ours: 100_000, haproxy: 100_000, nginx: [20_000] }, rounds: 1, seconds: 1 }
+        : { sizes: { ours: 1_000_000, haproxy: 1_000_000, nginx: [100_000, 1_000_000] }, rounds: 5, seconds: 3 },
+    );
+  } finally {
+    await stopAll();
   }
+  tell(results, underTraffic);
+  if (trafficOnly) return;
+  keep(quick, { loadAverage: { before: loadBefore, after: loadavg()[0] }, results, underTraffic });
+}
+
+function keep(quick, figures) {
   const now = new Date();
   const report = {
     benchmark: "directory",
@@ -311,14 +332,18 @@ async function main(quick) {
     quick,
     machine: { cpus: cpus().length, model: cpus()[0]?.model, memoryGiB: Math.round(totalmem() / 2 ** 30) },
     node: process.versions.node,
-    loadAverage: { before: loadBefore, after: loadavg()[0] },
     targets: { bytesPerEntry: 64, loadMsAt1M: 150, aim10MEntries: { mebibytes: 350, loadMs: 500 }, p99Ratio: 1.2 },
-    results,
+    ...figures,
   };
   const resultsDir = join(root, "bench/results");
   mkdirSync(resultsDir, { recursive: true });
   const file = join(resultsDir, `directory-${now.toISOString().slice(0, 10)}${quick ? "-quick" : ""}.json`);
   writeFileSync(file, `${JSON.stringify(report, undefined, 2)}\n`);
+  const { before, after } = report.loadAverage;
+  console.log(`\nLoad average ${before.toFixed(2)} before, ${after.toFixed(2)} after. Written to ${file}`);
+}
+
+function tell(results, underTraffic) {
   for (const { tenants, load, memory, lookups: found, write, changes: changed } of results) {
     console.log(`\n${tenants} tenants, ${tenants * 2} keys`);
     console.log(`  load and check      ${load.medianMs} ms (${load.minMs} to ${load.maxMs})`);
@@ -335,5 +360,6 @@ async function main(quick) {
       `  lookup p99 under 1,000 changes/s   ${changingToQuiet} × quiet (${told}quiet again: ${quietToQuiet} ×)`,
     );
   }
-  console.log(`\nLoad average ${loadBefore.toFixed(2)} before, ${loadavg()[0].toFixed(2)} after. Written to ${file}`);
+  console.log("\nTraffic while the directory changes, 4,000 requests per second by the clock");
+  console.table(underTraffic);
 }

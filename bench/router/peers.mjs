@@ -31,7 +31,7 @@ export function writeNginx(dir, port, ports, tenants) {
   writeFileSync(
     join(dir, "nginx.conf"),
     `user root; worker_processes 1; pid ${dir}/nginx.pid; error_log ${dir}/nginx.err; events { worker_connections 8192; }
-http { map_hash_max_size 262144; map_hash_bucket_size 128; keepalive_requests 1000;
+http { map_hash_max_size ${Math.max(262_144, tenants * 4)}; map_hash_bucket_size 128; keepalive_requests 1000;
 log_format lines escape=json '{"time":"$time_iso8601","requestId":"$request_id","method":"$request_method","path":"$uri","stamp":"$stamp","status":$status,"ms":$request_time}';
 access_log ${dir}/nginx.log lines buffer=64k flush=1s;
 client_body_temp_path ${dir}/n-body; proxy_temp_path ${dir}/n-proxy; fastcgi_temp_path ${dir}/n-f; uwsgi_temp_path ${dir}/n-u; scgi_temp_path ${dir}/n-s;
@@ -54,6 +54,7 @@ export function writeHaproxy(dir, port, ports, tenants) {
     `global
   nbthread 1
   maxconn 8192
+  stats socket ${dir}/haproxy.sock mode 600 level admin
   log stdout format raw local0
 defaults
   mode http

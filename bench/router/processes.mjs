@@ -36,7 +36,7 @@ function killAll() {
     }
   }
   running.clear();
-  rmSync(dir, { recursive: true, force: true });
+  rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
 }
 
 /** Ends everything that was started, politely first. */
