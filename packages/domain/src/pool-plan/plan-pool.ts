@@ -2,7 +2,7 @@ import type { Instant } from "../ports.ts";
 import { forecastOf, growthOf } from "./growth.ts";
 import { buildTimeOf, duration, overAlerts, planGrowth } from "./grow.ts";
 import type { NextStamp, PoolAlert, PoolForecast, PoolPlan, PoolProposal, PoolState, ScaleStep } from "./pool-state.ts";
-import { isPresent, roomOf, takesTenants } from "./room.ts";
+import { isPresent, isUnused, roomOf, takesTenants } from "./room.ts";
 import { ongoing, rebalance, spareStamp } from "./shrink.ts";
 
 /**
@@ -27,7 +27,7 @@ export function planPool(state: PoolState, now: Instant): PoolPlan {
   if (wanted.create.length === 0 && wanted.waitingOn === undefined && back.length === 0) {
     const spare = spareStamp(state, growth);
     if (spare !== undefined) {
-      if (pool.automation?.scaleDown === "act" && frozen === undefined) steps.push({ kind: "drain", ...spare });
+      if (mayDrain(state, spare.stamp)) steps.push({ kind: "drain", ...spare });
       else proposals.push({ id: `scale-down-${spare.stamp}`, kind: "scale-down", step: "drain", ...spare });
     }
   }
@@ -43,6 +43,11 @@ export function planPool(state: PoolState, now: Instant): PoolPlan {
     ...(waitingOn === undefined ? {} : { waitingOn }),
     forecast,
   };
+}
+
+function mayDrain({ pool, stamps, frozen, canMove }: PoolState, name: string): boolean {
+  if (pool.automation?.scaleDown !== "act" || frozen !== undefined) return false;
+  return canMove === true || stamps.some((stamp) => stamp.name === name && isUnused(stamp));
 }
 
 /** The room of the stamps there are, with those that wait as demand. */

@@ -17,6 +17,8 @@ export interface PoolState {
   readonly residency?: readonly ResidencyRule[];
   /** How long the last stamps took to build, in milliseconds; `growth.buildTimeMs` of the pool wins over it. */
   readonly buildTimeMs?: number;
+  /** Whether tenants can be moved without a person, so that a stamp that has some can be drained. @default false */
+  readonly canMove?: boolean;
   /** Why nothing may be changed now. */
   readonly frozen?: string;
 }

@@ -1,4 +1,4 @@
-import type { UnitVector } from "../capacity.ts";
+import { addUnits, type UnitVector } from "../capacity.ts";
 import { amount, isBuilding, percent } from "../placement/filters.ts";
 import { dayMs, forecastOf, type Growth } from "./growth.ts";
 import { buildTimeOf } from "./grow.ts";
@@ -52,18 +52,25 @@ function whySpare(
   const { unit, share } = tightestOf(stamp.used, stamp.limits);
   if (!isUnused(stamp) && share > underused) return undefined;
   if (others.filter(isUnused).length < spare) return undefined;
-  const regionsLeft = others.some(({ region }) => region === stamp.region);
-  // The tenants of a region may have to stay in it.
-  if (!regionsLeft && !isUnused(stamp)) return undefined;
   const room = roomOf(pool, others, {});
   room.expect(stamp.used);
   const after = room.tightest().share;
-  if (after > lowOf(pool) * margin) return undefined;
+  const mark = lowOf(pool) * margin;
+  if (after > mark || (!isUnused(stamp) && !fitsInRegion(stamp, others, mark, spare))) return undefined;
   const horizon = Math.max(keepDays * dayMs, 3 * (buildTimeOf(state) ?? 0));
   const { orderInMs } = forecastOf(room, growth, buildTimeOf(state));
   if (orderInMs !== undefined && orderInMs < horizon) return undefined;
   const without = `without it the pool is at ${percent(after)}`;
   return isUnused(stamp) ? `it is empty, and ${without}` : `it is at ${percent(share)} of its ${unit}, and ${without}`;
+}
+
+/**
+ * The tenants of a region may have to stay in it. One stamp there must have room for them all, because sums over several
+ * hide gaps that are too small; and not a spare, which would only change places with the one that goes.
+ */
+function fitsInRegion(stamp: PoolStamp, others: readonly PoolStamp[], mark: number, spare: number): boolean {
+  const near = others.filter((other) => other.region === stamp.region && (spare === 0 || !isUnused(other)));
+  return near.some(({ used, limits }) => tightestOf(addUnits(used, stamp.used), limits).share <= mark);
 }
 
 /** Steps of what is being scaled down already: on to the end, or back when the pool needs the stamp again. */
@@ -73,9 +80,16 @@ export function ongoing(state: PoolState, isNeeded: boolean): readonly ScaleStep
     const why = "the pool needs it again";
     return leaving.map(({ name }) => ({ kind: "recall", stamp: name, why }));
   }
-  return leaving
-    .filter((stamp) => stamp.phase === "empty" && isUnused(stamp))
-    .map(({ name }) => ({ kind: "destroy", stamp: name, why: "it is drained, and the pool needs it no more" }));
+  const canMove = state.canMove === true && state.pool.tenancy === "shared";
+  const homes = state.stamps.filter((stamp) => isPresent(stamp) && takesTenants(stamp));
+  return leaving.flatMap((stamp): ScaleStep[] => {
+    const { name: of } = stamp;
+    // Somebody came between the plan and the cordon.
+    const isBlocked = !isUnused(stamp) && !(canMove && fitsInRegion(stamp, homes, highOf(state.pool), 0));
+    if (isBlocked) return [{ kind: "recall", stamp: of, why: "its tenants have nowhere else to go" }];
+    if (stamp.phase !== "empty" || !isUnused(stamp)) return [];
+    return [{ kind: "destroy", stamp: of, why: "it is drained, and the pool needs it no more" }];
+  });
 }
 
 /** From the fullest to the emptiest stamp of a region: above the high mark, or very uneven where the pool spreads. */
