@@ -163,9 +163,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
   }
 
   begin(status: number, lines: string, body: AnswerBody, length: number): void {
-    this.#channel.cork();
     this.#channel.write(this.#answerHead(status, lines, body, length));
-    process.nextTick(uncork, this.#channel);
   }
 
   whole(status: number, lines: string, body: string): void {
@@ -396,5 +394,3 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     else this.#serving.wheel.set(this, lingerMs);
   }
 }
-
-const uncork = (channel: Channel) => channel.uncork();

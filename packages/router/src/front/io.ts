@@ -1,22 +1,26 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { type Batched, flushSoon } from "./write-batch.ts";
 
 /**
  * One side of the router's I/O. All that the data path asks of a socket is here, so that another way to the kernel can
  * take the place of `node:net`.
  */
 export interface Channel {
-  /** One octet per character. False = the other end is slow; `onDrain` follows. */
+  /**
+   * One octet per character. It leaves at the end of this turn of the event loop, or with the bytes that follow it. False =
+   * the other end is slow; `onDrain` follows.
+   */
   write(text: string): boolean;
   writeBytes(bytes: Buffer): boolean;
-  /** Holds writes together until `uncork`. */
+  /** Holds writes together until `uncork`, in the same turn. */
   cork(): void;
   uncork(): void;
   pause(): void;
   resume(): void;
   /** Ends our direction after what was written. */
   end(): void;
-  /** Ends both directions; what was not sent yet is lost. */
+  /** Ends both directions; what was not sent yet is lost, what was written in this turn included. */
   destroy(): void;
   /** Bytes that were written and are not sent yet. */
   unsent(): number;
@@ -42,30 +46,56 @@ export interface Listener {
 /** Speaks to a socket, or to any other duplex stream such as a TLS one. */
 export function openChannel(socket: Duplex, events: ChannelEvents): Channel {
   socket.on("data", (bytes: Buffer) => events.onBytes(bytes));
+  listenTo(socket, events);
+  return new NodeChannel(socket);
+}
+
+function listenTo(socket: Duplex, events: ChannelEvents): void {
   socket.on("drain", () => events.onDrain());
   socket.on("end", () => events.onEnd());
   socket.on("close", () => events.onClose());
   // Always followed by close.
   socket.on("error", () => {});
-  return new NodeChannel(socket);
 }
 
-class NodeChannel implements Channel {
+class NodeChannel implements Channel, Batched {
   readonly #socket: Duplex;
+  /** Leaves at the end of this turn. */
+  #text = "";
+  #corked = false;
 
   constructor(socket: Duplex) {
     this.#socket = socket;
   }
   write(text: string): boolean {
-    return this.#socket.write(text, "latin1");
+    if (this.#corked) return this.#socket.write(text, "latin1");
+    const first = this.#text === "";
+    this.#text += text;
+    // Last, because it may flush at once.
+    if (first) flushSoon(this);
+    return !this.#socket.writableNeedDrain;
   }
   writeBytes(bytes: Buffer): boolean {
-    return this.#socket.write(bytes);
+    if (this.#text === "") return this.#socket.write(bytes);
+    this.#socket.cork();
+    this.flush();
+    const flows = this.#socket.write(bytes);
+    this.#socket.uncork();
+    return flows;
+  }
+  flush(): void {
+    const text = this.#text;
+    if (text === "") return;
+    this.#text = "";
+    if (!this.#socket.destroyed) this.#socket.write(text, "latin1");
   }
   cork(): void {
     this.#socket.cork();
+    this.flush();
+    this.#corked = true;
   }
   uncork(): void {
+    this.#corked = false;
     this.#socket.uncork();
   }
   pause(): void {
@@ -75,15 +105,18 @@ class NodeChannel implements Channel {
     this.#socket.resume();
   }
   end(): void {
+    this.flush();
     this.#socket.end();
   }
   destroy(): void {
+    this.#text = "";
     this.#socket.destroy();
   }
   unsent(): number {
-    return this.#socket.writableLength;
+    return this.#text.length + this.#socket.writableLength;
   }
   reset(): void {
+    this.flush();
     const { resetAndDestroy } = this.#socket as Partial<Socket>;
     if (resetAndDestroy === undefined) this.#socket.destroy();
     else resetAndDestroy.call(this.#socket);
@@ -140,10 +173,7 @@ export function connectChannel(
     },
   });
   socket.once("connect", onConnected);
-  socket.on("drain", () => events.onDrain());
-  socket.on("end", () => events.onEnd());
-  socket.on("close", () => events.onClose());
-  socket.on("error", () => {});
+  listenTo(socket, events);
   return Object.assign(new NodeChannel(socket), {
     readFor(what: "head" | "body") {
       own = what === "body";

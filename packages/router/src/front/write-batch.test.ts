@@ -1,0 +1,71 @@
+import { Duplex } from "node:stream";
+import { expect, test } from "vitest";
+import { openChannel } from "./io.ts";
+import { flushSoon } from "./write-batch.ts";
+
+const turnEnd = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+function recorded() {
+  const chunks: string[] = [];
+  const socket = new Duplex({
+    read() {},
+    decodeStrings: false,
+    write(chunk: string | Buffer, _encoding, done) {
+      chunks.push(chunk.toString("latin1"));
+      done();
+    },
+  });
+  const channel = openChannel(socket, { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} });
+  return { channel, chunks, socket };
+}
+
+test("flushSoon() flushes at the end of the turn, in order; somebody who comes meanwhile has the next", async () => {
+  const order: string[] = [];
+  const late = { flush: () => void order.push("late") };
+  flushSoon({
+    flush() {
+      order.push("first");
+      flushSoon(late);
+    },
+  });
+  flushSoon({ flush: () => void order.push("second") });
+  expect(order).toEqual([]);
+  await turnEnd();
+  expect(order).toEqual(["first", "second"]);
+  await turnEnd();
+  expect(order).toEqual(["first", "second", "late"]);
+});
+
+test("a channel writes what it was given in one turn together, however many others do (I9)", async () => {
+  const all = Array.from({ length: 300 }, recorded);
+  for (const [n, { channel }] of all.entries()) {
+    channel.write(`head ${n};`);
+    channel.write(`more ${n};`);
+  }
+  await turnEnd();
+  for (const [n, { chunks }] of all.entries()) {
+    const text = chunks.join("");
+    expect(text).toBe(`head ${n};more ${n};`);
+  }
+});
+
+test("a channel keeps text and bytes in their order, and loses what was not sent when it is destroyed", async () => {
+  const { channel, chunks } = recorded();
+  channel.write("a");
+  channel.writeBytes(Buffer.from("b"));
+  channel.write("c");
+  channel.cork();
+  channel.write("d");
+  channel.uncork();
+  channel.write("e");
+  expect(channel.unsent()).toBeGreaterThan(0);
+  channel.end();
+  await turnEnd();
+  expect(chunks.join("")).toBe("abcde");
+
+  const lost = recorded();
+  lost.channel.write("never");
+  lost.channel.destroy();
+  await turnEnd();
+  expect(lost.chunks).toEqual([]);
+});
