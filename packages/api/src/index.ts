@@ -3,8 +3,8 @@ export type { CallAnswer, CallInput, Client, ItemOf, PagedName } from "./client-
 export type { BodyKind, Endpoint, Method } from "./endpoint.ts";
 export { type EndpointName, endpointNames, endpoints } from "./endpoints.ts";
 export { openApi } from "./openapi.ts";
-/** So that a client can refuse a key in the server's words, without a call. */
-export { requireTenantKey } from "@stampyard/domain";
+/** So that a client can refuse a key in the server's words, and check a digest, without a call. */
+export { certificateDigest, requireTenantKey } from "@stampyard/domain";
 export { errorOf, problemOf } from "./problem.ts";
 export { mayCall, type Role, roles } from "./roles.ts";
 export type {
@@ -19,4 +19,10 @@ export type { RouterView } from "./schemas/directory.ts";
 export type { AppliedView, FleetView, PlanView, PoolView, ReleaseView } from "./schemas/fleet.ts";
 export { type ProblemView, problemSchema } from "./schemas/problem.ts";
 export type { KeyRotationView, StampDiffView, StampView } from "./schemas/stamps.ts";
-export type { TenantEventView, TenantImportedView, TenantView, TenantWhereView } from "./schemas/tenants.ts";
+export type {
+  TenantCertificateView,
+  TenantEventView,
+  TenantImportedView,
+  TenantView,
+  TenantWhereView,
+} from "./schemas/tenants.ts";

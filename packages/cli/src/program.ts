@@ -24,6 +24,7 @@ import { stampShow } from "./commands/stamp/show.ts";
 import { status } from "./commands/status.ts";
 import { templateRender } from "./commands/template/render.ts";
 import { templateValidate } from "./commands/template/validate.ts";
+import { tenantCertificate } from "./commands/tenant/certificate.ts";
 import { tenantCreate } from "./commands/tenant/create.ts";
 import { tenantDelete } from "./commands/tenant/delete.ts";
 import { tenantHistory } from "./commands/tenant/history.ts";
@@ -85,6 +86,7 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
           tenantSuspend,
           tenantResume,
           tenantDelete,
+          tenantCertificate,
           tenantImport,
           {
             group: "hostname",

@@ -27,6 +27,17 @@ export type {
   StampObservation,
   StampSpec,
 } from "./engine.ts";
+export {
+  certificateDigest,
+  certifyErasure,
+  type DatabaseCount,
+  type ErasureBasis,
+  type ErasureCertificate,
+  type ErasureFacts,
+  mostCounted,
+  type TableCount,
+  whatIsLeft,
+} from "./erasure.ts";
 export { type ErrorCode, errorStatus, type Problem, StampyardError } from "./errors.ts";
 export type {
   Fleet,

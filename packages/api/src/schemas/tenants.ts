@@ -139,3 +139,33 @@ export const tenantWhereSchema = z
   })
   .meta({ id: "TenantWhere" });
 export type TenantWhereView = z.output<typeof tenantWhereSchema>;
+
+export const tenantCertificateSchema = z
+  .object({
+    /** With every field it has: the digest is over all of them. */
+    certificate: z.looseObject({
+      tenant: z.string(),
+      stamp: z.string().optional(),
+      epoch: z.number().int(),
+      at: timeSchema,
+      /** `stamp-gone` = its stamp was destroyed before, and its data with it. */
+      basis: z.enum(["erased", "stamp-gone", "never-placed"]),
+      hook: z.enum(["called", "none", "not-needed"]),
+      column: z.string().optional(),
+      /** Every table that has the tenant column, with the rows of the tenant that were found. */
+      databases: z.array(
+        z.object({
+          component: z.string(),
+          tables: z.array(z.object({ table: z.string(), rows: z.number().int() })),
+        }),
+      ),
+      unchecked: z.string().optional(),
+      /** SHA-256 over the canonical JSON of all other fields. */
+      digest: z.string(),
+    }),
+    /** Its row in the chained audit; absent until that is numbered (up to 1 s). */
+    audit: z.object({ number: z.number().int(), chain: z.string() }).optional(),
+    ordered: z.object({ by: z.string(), reason: z.string().optional(), at: timeSchema }).optional(),
+  })
+  .meta({ id: "TenantCertificate" });
+export type TenantCertificateView = z.output<typeof tenantCertificateSchema>;

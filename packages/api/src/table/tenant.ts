@@ -114,6 +114,15 @@ export const tenantEndpoints = {
     query: page,
     response: pageOf(tenants.tenantEventSchema),
   },
+  tenantCertificate: {
+    ...json,
+    method: "GET",
+    path: "/v1/tenants/{key}/certificate",
+    role: "viewer",
+    summary: "What was erased of a tenant that is gone, and how it was checked",
+    params: tenantKey,
+    response: tenants.tenantCertificateSchema,
+  },
   tenantWhere: {
     ...json,
     method: "GET",

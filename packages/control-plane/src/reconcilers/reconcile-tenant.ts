@@ -1,6 +1,8 @@
 import type { DirectoryChange } from "@stampyard/directory";
 import {
   afterTenantFailure,
+  certifyErasure,
+  type ErasureFacts,
   homeReadiness,
   planTenant,
   StampyardError,
@@ -10,6 +12,8 @@ import {
 } from "@stampyard/domain";
 import type { Revisioned } from "../store/port.ts";
 import { entryOf } from "../store/tenant-write.ts";
+import { systemSha256 } from "../system-ports.ts";
+import { eraseTenant, nothingToErase } from "./erase-tenant.ts";
 import { causeOf, isTurnOver } from "./failure.ts";
 import { waitForRouters } from "./router-acks.ts";
 import { again, type ReconcileDeps, rest, type Turn, type TurnEnd, writeContext } from "./turn.ts";
@@ -42,6 +46,7 @@ async function carryOut(
 ): Promise<TurnEnd> {
   let row = found;
   const tenant = found.value;
+  let erased: ErasureFacts | undefined;
   for (const action of plan.actions) {
     switch (action.kind) {
       case "place":
@@ -71,9 +76,12 @@ async function carryOut(
         row = await withdraw(deps, row, turn);
         break;
       case "forget":
-        await forget(deps, tenant, requireHome(home, action), action.epoch, turn);
+        erased = await eraseTenant(deps, tenant, requireHome(home, action), turn);
         break;
     }
+  }
+  if (plan.next.kind === "gone" && tenant.state.kind !== "gone") {
+    return await finish(deps, row, erased ?? nothingToErase(tenant), turn);
   }
   row = await writeRow(deps, row, plan, turn);
   if (row.value.state.kind !== found.value.state.kind) return again;
@@ -92,12 +100,13 @@ async function prepare(deps: ReconcileDeps, tenant: Tenant, stamp: Stamp, epoch:
   await deps.hooks.call({ hook: "tenant.onCreate", stamp, spec, tenant: tenant.key, epoch }, turn);
 }
 
-/** The mirror: the database refuses what is still on its way, the application forgets, then the row goes. */
-async function forget(deps: ReconcileDeps, tenant: Tenant, stamp: Stamp, epoch: number, turn: Turn): Promise<void> {
-  const spec = await deps.specOf(stamp);
-  await deps.homes.close(spec, tenant.key, epoch, turn.signal);
-  await deps.hooks.call({ hook: "tenant.onDelete", stamp, spec, tenant: tenant.key, epoch }, turn);
-  await deps.homes.forget(spec, tenant.key, epoch, turn.signal);
+/** Its last write: the certificate is in the audit row of the transaction that forgets the tenant. */
+async function finish(deps: ReconcileDeps, row: Revisioned<Tenant>, facts: ErasureFacts, turn: Turn): Promise<TurnEnd> {
+  const certificate = certifyErasure(facts, new Date(deps.clock.now()).toISOString(), systemSha256);
+  const { waitingOn: _, ...tenant } = row.value;
+  const gone: Tenant = { ...tenant, state: { kind: "gone" } };
+  await deps.store.tenants.write(gone, row.revision, { certificate }, writeContext(turn));
+  return again;
 }
 
 /**

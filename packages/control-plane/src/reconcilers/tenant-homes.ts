@@ -1,5 +1,6 @@
 import { findComponent, type StampEngine, StampyardError, type StampSpec } from "@stampyard/domain";
 import pg from "pg";
+import { countRows } from "./count-rows.ts";
 import type { TenantHomeRow, TenantHomes } from "./turn.ts";
 
 const connectTimeoutMs = 5_000;
@@ -44,13 +45,9 @@ export function createTenantHomes(engine: Pick<StampEngine, "operatorUrl">): Ten
         results.push(await work(poolOf(url), name));
       } catch (caught) {
         if (caught instanceof StampyardError) throw caught;
-        throw new StampyardError(
-          "STAMP_UNREACHABLE",
-          `Cannot write to ${name} of stamp ${stamp}: ${reasonOf(caught)}`,
-          {
-            cause: caught,
-          },
-        );
+        throw new StampyardError("STAMP_UNREACHABLE", `Cannot work in ${name} of stamp ${stamp}: ${reasonOf(caught)}`, {
+          cause: caught,
+        });
       }
     }
     return results;
@@ -74,6 +71,12 @@ export function createTenantHomes(engine: Pick<StampEngine, "operatorUrl">): Ten
     },
     async forget(spec, tenant, epoch, signal) {
       await inEveryDatabase(spec, signal, (pool) => pool.query(forgetSql, [tenant, epoch]));
+    },
+    count(spec, tenant, column, signal) {
+      return inEveryDatabase(spec, signal, async (pool, component) => ({
+        component,
+        tables: await countRows(pool, column, tenant),
+      }));
     },
     async list(spec, signal) {
       const perDatabase = await inEveryDatabase(spec, signal, async (pool) => {

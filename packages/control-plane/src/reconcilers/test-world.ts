@@ -148,7 +148,7 @@ export async function createWorld(postgres: TestPostgres) {
       store: seen,
       engine,
       specOf: (stamp: Stamp) => readStampSpec(store, stamp, systemSha256),
-      homes: around("homes", homes, ["open", "close", "forget"], () => point),
+      homes: around("homes", homes, ["open", "suspend", "close", "forget"], () => point),
       hooks: around("hooks", hooks, ["call"], () => point),
       clock,
       events: { publish() {} },

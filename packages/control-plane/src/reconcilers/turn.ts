@@ -1,4 +1,4 @@
-import type { Clock, FencingToken, Instant, Stamp, StampEngine, StampSpec } from "@stampyard/domain";
+import type { Clock, DatabaseCount, FencingToken, Instant, Stamp, StampEngine, StampSpec } from "@stampyard/domain";
 import type { EventBus } from "../server/events.ts";
 import type { Store, WriteContext } from "../store/port.ts";
 
@@ -31,6 +31,8 @@ export interface TenantHomes {
   close(spec: StampSpec, tenant: string, epoch: number, signal: AbortSignal): Promise<void>;
   forget(spec: StampSpec, tenant: string, epoch: number, signal: AbortSignal): Promise<void>;
   list(spec: StampSpec, signal: AbortSignal): Promise<readonly TenantHomeRow[]>;
+  /** The tenant's rows in every table that has this column, in every database of the stamp that can be asked. */
+  count(spec: StampSpec, tenant: string, column: string, signal: AbortSignal): Promise<readonly DatabaseCount[]>;
 }
 
 export interface TenantHomeRow {

@@ -1,6 +1,7 @@
 import type { DirectoryChange, DirectoryReport, FeedAcknowledgement, FeedPosition } from "@stampyard/directory";
 import type {
   Digest,
+  ErasureCertificate,
   Fleet,
   Instant,
   Stamp,
@@ -12,6 +13,7 @@ import type {
 import type {
   AuditRecord,
   AuditVerification,
+  CertificateRecord,
   ChangesAnswer,
   DirectoryHead,
   DirectorySnapshot,
@@ -240,7 +242,12 @@ export interface TenantStore {
   write(
     tenant: Tenant,
     revision: number,
-    options: { readonly changes?: readonly DirectoryChange[]; readonly action?: string },
+    options: {
+      readonly changes?: readonly DirectoryChange[];
+      readonly action?: string;
+      /** With state `gone`: kept in its audit row. */
+      readonly certificate?: ErasureCertificate;
+    },
     ctx: WriteContext,
   ): Promise<Revisioned<Tenant>>;
   /** Sets goal `absent`. Idempotent. @throws StampyardError TENANT_NOT_FOUND */
@@ -275,6 +282,8 @@ export interface TenantStore {
   import(inputs: readonly TenantInput[], ctx: WriteContext): Promise<ImportResult>;
   /** Oldest first; also of a tenant that is gone. */
   history(key: string, page?: PageOptions): Promise<Page<TenantEvent>>;
+  /** Of the last tenant of this key that is gone. @throws StampyardError NOT_FOUND */
+  certificate(key: string): Promise<CertificateRecord>;
   /** @throws StampyardError TENANT_NOT_FOUND when the key was never used */
   where(key: string, at: Instant): Promise<TenantWhere>;
   /** Keys whose turn it is: all that are not, at rest, what they are to be; those with a `retryAt` after `now` come later. */

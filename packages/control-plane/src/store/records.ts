@@ -1,6 +1,7 @@
 import type {
   Capacity,
   Digest,
+  ErasureCertificate,
   FencingToken,
   Fleet,
   Instant,
@@ -154,6 +155,14 @@ export interface ImportPlan {
 export interface ImportResult extends ImportPlan {
   /** False while anything is in conflict: an import is done as a whole or not at all. */
   readonly applied: boolean;
+}
+
+/** A certificate with its place in the audit, and whose word began the deletion. */
+export interface CertificateRecord {
+  readonly certificate: ErasureCertificate;
+  /** Absent until the sequencer has numbered the row (up to 1 s). */
+  readonly audit?: { readonly number: number; readonly chain: string };
+  readonly ordered?: { readonly by: string; readonly reason?: string; readonly at: Instant };
 }
 
 export interface TenantEvent {

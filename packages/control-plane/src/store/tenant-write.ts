@@ -1,6 +1,7 @@
 import type { DirectoryChange } from "@stampyard/directory";
 import {
   directoryNames,
+  type ErasureCertificate,
   type Json,
   requireAlias,
   StampyardError,
@@ -15,11 +16,16 @@ import { eventOf, tellOf } from "./tenant-create.ts";
 import { insertEvents, insertHostnames, lockTenant, updateTenant } from "./tenant-rows.ts";
 import { audit, leaveChanges, requireNormal, staleRevision, type StoreBase, type Write, write } from "./write.ts";
 
+export interface TenantWriteOptions extends StampWriteOptions {
+  /** Kept in the audit row that says `gone`. */
+  readonly certificate?: ErasureCertificate;
+}
+
 export function writeTenant(
   base: StoreBase,
   wanted: Tenant,
   revision: number,
-  options: StampWriteOptions,
+  options: TenantWriteOptions,
   ctx: WriteContext,
 ): Promise<Revisioned<Tenant>> {
   return write(base, ctx, async (w) => {
@@ -44,6 +50,7 @@ export function writeTenant(
       ...(tenant.stamp === undefined ? {} : { stamp: tenant.stamp }),
       epoch: tenant.epoch,
       ...(changes.length === 0 ? {} : { changes: changes.map((change) => change.kind) }),
+      ...(facts.phase === "gone" && options.certificate !== undefined ? { certificate: options.certificate } : {}),
     });
     if (before.phase !== facts.phase) {
       await insertEvents(w, ctx.actor, [eventOf(tenant, facts.phase === "gone" ? "gone" : "phase")]);

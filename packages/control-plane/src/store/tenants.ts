@@ -5,6 +5,7 @@ import { createCreationLane } from "./creation-lane.ts";
 import { placeTenant, vacateTenant } from "./tenant-create.ts";
 import { importTenants, planImport } from "./tenant-import.ts";
 import { tenantColumns, tenantNotFound, type TenantRow, toTenant } from "./tenant-rows.ts";
+import { readCertificate } from "./tenant-certificate.ts";
 import { resumeTenant, suspendTenant } from "./tenant-suspend.ts";
 import { addHostname, removeHostname, removeTenant, writeTenant } from "./tenant-write.ts";
 import { numericCursor, pageLimit, pageOf, type StoreBase } from "./write.ts";
@@ -49,6 +50,7 @@ export function tenantStore(base: StoreBase): TenantStore {
     removeHostname: (key, hostname, options, ctx) => removeHostname(base, key, hostname, options, ctx),
     planImport: (inputs) => planImport(base, inputs),
     import: (inputs, ctx) => importTenants(base, inputs, ctx),
+    certificate: (key) => readCertificate(base, key),
     history: (key, page) => history(base, key, page),
     where: (key, at) => where(base, key, at),
     async due(now, limit = 1_000) {

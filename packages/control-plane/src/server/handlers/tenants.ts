@@ -1,5 +1,12 @@
 import type { TenantView } from "@stampyard/api";
-import { hostMeaning, quote, type RoutingRule, StampyardError, type Tenant } from "@stampyard/domain";
+import {
+  type DatabaseCount,
+  hostMeaning,
+  quote,
+  type RoutingRule,
+  StampyardError,
+  type Tenant,
+} from "@stampyard/domain";
 import type { Revisioned, TenantFilter, TenantInput } from "../../store/port.ts";
 import type { Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
@@ -94,6 +101,15 @@ export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       return mapPage(page, tenantEventView);
     },
 
+    async tenantCertificate({ params }) {
+      const { certificate, audit, ordered } = await store.tenants.certificate(params.key);
+      return {
+        certificate: { ...certificate, databases: certificate.databases.map(databaseView) },
+        ...(audit === undefined ? {} : { audit: { ...audit } }),
+        ...(ordered === undefined ? {} : { ordered: { ...ordered, at: time(ordered.at) } }),
+      };
+    },
+
     async tenantWhere({ params, query }) {
       const at = query.at === undefined ? deps.clock.now() : Date.parse(query.at);
       const { stamp, epoch, since } = await store.tenants.where(params.key, at);
@@ -106,6 +122,10 @@ export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       };
     },
   };
+}
+
+function databaseView({ component, tables }: DatabaseCount) {
+  return { component, tables: tables.map(({ table, rows }) => ({ table, rows })) };
 }
 
 async function viewOf({ store }: ServerDeps, row: Revisioned<Tenant>): Promise<TenantView> {
