@@ -1,3 +1,4 @@
+import { capacityEndpoints } from "./table/capacity.ts";
 import { directoryEndpoints } from "./table/directory.ts";
 import { fleetEndpoints } from "./table/fleet.ts";
 import { stampEndpoints } from "./table/stamp.ts";
@@ -10,6 +11,7 @@ export const endpoints = {
   ...fleetEndpoints,
   ...stampEndpoints,
   ...tenantEndpoints,
+  ...capacityEndpoints,
   ...directoryEndpoints,
 } as const;
 

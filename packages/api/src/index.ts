@@ -5,6 +5,19 @@ export { type EndpointName, endpointNames, endpoints } from "./endpoints.ts";
 export { openApi } from "./openapi.ts";
 /** So that a client can refuse a key in the server's words, and check a digest, without a call. */
 export { certificateDigest, requireTenantKey } from "@stampyard/domain";
+/** Planning needs no server: a client reckons with the same functions. */
+export {
+  type Advice,
+  type AdviceInput,
+  adviceQuestions,
+  advise,
+  type FleetSimulation,
+  simulateFleet,
+  type SimulatedPool,
+  type SimulationInput,
+  type SizeDistribution,
+  stampCost,
+} from "@stampyard/domain";
 export { errorOf, problemOf } from "./problem.ts";
 export { mayCall, type Role, roles } from "./roles.ts";
 export type {
@@ -15,6 +28,13 @@ export type {
   TokenCreatedView,
   TokenView,
 } from "./schemas/admin.ts";
+export type {
+  CapacityForecastView,
+  CapacitySizesView,
+  CapacityView,
+  PoolCapacityView,
+  UnitUseView,
+} from "./schemas/capacity.ts";
 export type { RouterView } from "./schemas/directory.ts";
 export type { AppliedView, FleetView, PlanView, PoolView, ReleaseView } from "./schemas/fleet.ts";
 export { type ProblemView, problemSchema } from "./schemas/problem.ts";

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { planCostSchema } from "./capacity.ts";
 import { capacitySchema, digestSchema, parametersSchema, revisionSchema, timeSchema } from "./values.ts";
 
 export const poolSchema = z
@@ -131,6 +132,8 @@ export const planSchema = z
     releaseDigest: digestSchema,
     /** What `expectedFleetRevision` of an apply should say; 0 = no fleet yet. */
     fleetRevision: revisionSchema,
+    /** Absent when the file has no prices. */
+    cost: planCostSchema.optional(),
   })
   .meta({ id: "Plan" });
 export type PlanView = z.output<typeof planSchema>;

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Hono } from "hono";
 import { createAccessLog } from "./access-log.ts";
 import type { ServerDeps } from "./deps.ts";
+import { capacityHandlers } from "./handlers/capacity.ts";
 import { directoryHandlers } from "./handlers/directory.ts";
 import { fleetHandlers } from "./handlers/fleet.ts";
 import { stampHandlers } from "./handlers/stamps.ts";
@@ -17,6 +18,7 @@ export function createApp(deps: ServerDeps): Hono<Env> {
       ...fleetHandlers(deps),
       ...stampHandlers(deps),
       ...tenantHandlers(deps),
+      ...capacityHandlers(deps),
       ...directoryHandlers(deps),
     },
     authenticate: (token) => deps.store.tokens.verify(token),

@@ -97,7 +97,9 @@ export async function activateStamp({ store, engine, specOf, ctx }: TestServer, 
   const row = await store.stamps.read(name);
   if (row === undefined) throw new RangeError(`No stamp ${name}`);
   const provisioning = { ...row.value, state: { kind: "provisioning", attempt: 1 } } as const;
-  const { revision } = await store.stamps.write(provisioning, row.revision, {}, ctx);
+  const provisioned = await store.stamps.write(provisioning, row.revision, {}, ctx);
+  const verifying = { ...row.value, state: { kind: "verifying", attempt: 1 } } as const;
+  const { revision } = await store.stamps.write(verifying, provisioned.revision, {}, ctx);
   const seen = await engine.apply(await specOf(row.value), { token: ctx.token, signal });
   await store.stamps.observe(seen, ctx);
   const { endpoints, endpointRevision } = seen;

@@ -2,6 +2,7 @@ import { type Clock, StampyardError } from "@stampyard/domain";
 import { Client } from "pg";
 import { auditStore } from "./audit.ts";
 import { backup } from "./backup.ts";
+import { capacityStore } from "./capacity.ts";
 import { connectionConfig, openDatabase, translate } from "./database.ts";
 import { directoryStore } from "./directory.ts";
 import { fleetStore } from "./fleet.ts";
@@ -64,6 +65,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     tenants: tenantStore(base),
     directory: directoryStore(base),
     routers: routerStore(base),
+    capacity: capacityStore(base),
     audit: auditStore(base),
     idempotency: idempotencyStore(base),
     recovery: recoveryStore(base),

@@ -10,6 +10,7 @@ import type {
   Tenant,
   TenantPhase,
 } from "@stampyard/domain";
+import type { CapacityStore } from "./capacity.ts";
 import type {
   AuditRecord,
   AuditVerification,
@@ -65,6 +66,7 @@ export interface Store extends AsyncDisposable {
   readonly tenants: TenantStore;
   readonly directory: DirectoryStore;
   readonly routers: RouterStore;
+  readonly capacity: CapacityStore;
   readonly audit: AuditStore;
   readonly idempotency: IdempotencyStore;
   readonly recovery: RecoveryStore;

@@ -1,7 +1,8 @@
+import { capacitySql } from "./schema-2/capacity.ts";
 import { observedLoadSql } from "./schema-2/observed-load.ts";
 import { placementSql } from "./schema-2/placement.ts";
 import { stampLifeSql } from "./schema-2/stamp-life.ts";
 import { tenantLifeSql } from "./schema-2/tenant-life.ts";
 
 /** Schema version 2: placement by capacity, and the lives of stamps and tenants. */
-export const schema2 = stampLifeSql + placementSql + tenantLifeSql + observedLoadSql;
+export const schema2 = stampLifeSql + placementSql + tenantLifeSql + observedLoadSql + capacitySql;

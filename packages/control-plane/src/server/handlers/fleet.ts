@@ -13,6 +13,7 @@ import type { FleetRecord, Revisioned } from "../../store/port.ts";
 import type { Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
 import { mapPage, pageOfList, storePage } from "../paging.ts";
+import { costOfPlan } from "../plan-cost.ts";
 import { type FleetFiles, planOf, rowsOf } from "../stamp-goal.ts";
 import { poolView, releaseView } from "../views.ts";
 
@@ -42,7 +43,8 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       const files = readFiles(body, deps.engine.kind);
       const { row, now } = await readNow();
       requireSameFleet(row, files);
-      return planView(files, planOf(now, files, sha256), row, deps);
+      const plan = planOf(now, files, sha256);
+      return { ...planView(files, plan, row, deps), ...(await costOfPlan(store, now.stamps, files, plan)) };
     },
 
     async apply(call) {
@@ -57,7 +59,7 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       }
       const plan = planOf(now, files, sha256);
       const rows = rowsOf(now, files, plan, sha256, random);
-      const view = planView(files, plan, row, deps);
+      const view = { ...planView(files, plan, row, deps), ...(await costOfPlan(store, now.stamps, files, plan)) };
       // Nothing to record: the same files again leave no trace but this answer.
       const nothing = plan.changes.length === 0 && rows.stampUpdates.length === 0;
       if (row !== undefined && nothing && row.value.fleet.template === files.fleet.template) {
