@@ -7,9 +7,12 @@ import {
 } from "@stampyard/testing";
 import { describe, expect, test } from "vitest";
 import type { StampSpec } from "./engine.ts";
+import { suspendedHome } from "./names.ts";
 import type { Digest } from "./ports.ts";
-import { afterFailure, planStamp, type Stamp, stampNext, whatIsLacking } from "./stamp.ts";
-import { afterTenantFailure, homeReadiness, planTenant, type Tenant, tenantNext } from "./tenant.ts";
+import { afterFailure, type Stamp, stampNext, whatIsLacking } from "./stamp.ts";
+import { servingPhase } from "./stamp-life/plan-serving.ts";
+import { planStamp } from "./stamp-life/plan-stamp.ts";
+import { afterTenantFailure, homeReadiness, planTenant, suspendable, type Tenant, tenantNext } from "./tenant.ts";
 
 /**
  * The planners in a small world: rows in memory, a simulated engine, and a loop that may die at any line. Whatever the
@@ -67,14 +70,20 @@ function createWorld(random: SeededRandom) {
     };
   }
 
+  /** Tenants that routers send there. */
+  const published = (name: string) => [...directory.tenants].filter(([, entry]) => entry.stamp === name);
+
   async function stampTurn(name: string): Promise<void> {
     let stamp = stamps.get(name);
     if (stamp === undefined) return;
-    const plan = planStamp(stamp, await engine.observe(name, signal), clock.now());
+    const some = [...tenants.values()].filter((tenant) => tenant.stamp === name).map(({ key }) => key);
+    const plan = planStamp(stamp, await engine.observe(name, signal), { count: some.length, some }, clock.now());
     for (const action of plan.actions) {
       effects += 1;
       if (action.kind === "apply") await engine.apply(specOf(stamp), { token: 1, signal });
+      if (action.kind === "verify") crash();
       if (action.kind === "destroy") {
+        if (stamp.goalDetail?.force !== true) expect(published(name), "destroyed under its tenants (I31)").toEqual([]);
         try {
           await engine.destroy(name, { token: 1, signal });
         } finally {
@@ -131,9 +140,20 @@ function createWorld(random: SeededRandom) {
         // I45: the stamp knew it first. I1: never two homes under one epoch.
         if (engine.stamps.has(action.stamp)) expect(told.get(action.stamp)?.get(key)).toBe(action.epoch);
         const before = directory.tenants.get(key);
-        if (before !== undefined) expect(action).toMatchObject(before);
+        if (before?.stamp === suspendedHome) expect(action.epoch).toBe(before.epoch);
+        else if (before !== undefined) expect(action).toMatchObject(before);
         const entry = { stamp: action.stamp, epoch: action.epoch };
         publish = () => directory.tenants.set(key, entry);
+      }
+      if (action.kind === "hide") {
+        // The same owner under the same epoch: suspension changes neither (I1, I2).
+        expect(directory.tenants.get(key)?.epoch).toBe(tenant.epoch);
+        publish = () => directory.tenants.set(key, { stamp: suspendedHome, epoch: tenant.epoch });
+      }
+      if (action.kind === "suspend") expect(directory.tenants.get(key)?.stamp).toBe(suspendedHome);
+      if ((action.kind === "resume" || action.kind === "suspend") && engine.stamps.has(action.stamp)) {
+        const known = told.get(action.stamp) ?? new Map<string, number>();
+        told.set(action.stamp, known.set(key, action.epoch));
       }
       if (action.kind === "withdraw") directory.tenants.delete(key);
       if (action.kind === "forget") {
@@ -203,7 +223,7 @@ function meddle(world: World, random: SeededRandom): void {
   const stamp = stamps.get(stampName);
   const tenant = tenants.get(key);
   const digest = random.pick(digests);
-  switch (random.int(0, 7)) {
+  switch (random.int(0, 9)) {
     case 0:
       if (stamp === undefined) {
         // The store's rule: nobody may find an empty stamp under the name of the one that held its data.
@@ -221,9 +241,13 @@ function meddle(world: World, random: SeededRandom): void {
       } else stamps.set(stampName, { ...stamp, stampDigest: digest, releaseDigest: digest });
       break;
     case 1: {
+      if (stamp === undefined) break;
       // Also by force, while tenants live there.
       const isEmpty = ![...tenants.values()].some((t) => t.stamp === stampName);
-      if (stamp !== undefined && (isEmpty || random.chance(0.2))) stamps.set(stampName, { ...stamp, goal: "absent" });
+      const isForced = random.chance(0.2);
+      const goal = isEmpty || isForced ? "absent" : random.pick(["present", "cordoned", "drained"] as const);
+      // `absent` is a last word.
+      if (stamp.goal !== "absent") stamps.set(stampName, { ...stamp, goal, goalDetail: { force: isForced } });
       break;
     }
     case 2:
@@ -245,6 +269,13 @@ function meddle(world: World, random: SeededRandom): void {
     case 7:
       if (engine.blind.delete(stampName) === false) engine.blind.add(stampName);
       break;
+    case 8:
+    case 9: {
+      // The store's rule: only what is published and not leaving.
+      if (tenant === undefined || tenant.goal === "absent" || !suspendable.includes(tenant.state.kind)) break;
+      tenants.set(key, { ...tenant, goal: tenant.goal === "suspended" ? "present" : "suspended" });
+      break;
+    }
   }
 }
 
@@ -278,7 +309,9 @@ describe("the planners, in a world with faults,", () => {
 
 function expectFixedPoint({ stamps, tenants, engine, directory, told, clock }: World): void {
   for (const stamp of stamps.values()) {
-    expect(stamp).toMatchObject({ goal: "present", state: { kind: "active" } });
+    const some = [...tenants.values()].filter((tenant) => tenant.stamp === stamp.name).map(({ key }) => key);
+    expect(stamp.state.kind).toBe(servingPhase(stamp, { count: some.length, some }));
+    expect(stamp.goal, "a stamp that is to be absent waits for tenants only").not.toBe("absent");
     expect(directory.stamps).toContain(stamp.name);
     const real = engine.stamps.get(stamp.name);
     expect(real?.host).toBe("up");
@@ -289,7 +322,16 @@ function expectFixedPoint({ stamps, tenants, engine, directory, told, clock }: W
   expect([...directory.stamps].sort()).toEqual([...stamps.keys()].sort());
   for (const tenant of tenants.values()) {
     const home = stamps.get(tenant.stamp ?? "");
+    if (tenant.goal === "suspended") {
+      expect(tenant.state.kind).toBe("suspended");
+      expect(directory.tenants.get(tenant.key)).toEqual({ stamp: suspendedHome, epoch: tenant.epoch });
+      continue;
+    }
     expect(tenant.goal).toBe("present");
+    if (tenant.state.kind === "resuming") {
+      expect(home, "what is resumed waits for nothing but a home that is lost").toBeUndefined();
+      continue;
+    }
     if (tenant.state.kind === "active") {
       expect(directory.tenants.get(tenant.key)).toEqual({ stamp: tenant.stamp, epoch: tenant.epoch });
       if (home !== undefined) expect(told.get(home.name)?.get(tenant.key)).toBe(tenant.epoch);
@@ -297,7 +339,8 @@ function expectFixedPoint({ stamps, tenants, engine, directory, told, clock }: W
       continue;
     }
     expect(tenant.state.kind).toBe("placing");
-    expect([...stamps.values()], "only without a stamp is there no place").toEqual([]);
+    const open = [...stamps.values()].filter(({ goal }) => goal === "present");
+    expect(open, "only without a stamp that takes tenants is there no place").toEqual([]);
   }
   expect([...directory.tenants.keys()].sort().filter((key) => !tenants.has(key))).toEqual([]);
   for (const [stamp, known] of told) {

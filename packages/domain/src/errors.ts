@@ -26,6 +26,10 @@ export const errorStatus = {
   STAMP_FAILED: 502,
   STAMP_UNREACHABLE: 503,
   HOOK_FAILED: 502,
+  /** A new stamp did not serve the tenant that was to show that it works. */
+  VERIFICATION_FAILED: 502,
+  /** An adopted stamp cannot do that, or not yet (decision D18). */
+  CAPABILITY_MISSING: 409,
   /** Rows of a tenant that is to be gone are still there. */
   NOT_ERASED: 409,
   RECOVERING: 503,

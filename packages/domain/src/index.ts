@@ -60,6 +60,7 @@ export {
 export {
   isHostname,
   isName,
+  isReservedTenantKey,
   isTenantKey,
   quote,
   requireHostname,
@@ -140,7 +141,6 @@ export {
   afterFailure,
   type GoalDetail,
   isServing,
-  planStamp,
   retryDelayMs,
   servingPhases,
   type ServingPhase,
@@ -151,9 +151,20 @@ export {
   type StampPhase,
   type StampPlan,
   type StampState,
+  type StampTenants,
   stampNext,
   whatIsLacking,
 } from "./stamp.ts";
+export {
+  type Adoption,
+  adoptedDatabaseSecret,
+  type Capabilities,
+  type Capability,
+  lackingCapabilities,
+} from "./stamp-life/adoption.ts";
+export { mayDestroy } from "./stamp-life/plan-serving.ts";
+export { planStamp } from "./stamp-life/plan-stamp.ts";
+export { type Verification, verifyTenantKey } from "./stamp-life/verification.ts";
 export { stampSchemaSql, stampSchemaVersion } from "./stamp-schema.ts";
 export { cyclesOf, type Dependencies, dependenciesOf, type StartNode, startNeeds, startOrder } from "./start-order.ts";
 export type * from "./template.ts";

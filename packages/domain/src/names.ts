@@ -46,8 +46,20 @@ export function requireName(kind: string, text: string): string {
   });
 }
 
-/** @throws StampyardError INVALID_NAME */
+/** Tenants of Stampyard's own, such as the one that shows that a new stamp works. */
+export const reservedKeyPrefix = "stampyard-";
+
+export function isReservedTenantKey(key: string): boolean {
+  return key.startsWith(reservedKeyPrefix);
+}
+
+/** A key that somebody may give to a tenant. @throws StampyardError INVALID_NAME */
 export function requireTenantKey(text: string): string {
+  if (isReservedTenantKey(text)) {
+    throw new StampyardError("INVALID_NAME", `Tenant key ${quote(text)} is reserved`, {
+      mend: `Choose one that does not begin with ${reservedKeyPrefix}, which is kept for Stampyard itself.`,
+    });
+  }
   if (isTenantKey(text)) return text;
   throw new StampyardError("INVALID_NAME", `Invalid tenant key ${quote(text)}`, {
     mend: "Use 1 to 63 lower-case letters, digits and hyphens; no hyphen first or last (it becomes a subdomain).",

@@ -4,16 +4,22 @@ import type { ComponentStatus, StampObservation } from "./engine.ts";
 import type { Digest } from "./ports.ts";
 import {
   afterFailure,
-  planStamp,
+  isServing,
   retryDelayMs,
   type Stamp,
   type StampPhase,
   type StampState,
+  type StampTenants,
+  servingPhases,
   stampNext,
   whatIsLacking,
 } from "./stamp.ts";
+import { planStamp as plan } from "./stamp-life/plan-stamp.ts";
 
 const now = 1_000_000;
+const nobody: StampTenants = { count: 0, some: [] };
+const planStamp = (stamp: Stamp, seen: StampObservation, at: number, tenants = nobody) =>
+  plan(stamp, seen, tenants, at);
 const wanted: Digest = "sha256:wanted";
 const other: Digest = "sha256:other";
 
@@ -61,10 +67,10 @@ describe("planStamp()", () => {
     expect(plan.next).toEqual({ kind: "provisioning", attempt: 1 });
   });
 
-  test("publishes with the step to active, only once nothing is lacking", () => {
+  test("publishes with the step to verifying, only once nothing is lacking", () => {
     const provisioning = stamp({ kind: "provisioning", attempt: 2 });
     expect(planStamp(provisioning, complete, now)).toEqual({
-      next: { kind: "active" },
+      next: { kind: "verifying", attempt: 2 },
       actions: [{ kind: "publish", endpoints, endpointRevision: 1 }],
     });
     for (const lacking of [sick("starting"), seen({ endpoints: [] }), seen({ stampDigest: other })]) {
@@ -155,13 +161,15 @@ describe("planStamp()", () => {
 const digest = fc.constantFrom(wanted, other);
 const attempt = fc.integer({ min: 1, max: 12 });
 const at = fc.integer({ min: now - 5_000, max: now + 5_000 });
+const serving = fc.constantFrom(...servingPhases);
 const anyState: fc.Arbitrary<StampState> = fc.oneof(
   fc.constant({ kind: "requested" as const }),
   fc.record({ kind: fc.constant("provisioning" as const), attempt }),
-  fc.constant({ kind: "active" as const }),
+  fc.record({ kind: fc.constant("verifying" as const), attempt }),
+  serving.map((kind) => ({ kind })),
   fc
-    .record({ attempt, cause: fc.constant("no"), retryAt: at, stampDigest: digest })
-    .map((setback) => ({ kind: "active" as const, setback })),
+    .record({ kind: serving, attempt, cause: fc.constant("no"), retryAt: at, stampDigest: digest })
+    .map(({ kind, ...setback }) => ({ kind, setback })),
   fc.record({
     kind: fc.constant("failed" as const),
     attempt,
@@ -175,11 +183,14 @@ const anyState: fc.Arbitrary<StampState> = fc.oneof(
 const anyStamp = fc
   .record({
     state: anyState,
-    goal: fc.constantFrom("present" as const, "absent" as const),
+    goal: fc.constantFrom("present" as const, "cordoned" as const, "drained" as const, "absent" as const),
+    goalDetail: fc.record({ force: fc.boolean(), deadline: at }),
+    origin: fc.constantFrom("built" as const, "adopted" as const),
     stampDigest: digest,
     endpointRevision: fc.nat({ max: 2 }),
   })
   .map(({ state, ...over }) => stamp(state, over));
+const anyTenants = fc.nat({ max: 2 }).map((count) => ({ count, some: ["acme", "globex"].slice(0, count) }));
 const anySight: fc.Arbitrary<StampObservation> = fc.record(
   {
     stamp: fc.constant("eu-1"),
@@ -210,11 +221,11 @@ const anySight: fc.Arbitrary<StampObservation> = fc.record(
   { requiredKeys: ["stamp", "presence", "host", "components", "endpoints", "endpointRevision"] },
 );
 
-describe("planStamp(), for any stamp and any sight of it,", () => {
+describe("planStamp(), for any stamp, any tenants and any sight of it,", () => {
   test("plans only steps that the table allows", () => {
     fc.assert(
-      fc.property(anyStamp, anySight, (given, sight) => {
-        for (const next of [planStamp(given, sight, now).next, afterFailure(given, "no", now)]) {
+      fc.property(anyStamp, anySight, anyTenants, (given, sight, tenants) => {
+        for (const next of [planStamp(given, sight, now, tenants).next, afterFailure(given, "no", now)]) {
           if (next.kind === given.state.kind) continue;
           expect(stampNext[given.state.kind] as readonly StampPhase[]).toContain(next.kind);
         }
@@ -222,36 +233,64 @@ describe("planStamp(), for any stamp and any sight of it,", () => {
     );
   });
 
-  test("enters a working phase without an effect: its intent is durable first (I26)", () => {
-    const working: readonly StampPhase[] = ["provisioning", "destroying"];
+  test("enters a working phase without an effect on the stamp: its intent is durable first (I26)", () => {
+    const working: readonly StampPhase[] = ["provisioning", "verifying", "destroying"];
     fc.assert(
-      fc.property(anyStamp, anySight, (given, sight) => {
-        const plan = planStamp(given, sight, now);
-        const isEntering = plan.next.kind !== given.state.kind && working.includes(plan.next.kind);
-        if (isEntering) expect(plan.actions).toEqual([]);
+      fc.property(anyStamp, anySight, anyTenants, (given, sight, tenants) => {
+        const { next, actions } = planStamp(given, sight, now, tenants);
+        if (next.kind === given.state.kind || !working.includes(next.kind)) return;
+        expect(actions.filter(({ kind }) => kind !== "publish")).toEqual([]);
       }),
     );
   });
 
   test("stands still without a reason only where there is nothing left to do", () => {
+    const settled: Partial<Record<StampPhase, Stamp["goal"]>> = { active: "present", cordoned: "cordoned" };
     fc.assert(
-      fc.property(anyStamp, anySight, (given, sight) => {
-        const plan = planStamp(given, sight, now);
-        const isStill = plan.actions.length === 0 && plan.next.kind === given.state.kind;
-        if (!isStill || plan.waitingOn !== undefined || given.state.kind === "gone") return;
-        expect(given.goal).toBe("present");
-        expect(given.state.kind).toBe("active");
-        expect(whatIsLacking(given, sight)).toBeUndefined();
+      fc.property(anyStamp, anySight, anyTenants, (given, sight, tenants) => {
+        const { next, actions, waitingOn } = planStamp(given, sight, now, tenants);
+        const isStill = actions.length === 0 && next.kind === given.state.kind;
+        if (!isStill || waitingOn !== undefined || given.state.kind === "gone") return;
+        expect(given.goal).toBe(settled[given.state.kind] ?? "drained");
+        if (given.goal === "drained") expect([given.state.kind, tenants.count]).toEqual(["empty", 0]);
+        if (given.origin === "built") expect(whatIsLacking(given, sight)).toBeUndefined();
       }),
     );
   });
 
-  test("destroys only what is to be absent, and applies only what is to be present", () => {
+  test("destroys only what is to be absent, and applies only what is to be there", () => {
     fc.assert(
-      fc.property(anyStamp, anySight, (given, sight) => {
-        const kinds = planStamp(given, sight, now).actions.map((action) => action.kind);
+      fc.property(anyStamp, anySight, anyTenants, (given, sight, tenants) => {
+        const kinds = planStamp(given, sight, now, tenants).actions.map((action) => action.kind);
         if (kinds.includes("destroy") || kinds.includes("withdraw")) expect(given.state.kind).toBe("destroying");
-        if (kinds.includes("apply") || kinds.includes("publish")) expect(given.goal).toBe("present");
+        if (kinds.includes("apply") || kinds.includes("verify")) expect(given.state.kind).not.toBe("destroying");
+        if (given.origin !== "adopted") return;
+        expect(
+          kinds.filter((kind) => kind !== "publish" && kind !== "withdraw"),
+          "nothing of it is ours",
+        ).toEqual([]);
+      }),
+    );
+  });
+
+  test("begins to destroy only an empty stamp, or one whose removal was forced (I31)", () => {
+    fc.assert(
+      fc.property(anyStamp, anySight, anyTenants, (given, sight, tenants) => {
+        if (given.state.kind === "destroying" || given.state.kind === "gone") return;
+        if (planStamp(given, sight, now, tenants).next.kind !== "destroying") return;
+        expect(given.goal).toBe("absent");
+        if (given.goalDetail?.force !== true) expect(tenants.count).toBe(0);
+      }),
+    );
+  });
+
+  test("lets it take tenants only after a verification", () => {
+    fc.assert(
+      fc.property(anyStamp, anySight, anyTenants, (given, sight, tenants) => {
+        const { next, actions } = planStamp(given, sight, now, tenants);
+        if (!isServing(next.kind) || isServing(given.state.kind)) return;
+        expect(given.state.kind).toBe("verifying");
+        if (given.origin === "built") expect(actions.at(-1)).toEqual({ kind: "verify" });
       }),
     );
   });
@@ -262,7 +301,7 @@ describe("planStamp(), for any stamp and any sight of it,", () => {
         const next = afterFailure(given, "no", now);
         if (next === given.state) return;
         if (next.kind === "failed") expect(next.retryAt).toBeGreaterThan(now);
-        if (next.kind === "active") expect(next.setback?.retryAt).toBeGreaterThan(now);
+        if ("setback" in next) expect(next.setback?.retryAt).toBeGreaterThan(now);
         if (next.kind === "destroying") expect(next.retryAt).toBeGreaterThan(now);
       }),
     );

@@ -1,6 +1,8 @@
 import type { Endpoint, StampObservation } from "./engine.ts";
 import type { Digest, Instant } from "./ports.ts";
 import type { Parameters } from "./rendered.ts";
+import type { Adoption } from "./stamp-life/adoption.ts";
+import type { Verification } from "./stamp-life/verification.ts";
 import type { Capacity } from "./template.ts";
 
 export type StampState =
@@ -24,7 +26,7 @@ export type StampPhase = StampState["kind"];
 /** `cordoned` and `draining` take no new tenants; `empty` is drained of its last one. All of them serve whom they have. */
 export const servingPhases = ["active", "cordoned", "draining", "empty"] as const;
 export type ServingPhase = (typeof servingPhases)[number];
-type ServingState = { [K in ServingPhase]: { readonly kind: K; readonly setback?: Setback } }[ServingPhase];
+export type ServingState = { [K in ServingPhase]: { readonly kind: K; readonly setback?: Setback } }[ServingPhase];
 
 /** Whether a stamp of this phase can be asked, and routers send its tenants there. Placement wants `active` alone. */
 export function isServing(phase: StampPhase): phase is ServingPhase {
@@ -44,7 +46,7 @@ export interface Setback {
 export const stampNext = {
   // Straight to `verifying` goes what was adopted: nothing of it is built.
   requested: ["provisioning", "verifying", "destroying"],
-  provisioning: ["verifying", "active", "failed", "destroying"],
+  provisioning: ["verifying", "failed", "destroying"],
   verifying: ["active", "cordoned", "draining", "failed", "destroying"],
   active: ["cordoned", "draining", "destroying"],
   cordoned: ["active", "draining", "destroying"],
@@ -82,6 +84,10 @@ export interface Stamp {
   readonly goalDetail?: GoalDetail;
   /** Built from a release by an engine, or running before we came, and only registered. */
   readonly origin: "built" | "adopted";
+  /** What an adopted stamp said of itself, and what was found out. */
+  readonly adoption?: Adoption;
+  /** What showed that it serves tenants; absent before that. */
+  readonly verification?: Verification;
   /** Key of the tenant that a dedicated stamp is kept for, from the moment it is asked for. */
   readonly reservedFor?: string;
   readonly releaseDigest: Digest;
@@ -100,12 +106,14 @@ export type StampAction =
   | { readonly kind: "apply"; readonly why: string }
   | { readonly kind: "destroy" }
   | { readonly kind: "publish"; readonly endpoints: readonly Endpoint[]; readonly endpointRevision: number }
+  /** Writes, reads and removes a tenant of ours, as the template says, and keeps what came of it. */
+  | { readonly kind: "verify" }
   | { readonly kind: "withdraw" };
 
 export interface StampPlan {
   /**
    * The state once the actions have succeeded, recorded in the transaction of the last of them. A working phase is
-   * entered by a plan without actions, so that its intent is durable before the first effect (I26).
+   * entered by a plan without effects on the stamp, so that its intent is durable before the first one (I26).
    */
   readonly next: StampState;
   /** In order; the first failure ends the turn. Each may be repeated (I27). */
@@ -113,31 +121,16 @@ export interface StampPlan {
   readonly waitingOn?: string;
 }
 
+/** Whose home a stamp is, also of those that are still preparing or leaving. */
+export interface StampTenants {
+  readonly count: number;
+  /** The first keys in order, for people. */
+  readonly some: readonly string[];
+}
+
 /** Attempts back off 2 s, 4 s, … up to a minute, so that a broken template does not burn the machine. */
 export function retryDelayMs(attempt: number): number {
   return Math.min(60_000, 1_000 * 2 ** Math.min(attempt, 6));
-}
-
-/** Decides one turn of a stamp. Reads nothing, changes nothing: same inputs, same plan. */
-export function planStamp(stamp: Stamp, seen: StampObservation, now: Instant): StampPlan {
-  const { state } = stamp;
-  if (state.kind === "gone") return { next: state, actions: [] };
-  if (state.kind === "destroying") return planRemoval(state, seen, now);
-  if (stamp.goal === "absent") return { next: { kind: "destroying", attempt: 1 }, actions: [] };
-  if (seen.presence === "unknown") {
-    return { next: state, actions: [], waitingOn: `its engine to answer: ${seen.reason ?? "no reason given"}` };
-  }
-  switch (state.kind) {
-    case "requested":
-      return { next: { kind: "provisioning", attempt: 1 }, actions: [] };
-    case "provisioning":
-    case "verifying":
-      return planProvisioning(stamp, state, seen);
-    case "failed":
-      return planRetry(stamp, state, now);
-    default:
-      return planServing(stamp, state, seen, now);
-  }
 }
 
 /**
@@ -191,58 +184,4 @@ export function whatIsLacking(stamp: Pick<Stamp, "stampDigest">, seen: StampObse
   return undefined;
 }
 
-type Of<K extends StampPhase> = { [P in K]: Extract<StampState, { kind: P }> }[K];
-
-function planProvisioning(stamp: Stamp, state: Of<"provisioning" | "verifying">, seen: StampObservation): StampPlan {
-  const lack = whatIsLacking(stamp, seen);
-  if (lack === undefined) return { next: { kind: "active" }, actions: [publish(seen)] };
-  return { next: state, actions: [{ kind: "apply", why: lack }], waitingOn: lack };
-}
-
-function planRetry(stamp: Stamp, state: Of<"failed">, now: Instant): StampPlan {
-  if (state.stampDigest !== undefined && state.stampDigest !== stamp.stampDigest) {
-    return { next: { kind: "provisioning", attempt: 1 }, actions: [] };
-  }
-  if (now < state.retryAt) return { next: state, actions: [], waitingOn: `retry of: ${state.cause}` };
-  return { next: { kind: "provisioning", attempt: state.attempt + 1 }, actions: [] };
-}
-
-function planServing(stamp: Stamp, state: ServingState, seen: StampObservation, now: Instant): StampPlan {
-  // Applying would build an empty stamp in the place of a lost one, or of one whose disk is not mounted yet, and hide
-  // that its data is missing. A person decides.
-  if (seen.presence === "absent") {
-    return { next: state, actions: [], waitingOn: "its data to come back: nothing of it is left on its engine" };
-  }
-  const lack = whatIsLacking(stamp, seen);
-  const moved = seen.endpointRevision !== stamp.endpointRevision && seen.endpoints.length > 0;
-  const published = moved ? [publish(seen)] : [];
-  if (lack === undefined) return { next: { kind: state.kind }, actions: published };
-  if (!isOurs(stamp, seen)) return { next: state, actions: published, waitingOn: lack };
-  const { setback } = state;
-  if (setback !== undefined && setback.stampDigest === stamp.stampDigest && now < setback.retryAt) {
-    return { next: state, actions: published, waitingOn: `retry of: ${setback.cause}` };
-  }
-  // Known endpoints first: routers need them while the rest is mended.
-  return { next: state, actions: [...published, { kind: "apply", why: lack }], waitingOn: lack };
-}
-
-/** A component that its host is restarting is the host's work; only what the host cannot mend is ours. */
-function isOurs(stamp: Stamp, seen: StampObservation): boolean {
-  if (seen.host !== "up" || seen.stampDigest !== stamp.stampDigest) return true;
-  return seen.components.some((c) => c.status === "absent");
-}
-
-/** Routers forget it first. Once begun there is no way back, whatever the goal says then. */
-function planRemoval(state: Of<"destroying">, seen: StampObservation, now: Instant): StampPlan {
-  // Withdrawn here too: it may have vanished by itself before its first removal turn.
-  if (seen.presence === "absent") return { next: { kind: "gone" }, actions: [{ kind: "withdraw" }] };
-  if (state.retryAt !== undefined && now < state.retryAt) {
-    return { next: state, actions: [], waitingOn: `retry of: ${state.cause ?? "its removal"}` };
-  }
-  const waitingOn = "removal of its processes and data";
-  return { next: state, actions: [{ kind: "withdraw" }, { kind: "destroy" }], waitingOn };
-}
-
-function publish(seen: StampObservation): StampAction {
-  return { kind: "publish", endpoints: seen.endpoints, endpointRevision: seen.endpointRevision };
-}
+export type StateOf<K extends StampPhase> = { [P in K]: Extract<StampState, { kind: P }> }[K];

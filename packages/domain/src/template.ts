@@ -23,6 +23,22 @@ export interface Template {
   readonly capacity: Capacity;
   readonly tenancy: Tenancy;
   readonly hooks: { readonly onCreate?: TenantHook; readonly onDelete?: TenantHook };
+  /** Requests of a tenant of Stampyard's own that show that a new stamp works. Absent: health and digest must do. */
+  readonly verify?: readonly VerifyStep[];
+}
+
+/** References in its texts: `${tenant.key}`, `${stamp.name}`, `${stamp.region}`, and `${verify.id}`, a new UUID for each verification. */
+export interface VerifyStep {
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly path: Text;
+  readonly headers: Readonly<Record<string, Text>>;
+  /** JSON, sent as `application/json`. */
+  readonly body?: Text;
+  /** @default any of 200 to 299 */
+  readonly status?: number;
+  /** The answer must hold it. */
+  readonly text?: Text;
+  readonly timeoutMs: number;
 }
 
 export interface ParameterSpec {

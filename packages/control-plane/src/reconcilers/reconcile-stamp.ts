@@ -9,14 +9,18 @@ import {
   StampyardError,
   type StampObservation,
   type StampPlan,
+  type Verification,
+  verifyTenantKey,
   whatIsLacking,
 } from "@stampyard/domain";
 import type { Revisioned } from "../store/port.ts";
 import { checkDrift, kidsOf } from "./drift.ts";
 import { causeOf, isTurnOver } from "./failure.ts";
 import { tellHomeless } from "./homeless.ts";
+import { observeAdopted } from "./observe-adopted.ts";
 import { whileStillWanted } from "./still-wanted.ts";
 import { again, type ReconcileDeps, rest, type Turn, type TurnEnd, writeContext } from "./turn.ts";
+import { verifyStamp } from "./verify-stamp.ts";
 
 /** An engine that does not answer in time counts as one that cannot look. */
 const observeTimeoutMs = 5_000;
@@ -28,15 +32,15 @@ export async function reconcileStamp(deps: ReconcileDeps, name: string, turn: Tu
     deps.drift.delete(name);
     return rest;
   }
-  const seen = await observe(deps, name, turn);
+  const seen = await observe(deps, found.value, turn);
   await deps.store.stamps.observe(seen, writeContext(turn));
   // A restored store knows the past: what it would change now may be the truth that it forgot (decision D9).
   if ((await deps.store.meta()).mode === "recovering") return rest;
 
-  const plan = planStamp(found.value, seen, deps.clock.now());
+  const plan = planStamp(found.value, seen, await deps.store.stamps.tenants(name), deps.clock.now());
   try {
     const isSettled = isServing(plan.next.kind) && plan.actions.length === 0 && plan.waitingOn === undefined;
-    if (!isSettled) return await carryOut(deps, found, plan, turn);
+    if (!isSettled || found.value.origin === "adopted") return await carryOut(deps, found, plan, turn);
     const drift = await checkDrift(deps, found.value, turn, (why) =>
       act(deps, found.value, { kind: "apply", why }, turn),
     );
@@ -52,7 +56,10 @@ async function carryOut(deps: ReconcileDeps, found: Revisioned<Stamp>, plan: Sta
   let hasActed = false;
   for (const action of plan.actions) {
     const isLast = action === plan.actions.at(-1);
-    if (action.kind === "publish" || action.kind === "withdraw") {
+    if (action.kind === "verify") {
+      row = await writeRow(deps, row, { ...plan, next: row.value.state }, turn);
+      row = await verify(deps, row, plan, turn);
+    } else if (action.kind === "publish" || action.kind === "withdraw") {
       row = await writeRow(deps, row, isLast ? plan : { ...plan, next: row.value.state }, turn, action);
     } else {
       // The reason is there to read while the engine works, and the intent before it begins (I26).
@@ -62,10 +69,24 @@ async function carryOut(deps: ReconcileDeps, found: Revisioned<Stamp>, plan: Sta
     }
   }
   if (hasActed) return again;
-  row = await writeRow(deps, row, plan, turn);
+  if (plan.actions.at(-1)?.kind !== "verify") row = await writeRow(deps, row, plan, turn);
   if (row.value.state.kind === "gone") await tellHomeless(deps, found.value.name, turn);
   if (found.value.state.kind !== row.value.state.kind) return again;
   return restOf(row.value);
+}
+
+/** Long work like the engine's, given up in the same way. Its last write is the step to a phase that takes tenants. */
+async function verify(
+  deps: ReconcileDeps,
+  row: Revisioned<Stamp>,
+  { waitingOn: _, ...done }: StampPlan,
+  turn: Turn,
+): Promise<Revisioned<Stamp>> {
+  const verified = await whileStillWanted(deps, row.value, turn.signal, (signal) =>
+    verifyStamp(deps, row, { ...turn, signal }),
+  );
+  deps.log.info({ stamp: row.value.name, ...verified.verification }, "verified");
+  return await writeRow(deps, verified.row, done, turn, undefined, verified.verification);
 }
 
 function restOf(stamp: Stamp): TurnEnd {
@@ -88,7 +109,7 @@ async function act(
     const options = { token: turn.token, progress, signal };
     if (action.kind === "destroy") {
       await deps.heavy.pass(signal, () => deps.engine.destroy(name, options));
-      const left = await observe(deps, name, { ...turn, signal });
+      const left = await observe(deps, stamp, { ...turn, signal });
       if (left.presence !== "absent") throw unfinished(name, "is still there after its removal");
       return;
     }
@@ -118,6 +139,7 @@ async function writeRow(
   plan: StampPlan,
   turn: Turn,
   action?: Extract<StampAction, { kind: "publish" | "withdraw" }>,
+  verification?: Verification,
 ): Promise<Revisioned<Stamp>> {
   const { waitingOn: _, ...stamp } = row.value;
   const waitingOn = plan.waitingOn === undefined ? {} : { waitingOn: plan.waitingOn };
@@ -125,8 +147,15 @@ async function writeRow(
     deps.events.publish({ kind: "waiting", subject: `stamp/${stamp.name}`, why: plan.waitingOn });
   }
   const published = action === undefined ? {} : endpointsAfter(action);
-  const changes = action === undefined ? [] : directoryChange(row.value, action);
-  const next: Stamp = { ...stamp, ...published, ...waitingOn, state: plan.next };
+  const changes = [
+    ...(action === undefined ? [] : directoryChange(row.value, action)),
+    // Whatever came of its verification, routers do not keep the tenant that was made for it.
+    ...(row.value.state.kind === "verifying" && plan.next.kind !== "verifying"
+      ? [{ kind: "tenant-remove", tenant: verifyTenantKey(stamp.name) } as const]
+      : []),
+  ];
+  const shown = verification === undefined ? {} : { verification };
+  const next: Stamp = { ...stamp, ...published, ...waitingOn, ...shown, state: plan.next };
   if (changes.length === 0 && isSameRow(next, row.value)) return row;
   return await deps.store.stamps.write(next, row.revision, { changes }, writeContext(turn));
 }
@@ -172,9 +201,11 @@ async function recordFailure(deps: ReconcileDeps, name: string, caught: unknown,
 }
 
 /** What the engine sees. Not to be able to look is an answer too, never an error and never "absent". */
-async function observe(deps: ReconcileDeps, name: string, turn: Turn): Promise<StampObservation> {
+async function observe(deps: ReconcileDeps, stamp: Stamp, turn: Turn): Promise<StampObservation> {
+  const { name } = stamp;
   const signal = AbortSignal.any([turn.signal, AbortSignal.timeout(observeTimeoutMs)]);
   try {
+    if (stamp.origin === "adopted") return await observeAdopted(stamp, deps.clock.now(), signal);
     return await deps.engine.observe(name, signal);
   } catch (caught) {
     if (isTurnOver(caught, turn)) throw caught;

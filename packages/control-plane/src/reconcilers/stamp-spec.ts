@@ -14,6 +14,11 @@ export async function readStampSpec(
   sha256: Sha256,
 ): Promise<StampSpec> {
   const { name, pool, region } = stamp;
+  if (stamp.origin === "adopted") {
+    throw new StampyardError("CAPABILITY_MISSING", `Stamp ${name} was adopted: nothing of it comes from a release`, {
+      mend: "Look at it with the tools that made it.",
+    });
+  }
   const release = await store.fleet.release(stamp.releaseDigest);
   if (release === undefined) {
     throw new StampyardError("RELEASE_NOT_FOUND", `No release ${stamp.releaseDigest}, which stamp ${name} is to run`);

@@ -151,6 +151,7 @@ export async function createWorld(postgres: TestPostgres) {
       homes: around("homes", homes, ["open", "suspend", "close", "forget"], () => point),
       hooks: around("hooks", hooks, ["call"], () => point),
       clock,
+      random,
       events: { publish() {} },
       log,
       heavy: createGate(4),

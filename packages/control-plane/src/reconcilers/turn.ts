@@ -1,4 +1,13 @@
-import type { Clock, DatabaseCount, FencingToken, Instant, Stamp, StampEngine, StampSpec } from "@stampyard/domain";
+import type {
+  Clock,
+  DatabaseCount,
+  FencingToken,
+  Instant,
+  Random,
+  Stamp,
+  StampEngine,
+  StampSpec,
+} from "@stampyard/domain";
 import type { EventBus } from "../server/events.ts";
 import type { Store, WriteContext } from "../store/port.ts";
 
@@ -11,6 +20,7 @@ export interface ReconcileDeps {
   readonly homes: TenantHomes;
   readonly hooks: TenantHooks;
   readonly clock: Clock;
+  readonly random: Random;
   readonly events: Pick<EventBus, "publish">;
   readonly log: Log;
   /** Applies and destroys at a time, over all stamps: they are heavy, and everything else goes on beside them. */

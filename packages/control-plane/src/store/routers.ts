@@ -10,6 +10,7 @@ interface RouterRow extends Record<string, unknown> {
   last_seen_at: number;
   address: string | null;
   admin: string | null;
+  entrance: string | null;
   live: boolean;
 }
 
@@ -19,12 +20,13 @@ const live = "last_seen_at > clock_timestamp() - interval '15 seconds'";
 /** Positions of routers: written often, worth nothing after a restart, so neither audited nor fenced. */
 export function routerStore({ db }: StoreBase): RouterStore {
   return {
-    async seen({ name, address, admin }) {
+    async seen({ name, address, admin, entrance }) {
       await db.query(
-        `INSERT INTO routers (name, address, admin) VALUES ($1, $2, $3)
+        `INSERT INTO routers (name, address, admin, entrance) VALUES ($1, $2, $3, $4)
          ON CONFLICT (name) DO UPDATE SET last_seen_at = clock_timestamp(),
-           address = coalesce(excluded.address, routers.address), admin = coalesce(excluded.admin, routers.admin)`,
-        [name, address ?? null, admin ?? null],
+           address = coalesce(excluded.address, routers.address), admin = coalesce(excluded.admin, routers.admin),
+           entrance = excluded.entrance`,
+        [name, address ?? null, admin ?? null, entrance ?? null],
       );
     },
     async acknowledge({ router, incarnation, version, chain }) {
@@ -71,6 +73,7 @@ function toRouter(row: RouterRow): RouterRecord {
     lastSeenAt: row.last_seen_at,
     ...(row.address === null ? {} : { address: row.address }),
     ...(row.admin === null ? {} : { admin: row.admin }),
+    ...(row.entrance === null ? {} : { entrance: row.entrance }),
     live: row.live,
   };
 }

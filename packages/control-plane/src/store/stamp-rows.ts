@@ -10,6 +10,8 @@ export interface StampRow extends Record<string, unknown> {
   goal_detail: NonNullable<Stamp["goalDetail"]> | null;
   origin: Stamp["origin"];
   reserved_for: string | null;
+  adoption: NonNullable<Stamp["adoption"]> | null;
+  verification: NonNullable<Stamp["verification"]> | null;
   state: Stamp["state"];
   release_digest: Stamp["releaseDigest"];
   parameters: Stamp["parameters"];
@@ -23,7 +25,7 @@ export interface StampRow extends Record<string, unknown> {
   updated_at: number;
 }
 
-export const stampColumns = `name, pool, region, goal, goal_detail, origin, reserved_for, state, release_digest, parameters, stamp_digest, capacity,
+export const stampColumns = `name, pool, region, goal, goal_detail, origin, reserved_for, adoption, verification, state, release_digest, parameters, stamp_digest, capacity,
   endpoints, endpoint_revision, waiting_on, revision, created_at, updated_at`;
 
 export function toStamp(row: StampRow): Revisioned<Stamp> {
@@ -37,6 +39,8 @@ export function toStamp(row: StampRow): Revisioned<Stamp> {
       ...(row.goal_detail === null ? {} : { goalDetail: row.goal_detail }),
       origin: row.origin,
       ...(row.reserved_for === null ? {} : { reservedFor: row.reserved_for }),
+      ...(row.adoption === null ? {} : { adoption: row.adoption }),
+      ...(row.verification === null ? {} : { verification: row.verification }),
       releaseDigest: row.release_digest,
       parameters: row.parameters,
       stampDigest: row.stamp_digest,
@@ -75,8 +79,8 @@ export async function insertStamp(tx: Queryable, stamp: Stamp): Promise<Revision
   }
   const { rows } = await tx.query<StampRow>(
     `INSERT INTO stamps (name, pool, region, goal, state, release_digest, parameters, stamp_digest, capacity,
-       endpoints, endpoint_revision, waiting_on, goal_detail, origin, reserved_for)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING RETURNING ${stampColumns}`,
+       endpoints, endpoint_revision, waiting_on, goal_detail, origin, reserved_for, adoption)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING RETURNING ${stampColumns}`,
     [
       stamp.name,
       stamp.pool,
@@ -93,6 +97,7 @@ export async function insertStamp(tx: Queryable, stamp: Stamp): Promise<Revision
       stamp.goalDetail === undefined ? null : JSON.stringify(stamp.goalDetail),
       stamp.origin,
       stamp.reservedFor ?? null,
+      stamp.adoption === undefined ? null : JSON.stringify(stamp.adoption),
     ],
   );
   const [row] = rows;

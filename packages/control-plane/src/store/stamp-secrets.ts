@@ -51,6 +51,19 @@ export async function sealMissing(
   await sealSecrets(tx, await dataKey(tx, masters, stamp), stamp, secrets);
 }
 
+/** For a secret that a person gave and gives again; one that we made is never replaced. */
+export async function replaceSecret(
+  tx: Queryable,
+  masters: MasterKeys,
+  stamp: string,
+  name: string,
+  value: string,
+): Promise<void> {
+  const key = await dataKey(tx, masters, stamp);
+  await tx.query("DELETE FROM stamp_secrets WHERE stamp = $1 AND name = $2", [stamp, name]);
+  await sealSecrets(tx, key, stamp, { [name]: value });
+}
+
 export async function openSecrets(base: Sealer, stamp: string): Promise<Readonly<Record<string, string>>> {
   const key = await dataKey(base.db, base.masters, stamp);
   const { rows } = await base.db.query<{ name: string; sealed: Buffer }>(

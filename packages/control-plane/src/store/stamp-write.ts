@@ -1,5 +1,5 @@
 import type { DirectoryChange } from "@stampyard/directory";
-import { canonicalJson, type Json, type Stamp, StampyardError, stampNext } from "@stampyard/domain";
+import { canonicalJson, type GoalDetail, type Json, type Stamp, StampyardError, stampNext } from "@stampyard/domain";
 import type { StampCreate } from "./port.ts";
 import type { Revisioned, WriteContext } from "./records.ts";
 import { insertStamp, lockStamp, stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";
@@ -39,14 +39,14 @@ export function writeStamp(
     const changes = options.changes ?? [];
     if (same(before, after) && changes.length === 0) {
       if (same(notesOf(old.value), notesOf(stamp))) return old;
-      return save(w, stamp);
+      return saveStamp(w, stamp);
     }
     const auditId = await audit(w, options.action ?? actionOf(old.value, stamp), `stamp/${stamp.name}`, {
       before,
       after,
       ...(changes.length === 0 ? {} : { changes: changes.map((change) => change.kind) }),
     });
-    const written = stamp.state.kind === "gone" ? await forget(w, old, stamp) : await save(w, stamp);
+    const written = stamp.state.kind === "gone" ? await forget(w, old, stamp) : await saveStamp(w, stamp);
     const withdrawal: DirectoryChange[] =
       stamp.state.kind === "gone" && w.mode === "normal" ? [{ kind: "stamp-remove", stamp: stamp.name }] : [];
     // Repeating a withdrawal is free: the sequencer numbers no change that changes nothing.
@@ -68,7 +68,8 @@ export function removeStamp(
     if (options.revision !== undefined && options.revision !== old.revision) {
       throw staleRevision(`Stamp ${name}`, options.revision, old.revision);
     }
-    if (old.value.goal === "absent") return old;
+    // Forcing is a decision of its own, also where an unforced removal waits for tenants.
+    if (old.value.goal === "absent" && (!options.force || old.value.goalDetail?.force === true)) return old;
     const { rows } = await w.query<{ tenants: number }>("SELECT count(*) AS tenants FROM tenants WHERE stamp = $1", [
       name,
     ]);
@@ -79,14 +80,21 @@ export function removeStamp(
       });
     }
     await audit(w, "stamp.remove", `stamp/${name}`, { force: options.force, tenants });
-    return save(w, { ...old.value, goal: "absent" });
+    const detail: GoalDetail = {
+      by: ctx.actor,
+      since: base.now(),
+      ...(ctx.reason === undefined ? {} : { reason: ctx.reason }),
+      ...(options.force ? { force: true } : {}),
+    };
+    return saveStamp(w, { ...old.value, goal: "absent", goalDetail: detail });
   });
 }
 
-async function save(w: Write, stamp: Stamp): Promise<Revisioned<Stamp>> {
+export async function saveStamp(w: Write, stamp: Stamp): Promise<Revisioned<Stamp>> {
   const { rows } = await w.query<StampRow>(
-    `UPDATE stamps SET state = $2, goal = $3, endpoints = $4, endpoint_revision = $5, waiting_on = $6,
-       goal_detail = $7, revision = revision + 1, updated_at = clock_timestamp()
+    `UPDATE stamps SET state = $2, goal = $3, capacity = $10, endpoints = $4, endpoint_revision = $5, waiting_on = $6,
+       goal_detail = $7, verification = $8, adoption = $9,
+       revision = revision + 1, updated_at = clock_timestamp()
      WHERE name = $1 RETURNING ${stampColumns}`,
     [
       stamp.name,
@@ -96,6 +104,9 @@ async function save(w: Write, stamp: Stamp): Promise<Revisioned<Stamp>> {
       stamp.endpointRevision,
       stamp.waitingOn ?? null,
       stamp.goalDetail === undefined ? null : JSON.stringify(stamp.goalDetail),
+      stamp.verification === undefined ? null : JSON.stringify(stamp.verification),
+      stamp.adoption === undefined ? null : JSON.stringify(stamp.adoption),
+      JSON.stringify(stamp.capacity),
     ],
   );
   const [row] = rows;
@@ -128,7 +139,8 @@ function requireStep(old: Stamp, next: Stamp): void {
 /** What an audit row must tell of: phase, goal and endpoints. Retries and waiting are notes. */
 function factsOf(stamp: Stamp): Json {
   const { goal, endpoints, endpointRevision } = stamp;
-  return { phase: stamp.state.kind, goal, endpoints, endpointRevision } as unknown as Json;
+  const shown = stamp.verification === undefined ? {} : { verification: stamp.verification };
+  return { phase: stamp.state.kind, goal, endpoints, endpointRevision, ...shown } as unknown as Json;
 }
 
 function notesOf(stamp: Stamp): Json {

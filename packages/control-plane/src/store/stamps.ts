@@ -1,6 +1,8 @@
-import { servingPhases, type Stamp, type StampObservation } from "@stampyard/domain";
+import { servingPhases, type Stamp, type StampObservation, type StampTenants } from "@stampyard/domain";
+import type { Queryable } from "./database.ts";
 import type { StampStore } from "./port.ts";
 import type { ObservedStamp } from "./records.ts";
+import { adoptStamp, retryStamp, setStampGoal } from "./stamp-goals.ts";
 import { stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";
 import { openRouteKeys, openSecrets, rotateRouteKeys, type Sealer, sealMissing } from "./stamp-secrets.ts";
 import { createStamp, removeStamp, writeStamp } from "./stamp-write.ts";
@@ -41,6 +43,9 @@ export function stampStore(base: Sealer): StampStore {
     create: (input, ctx) => createStamp(base, input, ctx),
     write: (stamp, revision, options, ctx) => writeStamp(base, stamp, revision, options, ctx),
     remove: (name, options, ctx) => removeStamp(base, name, options, ctx),
+    setGoal: (name, goal, options, ctx) => setStampGoal(base, name, goal, options, ctx),
+    retry: (name, options, ctx) => retryStamp(base, name, options, ctx),
+    adopt: (input, ctx) => adoptStamp(base, input, ctx),
     observe: (observation, ctx) => observe(base, observation, ctx.token),
     observation: async (name) => (await readObservations(base, name)).get(name),
     observations: () => readObservations(base, undefined),
@@ -53,6 +58,7 @@ export function stampStore(base: Sealer): StampStore {
       );
       return rows.map((row) => row.name);
     },
+    tenants: (name) => tenantsOf(db, name),
     used: (names) => usedPlaces(db, names),
     secrets: (name) => openSecrets(base, name),
     addSecrets: (name, secrets, ctx) =>
@@ -74,6 +80,16 @@ export function stampStore(base: Sealer): StampStore {
       return Object.fromEntries(rows.map((row) => [row.phase, row.count]));
     },
   };
+}
+
+/** From an index alone, as are the few keys that people see. */
+async function tenantsOf(db: Queryable, name: string): Promise<StampTenants> {
+  const { rows } = await db.query<{ count: number; some: string[] }>(
+    `SELECT (SELECT count(*) FROM tenants WHERE stamp = $1) AS count,
+       ARRAY(SELECT key FROM tenants WHERE stamp = $1 ORDER BY key LIMIT 3) AS some`,
+    [name],
+  );
+  return { count: rows[0]?.count ?? 0, some: rows[0]?.some ?? [] };
 }
 
 /** One statement: seen every few seconds for every stamp, and wrong again a moment later. */

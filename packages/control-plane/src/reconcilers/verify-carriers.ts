@@ -1,0 +1,78 @@
+import { type Routing, type RoutingRule, routingRules } from "@stampyard/domain";
+import type { RouterRecord } from "../store/port.ts";
+import type { ReconcileDeps } from "./turn.ts";
+
+/** How a request of one tenant is brought to a live router. */
+export interface Carrier {
+  readonly router: string;
+  readonly entrance: URL;
+  /** Value of the Host field. */
+  readonly host: string;
+  /** Before each step's path. */
+  readonly prefix: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A name that no client resolves (RFC 2606 section 2), for routing by custom hostnames. */
+export function verifyHostname(tenant: string): string {
+  return `${tenant}.stampyard.invalid`;
+}
+
+/** One carrier per live router that says where it is entered, or why there is none. */
+export async function carriersOf(
+  deps: Pick<ReconcileDeps, "store">,
+  tenant: string,
+): Promise<{ readonly carriers: readonly Carrier[]; readonly whyNone: string }> {
+  const live = (await deps.store.routers.list()).filter((router) => router.live);
+  if (live.length === 0) return { carriers: [], whyNone: "none was connected" };
+  const routing = (await deps.store.fleet.read())?.value.fleet.routing;
+  const way = routing === undefined ? undefined : wayIn(routing, tenant);
+  if (way === undefined) return { carriers: [], whyNone: "no routing rule can name its tenant" };
+  const carriers = live.flatMap((router) => {
+    const entrance = entranceOf(router);
+    return entrance === undefined ? [] : [{ router: router.name, entrance, ...way }];
+  });
+  return { carriers, whyNone: `${live.map((router) => router.name).join(", ")} did not say where it is entered` };
+}
+
+type Way = Pick<Carrier, "host" | "prefix" | "headers">;
+
+/** By the first rule that anybody may use; a header of trusted peers is a last resort, as we may not be one of them. */
+export function wayIn(routing: Routing, tenant: string): Way | undefined {
+  const rules = routingRules(routing);
+  for (const rule of rules) {
+    const way = rule.kind === "header" ? undefined : wayOf(rule, tenant);
+    if (way !== undefined) return way;
+  }
+  const header = rules.find((rule) => rule.kind === "header");
+  return header === undefined ? undefined : wayOf(header, tenant);
+}
+
+const nowhere = "stampyard.invalid";
+
+function wayOf(rule: RoutingRule, tenant: string): Way | undefined {
+  switch (rule.kind) {
+    case "subdomain":
+      return { host: `${tenant}.${rule.domain}`, prefix: "", headers: {} };
+    case "hostname":
+      return { host: verifyHostname(tenant), prefix: "", headers: {} };
+    case "path":
+      // The path stays as it is where the rule does not strip: the application then knows it with its prefix.
+      return { host: nowhere, prefix: `${rule.prefix}/${tenant}`, headers: {} };
+    case "header":
+      return { host: nowhere, prefix: "", headers: { [rule.name]: tenant } };
+    default:
+      return undefined;
+  }
+}
+
+/** A wildcard address is where it listens, not where it is reached: its feed connection came from there. */
+function entranceOf({ entrance, address }: RouterRecord): URL | undefined {
+  if (entrance === undefined || !URL.canParse(entrance)) return undefined;
+  const url = new URL(entrance);
+  if (url.hostname !== "0.0.0.0" && url.hostname !== "[::]") return url;
+  if (address === undefined) return undefined;
+  const host = address.replace(/^::ffff:/, "");
+  url.hostname = host.includes(":") ? `[${host}]` : host;
+  return url;
+}

@@ -1,0 +1,155 @@
+import {
+  type Adoption,
+  adoptedDatabaseSecret,
+  canonicalJson,
+  type GoalDetail,
+  isServing,
+  type Json,
+  quote,
+  type Stamp,
+  StampyardError,
+} from "@stampyard/domain";
+import type { StampAdopt } from "./port.ts";
+import type { Revisioned, WriteContext } from "./records.ts";
+import { insertStamp, lockStamp } from "./stamp-rows.ts";
+import { replaceSecret, type Sealer, sealNewStamp } from "./stamp-secrets.ts";
+import { saveStamp } from "./stamp-write.ts";
+import { audit, requireNormal, staleRevision, type Write, write } from "./write.ts";
+
+/** What an operator wants of a stamp, each with its audit row in the same transaction (I39). */
+
+export type ServingGoal = Exclude<Stamp["goal"], "absent">;
+
+export interface GoalOptions {
+  readonly revision?: number;
+  /** Instant in milliseconds since 1970. */
+  readonly deadline?: number;
+  readonly message?: string;
+}
+
+const words: Readonly<Record<ServingGoal, string>> = {
+  present: "stamp.uncordon",
+  cordoned: "stamp.cordon",
+  drained: "stamp.drain",
+};
+
+/** @throws StampyardError WRONG_PHASE when it is being destroyed: that has no way back */
+export function setStampGoal(
+  base: Sealer,
+  name: string,
+  goal: ServingGoal,
+  { revision, deadline, message }: GoalOptions,
+  ctx: WriteContext,
+): Promise<Revisioned<Stamp>> {
+  return write(base, ctx, async (w) => {
+    const old = await lockNamed(w, name, revision);
+    if (old.value.goal === "absent") {
+      throw new StampyardError("WRONG_PHASE", `Stamp ${name} is to be destroyed`, {
+        mend: "Create another one; a removal that was asked for is not taken back.",
+      });
+    }
+    const wish = {
+      ...(deadline === undefined ? {} : { deadline }),
+      ...(message === undefined ? {} : { message }),
+      ...(ctx.reason === undefined ? {} : { reason: ctx.reason }),
+    };
+    if (old.value.goal === goal && same(wishOf(old.value.goalDetail), wish)) return old;
+    await audit(w, words[goal], `stamp/${name}`, { before: old.value.goal, after: goal, ...wish });
+    const { goalDetail: _, ...stamp } = old.value;
+    const detail = { ...wish, by: ctx.actor, since: base.now() };
+    return saveStamp(w, { ...stamp, goal, ...(goal === "present" ? {} : { goalDetail: detail }) });
+  });
+}
+
+/** Takes back what a wait for a retry is for. @throws StampyardError WRONG_PHASE when nothing of it failed */
+export function retryStamp(
+  base: Sealer,
+  name: string,
+  options: { readonly revision?: number },
+  ctx: WriteContext,
+): Promise<Revisioned<Stamp>> {
+  return write(base, ctx, async (w) => {
+    const old = await lockNamed(w, name, options.revision);
+    const state = withoutWait(old.value.state, base.now());
+    if (state === undefined) {
+      throw new StampyardError("WRONG_PHASE", `Stamp ${name} is ${old.value.state.kind} and waits for no retry`, {
+        mend: "See what it waits for with stampyard stamp show.",
+      });
+    }
+    await audit(w, "stamp.retry", `stamp/${name}`, { phase: state.kind });
+    return saveStamp(w, { ...old.value, state });
+  });
+}
+
+function withoutWait(state: Stamp["state"], now: number): Stamp["state"] | undefined {
+  if (state.kind === "failed") return { ...state, retryAt: now };
+  if (state.kind === "destroying") return state.retryAt === undefined ? undefined : { ...state, retryAt: now };
+  if (!isServing(state.kind) || !("setback" in state) || state.setback === undefined) return undefined;
+  return { ...state, setback: { ...state.setback, retryAt: now } };
+}
+
+/**
+ * Registers what runs, or what changed of it: repeating it with other endpoints or capabilities is how they change.
+ * @throws StampyardError ALREADY_EXISTS when a stamp of that name was built here, or is in another pool or region
+ */
+export function adoptStamp(base: Sealer, input: StampAdopt, ctx: WriteContext): Promise<Revisioned<Stamp>> {
+  return write(base, ctx, async (w) => {
+    requireNormal(w);
+    const { stamp, databaseUrl } = input;
+    const { rows } = await w.query<{ name: string }>("SELECT name FROM stamps WHERE name = $1", [stamp.name]);
+    const detail = { pool: stamp.pool, region: stamp.region, adoption: stamp.adoption, capacity: stamp.capacity };
+    if (rows[0] === undefined) {
+      const created = await insertStamp(w, stamp);
+      const secrets = databaseUrl === undefined ? {} : { [adoptedDatabaseSecret]: databaseUrl };
+      await sealNewStamp(w, base.masters, stamp.name, secrets);
+      await audit(w, "stamp.adopt", `stamp/${stamp.name}`, { ...detail });
+      w.tell({ kind: "stamp", stamp: stamp.name, phase: stamp.state.kind });
+      return created;
+    }
+    const old = await lockStamp(w, stamp.name);
+    requireSameAdopted(old.value, stamp);
+    if (databaseUrl !== undefined) {
+      await replaceSecret(w, base.masters, stamp.name, adoptedDatabaseSecret, databaseUrl);
+    }
+    const adoption = merged(old.value.adoption, stamp.adoption);
+    const { capacity } = stamp;
+    if (databaseUrl === undefined && same(old.value.adoption, adoption) && same(old.value.capacity, capacity))
+      return old;
+    await audit(w, "stamp.adopt", `stamp/${stamp.name}`, { ...detail, adoption });
+    return saveStamp(w, { ...old.value, capacity, ...(adoption === undefined ? {} : { adoption }) });
+  });
+}
+
+/** A URL that was given once stays, and with it what it made possible. */
+function merged(old: Adoption | undefined, next: Adoption | undefined): Adoption | undefined {
+  return next === undefined ? old : { ...next, hasDatabase: next.hasDatabase || old?.hasDatabase === true };
+}
+
+function requireSameAdopted(old: Stamp, next: Stamp): void {
+  if (old.origin !== "adopted") {
+    throw new StampyardError("ALREADY_EXISTS", `Stamp ${old.name} exists already, and was built here`, {
+      mend: "Choose another name.",
+    });
+  }
+  if (old.goal === "absent") throw new StampyardError("WRONG_PHASE", `Stamp ${old.name} is being forgotten`);
+  if (old.pool === next.pool && old.region === next.region) return;
+  throw new StampyardError(
+    "ALREADY_EXISTS",
+    `Stamp ${old.name} was adopted into pool ${quote(old.pool)} and region ${quote(old.region)}`,
+    { mend: "Keep both, or choose another name." },
+  );
+}
+
+async function lockNamed(w: Write, name: string, revision: number | undefined): Promise<Revisioned<Stamp>> {
+  const old = await lockStamp(w, name);
+  if (revision !== undefined && revision !== old.revision) throw staleRevision(`Stamp ${name}`, revision, old.revision);
+  return old;
+}
+
+function wishOf({ by: _, since: __, ...wish }: GoalDetail = {}): GoalDetail {
+  return wish;
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return canonicalJson((a ?? null) as Json) === canonicalJson((b ?? null) as Json);
+}
