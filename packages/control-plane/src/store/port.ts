@@ -7,6 +7,7 @@ import type {
   Stamp,
   StampObservation,
   StampPhase,
+  StampTenants,
   Tenant,
   TenantPhase,
 } from "@stampyard/domain";
@@ -144,6 +145,13 @@ export interface StampCreate {
 
 export interface FleetStore {
   read(): Promise<Revisioned<FleetRecord> | undefined>;
+export interface StampAdopt {
+  /** In state `requested`, with its `adoption`. */
+  readonly stamp: Stamp;
+  /** Sealed like every secret, and never shown. Absent: what was given before stays. */
+  readonly databaseUrl?: string;
+}
+
   /**
    * Release, fleet, new and changed stamps and the routing entry, in one transaction (I26: the intent; reconcilers do
    * the work). @throws StampyardError STALE_REVISION, ALREADY_EXISTS
@@ -200,6 +208,23 @@ export interface StampStore {
   ): Promise<Revisioned<Stamp>>;
   /** What the engine saw last. Cheap, not audited, no revision. @throws StampyardError STALE_LEADER */
   observe(observation: StampObservation, ctx: WriteContext): Promise<void>;
+  /**
+   * `cordoned`, `drained`, or `present` again. Idempotent: the same wish twice writes one audit row.
+   * @throws StampyardError WRONG_PHASE when it is to be destroyed
+   */
+  setGoal(
+    name: string,
+    goal: Exclude<Stamp["goal"], "absent">,
+    options: { readonly revision?: number; readonly deadline?: Instant; readonly message?: string },
+    ctx: WriteContext,
+  ): Promise<Revisioned<Stamp>>;
+  /** Ends the wait for the next attempt. @throws StampyardError WRONG_PHASE when there is none */
+  retry(name: string, options: { readonly revision?: number }, ctx: WriteContext): Promise<Revisioned<Stamp>>;
+  /**
+   * Registers what runs already, touching nothing; repeating it changes endpoints, capabilities and capacity.
+   * @throws StampyardError ALREADY_EXISTS for the name of a built stamp, or another pool or region
+   */
+  adopt(input: StampAdopt, ctx: WriteContext): Promise<Revisioned<Stamp>>;
   observation(name: string): Promise<ObservedStamp | undefined>;
   observations(): Promise<ReadonlyMap<string, ObservedStamp>>;
   /** Names whose turn it is: not active, to be removed, or last observed before `observedBefore`. */
@@ -208,6 +233,8 @@ export interface StampStore {
   used(names?: readonly string[]): Promise<ReadonlyMap<string, UsedPlaces>>;
   /** Opened, for the engine call only: never log, never answer. */
   secrets(name: string): Promise<Readonly<Record<string, string>>>;
+  /** Whose home it is, with the first few keys; of those preparing or leaving, too. */
+  tenants(name: string): Promise<StampTenants>;
   /** Seals missing names and leaves existing ones (a release that adds a component). */
   addSecrets(name: string, secrets: Readonly<Record<string, string>>, ctx: WriteContext): Promise<void>;
   /** The current one first, then next, then old: the order that `formatRouteKeys` and the feed want. */
@@ -316,7 +343,12 @@ export interface DirectoryStore {
 
 export interface RouterStore {
   /** Feed connection opened, or its heartbeat passed. */
-  seen(router: { readonly name: string; readonly address?: string; readonly admin?: string }): Promise<void>;
+  seen(router: {
+    readonly name: string;
+    readonly address?: string;
+    readonly admin?: string;
+    readonly entrance?: string;
+  }): Promise<void>;
   /** Never takes a router's acknowledgement back within an incarnation. */
   acknowledge(ack: FeedAcknowledgement): Promise<void>;
   list(): Promise<readonly RouterRecord[]>;
