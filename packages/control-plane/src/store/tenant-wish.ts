@@ -7,6 +7,7 @@ import {
   type PlacementCandidate,
   type PlacementExplanation,
   type PlacementRequest,
+  residencyOf,
   StampyardError,
   type Tenant,
   type UnitVector,
@@ -21,6 +22,8 @@ export interface Wish {
   readonly request: PlacementRequest;
   /** The home that its caller named; its room is asked, the scores are not. */
   readonly named?: string;
+  /** Residency rules leave it no region. */
+  readonly barred?: string;
 }
 
 export type Decision =
@@ -38,15 +41,18 @@ export function wishOf(draft: TenantDraft, sight: FleetSight): Wish {
   const override = sight.overrides.get(draft.key);
   const pinned = override?.kind === "pin" ? override.stamp : undefined;
   const pool = poolOf(draft, sight, homeOf(draft.stamp, sight) ?? (pinned && sight.candidate(pinned)?.pool));
-  return {
-    request: requestOf({ ...draft, pool, weight: weightByTier(sight.fleet, draft.tier, draft.weight) }, sight),
-    ...(draft.stamp === undefined ? {} : { named: draft.stamp }),
-  };
+  const wish = askedBy({ ...draft, pool, weight: weightByTier(sight.fleet, draft.tier, draft.weight) }, sight);
+  if (wish.barred !== undefined) {
+    throw new StampyardError("INVALID_REQUEST", `Tenant ${draft.key} can live nowhere: ${wish.barred}`, {
+      mend: "Change its residency, its tier, or the rule in the fleet file.",
+    });
+  }
+  return { ...wish, ...(draft.stamp === undefined ? {} : { named: draft.stamp }) };
 }
 
 /** What a registered tenant asks for, whether it has a home or not. */
 export function wishOfTenant(tenant: Tenant, sight: FleetSight): Wish {
-  return { request: requestOf(tenant, sight) };
+  return askedBy(tenant, sight);
 }
 
 interface Registered extends Pick<Tenant, "key" | "pool" | "tier" | "residency" | "weight"> {
@@ -54,19 +60,28 @@ interface Registered extends Pick<Tenant, "key" | "pool" | "tier" | "residency" 
   readonly channel?: string | undefined;
 }
 
-function requestOf(tenant: Registered, sight: FleetSight): PlacementRequest {
-  const { key, pool, tier, residency, weight, channel } = tenant;
+function askedBy(tenant: Registered, sight: FleetSight): Wish {
+  const { key, pool, tier, weight, channel } = tenant;
   const override = sight.overrides.get(key);
-  return {
+  const residency = residencyOf(sight.fleet?.residency ?? [], tenant);
+  const regions =
+    residency.kind === "conflict"
+      ? { residency: tenant.residency }
+      : {
+          residency: residency.regions,
+          ...(residency.rule === undefined ? {} : { residencyRule: residency.rule }),
+        };
+  const request = {
     key,
     pool,
     tenancy: tenant.tenancy ?? sight.pool(pool)?.tenancy ?? "shared",
     tier,
-    residency,
+    ...regions,
     ...(channel === undefined ? {} : { channel }),
     weight,
     ...(override === undefined ? {} : { override }),
   };
+  return residency.kind === "conflict" ? { request, barred: residency.why } : { request };
 }
 
 function homeOf(stamp: string | undefined, sight: FleetSight): string | undefined {
@@ -117,7 +132,8 @@ function isFor({ tier, tenancy, channel }: TenantDraft, name: string, sight: Fle
 }
 
 /** Where the tenant goes by this sight. Fast: no reasons for stamps that are not taken. */
-export function decide({ request, named }: Wish, sight: FleetSight): Decision {
+export function decide({ request, named, barred }: Wish, sight: FleetSight): Decision {
+  if (barred !== undefined) return { kind: "full", why: barred };
   const settings = sight.settings(request.pool);
   const placement =
     named === undefined
