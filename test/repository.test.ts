@@ -13,9 +13,10 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   directory: ["domain", "guard"],
   api: ["domain", "manifest"],
   engines: ["domain"],
+  movers: ["domain"],
   testing: ["domain"],
   router: ["domain", "directory", "guard"],
-  "control-plane": ["domain", "manifest", "directory", "api", "engines", "guard"],
+  "control-plane": ["domain", "manifest", "directory", "api", "engines", "movers", "guard"],
   cli: ["api", "manifest", "control-plane", "engines", "router"],
 };
 const examplesMayImport = ["guard"];
