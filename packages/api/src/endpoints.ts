@@ -1,6 +1,7 @@
 import { capacityEndpoints } from "./table/capacity.ts";
 import { directoryEndpoints } from "./table/directory.ts";
 import { fleetEndpoints } from "./table/fleet.ts";
+import { holdEndpoints } from "./table/hold.ts";
 import { stampEndpoints } from "./table/stamp.ts";
 import { systemEndpoints } from "./table/system.ts";
 import { tenantEndpoints } from "./table/tenant.ts";
@@ -11,6 +12,7 @@ export const endpoints = {
   ...fleetEndpoints,
   ...stampEndpoints,
   ...tenantEndpoints,
+  ...holdEndpoints,
   ...capacityEndpoints,
   ...directoryEndpoints,
 } as const;

@@ -28,10 +28,12 @@ import { tenantCertificate } from "./commands/tenant/certificate.ts";
 import { tenantCreate } from "./commands/tenant/create.ts";
 import { tenantDelete } from "./commands/tenant/delete.ts";
 import { tenantHistory } from "./commands/tenant/history.ts";
+import { tenantHold } from "./commands/tenant/hold.ts";
 import { tenantHostnameAdd } from "./commands/tenant/hostname-add.ts";
 import { tenantHostnameRemove } from "./commands/tenant/hostname-remove.ts";
 import { tenantImport } from "./commands/tenant/import.ts";
 import { tenantList } from "./commands/tenant/list.ts";
+import { tenantRelease } from "./commands/tenant/release.ts";
 import { tenantShow } from "./commands/tenant/show.ts";
 import { tenantResume } from "./commands/tenant/resume.ts";
 import { tenantSuspend } from "./commands/tenant/suspend.ts";
@@ -93,6 +95,8 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
             summary: "A tenant's own hostnames",
             commands: [tenantHostnameAdd, tenantHostnameRemove],
           },
+          tenantHold,
+          tenantRelease,
           tenantHistory,
           tenantWhere,
         ],

@@ -1,5 +1,11 @@
 import type { DirectoryChange, DirectoryVersion } from "./change.ts";
 
+/**
+ * Request header of a feed in which a router says where clients enter it, e.g. `http://127.0.0.1:8080`. A header, not a
+ * query: a control plane that does not know it reads over it.
+ */
+export const entranceHeader = "stampyard-router-entrance";
+
 /** Where a router stands; sent with `GET /v1/directory/feed`. Version 0 with `chainStart` asks for everything. */
 export interface FeedPosition {
   readonly incarnation: number;
@@ -41,6 +47,18 @@ export type FeedMessage =
 /** Body of `POST /v1/directory/ack`: applied by every worker and journaled. */
 export interface FeedAcknowledgement extends FeedPosition {
   readonly router: string;
+}
+
+/**
+ * Body of `POST /v1/directory/hold`: every worker holds the tenant; sent again when its requests on their way are fewer.
+ * A control plane that does not know it answers 404, which changes nothing.
+ */
+export interface HoldAcknowledgement {
+  readonly router: string;
+  readonly tenant: string;
+  readonly moveId: string;
+  /** Requests and tunnels of the tenant on their way; those that wait are not. */
+  readonly inFlight: number;
 }
 
 /** Body of `POST /v1/directory/report`, asked for while recovering: the router's own table, in pages. */

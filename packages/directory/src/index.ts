@@ -24,7 +24,8 @@ export type {
   TenantEntry,
   TenantHome,
 } from "./directory.ts";
-export type { DirectoryReport, FeedAcknowledgement, FeedMessage, FeedPosition } from "./feed.ts";
+export { entranceHeader } from "./feed.ts";
+export type { DirectoryReport, FeedAcknowledgement, FeedMessage, FeedPosition, HoldAcknowledgement } from "./feed.ts";
 export { createFrameDecoder, encodeFrame, type FrameDecoder, type FrameEvent, maxFramePayload } from "./frame.ts";
 export { type HashKey, halfSipHash, type KeyHash } from "./half-sip-hash.ts";
 export { encodeJournalEntry, type ReplayedJournal, replayJournal } from "./journal.ts";

@@ -3,10 +3,12 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { request as httpsRequest } from "node:https";
 import {
   createFrameDecoder,
+  entranceHeader,
   type DirectoryReport,
   type FeedAcknowledgement,
   type FeedMessage,
   type FeedPosition,
+  type HoldAcknowledgement,
 } from "@stampyard/directory";
 
 export interface ControlPlaneOptions {
@@ -17,6 +19,8 @@ export interface ControlPlaneOptions {
   readonly router: string;
   /** Where our own admin listener answers; shown to operators. */
   readonly adminUrl: string | undefined;
+  /** Where clients enter us, for the control plane's own requests. */
+  readonly entrance?: string | undefined;
 }
 
 /** How a feed connection ended. */
@@ -39,6 +43,8 @@ export interface ControlPlane {
   ): Promise<FeedEnd>;
   /** Rejects when it was not taken. */
   acknowledge(acknowledgement: FeedAcknowledgement, signal: AbortSignal): Promise<void>;
+  /** Rejects when it was not taken, as by a control plane that does not know it. */
+  acknowledgeHold(acknowledgement: HoldAcknowledgement, signal: AbortSignal): Promise<void>;
   /** Rejects when it was not taken. */
   report(report: DirectoryReport, signal: AbortSignal): Promise<void>;
 }
@@ -90,12 +96,14 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
       });
       try {
         const request = await open("GET", `/v1/directory/feed?${query}`, feedMediaType, signal);
+        if (options.entrance !== undefined) request.setHeader(entranceHeader, options.entrance);
         return await readFeed(request, events);
       } catch (caught) {
         return { kind: "closed", reason: caught instanceof Error ? caught.message : "unknown" };
       }
     },
     acknowledge: (acknowledgement, signal) => post("/v1/directory/ack", acknowledgement, signal),
+    acknowledgeHold: (acknowledgement, signal) => post("/v1/directory/hold", acknowledgement, signal),
     report: (report, signal) => post("/v1/directory/report", report, signal),
   };
 }

@@ -21,6 +21,7 @@ import {
   openDirectoryFiles,
   sha256,
 } from "./directory-files.ts";
+import { createHoldAcknowledger, type HoldAcknowledger } from "./hold-acknowledger.ts";
 import { createKeySaver, type KeySaver } from "./key-file.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
@@ -37,7 +38,7 @@ export interface FollowerOptions {
   readonly controlPlane: ControlPlane | undefined;
   readonly servers: Pick<
     Servers,
-    "replaceDirectory" | "directoryChanged" | "setKeys" | "hold" | "release" | "acknowledgeable"
+    "replaceDirectory" | "directoryChanged" | "setKeys" | "hold" | "release" | "acknowledgeable" | "inFlightOf"
   >;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -86,6 +87,7 @@ interface Following {
   readonly stop: AbortController;
   readonly files: DirectoryFiles;
   readonly acknowledger: Acknowledger;
+  readonly holds: HoldAcknowledger;
   readonly saver: KeySaver;
   state: FeedState;
   directory: Directory | undefined;
@@ -128,6 +130,7 @@ export function startFollower(options: FollowerOptions): Follower {
       await running;
       await following.reporting;
       await following.acknowledger.done();
+      await following.holds.done();
       await following.files.close();
       await following.saver.done();
     },
@@ -155,6 +158,13 @@ function prepare(options: FollowerOptions): Following {
       signal: stop.signal,
       // Keys too: a router that starts again with the table and without its keys would refuse what it served before.
       position: () => (following.saver.busy() ? undefined : options.servers.acknowledgeable(following.durable)),
+    }),
+    holds: createHoldAcknowledger({
+      controlPlane,
+      router,
+      log,
+      signal: stop.signal,
+      inFlightOf: (tenant) => options.servers.inFlightOf(tenant),
     }),
     saver: createKeySaver(
       folder,
@@ -276,10 +286,12 @@ function perform(following: Following, effect: FeedEffect): boolean {
     case "hold":
       metrics.count("holds", "hold");
       servers.hold({ tenant: effect.tenant, moveId: effect.moveId, ttlMs: effect.ttlMs });
+      following.holds.held(effect);
       return true;
     case "release":
       metrics.count("holds", "release");
       servers.release(effect);
+      following.holds.released(effect.tenant);
       return true;
     case "report":
       following.reporting ??= report(following).finally(() => {

@@ -5,6 +5,7 @@ import type { ServerDeps } from "./deps.ts";
 import { capacityHandlers } from "./handlers/capacity.ts";
 import { directoryHandlers } from "./handlers/directory.ts";
 import { fleetHandlers } from "./handlers/fleet.ts";
+import { holdHandlers } from "./handlers/holds.ts";
 import { stampHandlers } from "./handlers/stamps.ts";
 import { systemHandlers } from "./handlers/system.ts";
 import { tenantHandlers } from "./handlers/tenants.ts";
@@ -18,6 +19,7 @@ export function createApp(deps: ServerDeps): Hono<Env> {
       ...fleetHandlers(deps),
       ...stampHandlers(deps),
       ...tenantHandlers(deps),
+      ...holdHandlers(deps),
       ...capacityHandlers(deps),
       ...directoryHandlers(deps),
     },

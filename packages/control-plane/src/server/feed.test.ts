@@ -286,3 +286,36 @@ test("openFeed() ends at once when its router goes away while nothing happens", 
   expect(await next).toBeUndefined();
   expect(world.listeners.size).toBe(0);
 });
+
+test("openFeed() passes holds and releases on, each behind the changes that were committed before it (D13)", async () => {
+  const world = createDirectoryStore();
+  world.commit(stampPut("shared-1"), tenantPut("acme", "shared-1", 4));
+  const router = await connect(world);
+  await router.until("snapshot-end");
+  const first = router.next();
+  await expect.poll(() => router.clock.sleepers()).toBeGreaterThan(0);
+  // The epoch of a home that the hold is not about must not end it.
+  world.tell({ kind: "hold", tenant: "acme", moveId: "m1", ttlMs: 500 });
+  world.commit(tenantPut("acme", "shared-1", 5));
+  world.tell({ kind: "hold", tenant: "bolt", moveId: "m2", ttlMs: 0 });
+  world.tell({ kind: "release", tenant: "acme", moveId: "m1" });
+  expect(await first).toMatchObject({ kind: "delta", version: 3 });
+  expect(await router.next()).toEqual({ kind: "hold", tenant: "acme", moveId: "m1", ttlMs: 500 });
+  expect(await router.next()).toEqual({ kind: "release", tenant: "acme", moveId: "m1" });
+  expect(router.effects).toEqual(["keys", "replace", "apply", "hold", "release"].filter((kind) => kind !== "keys"));
+});
+
+test("openFeed() tells nobody of a hold that is over, and remembers a bounded number (I13)", async () => {
+  const world = createDirectoryStore();
+  world.commit(stampPut("shared-1"), tenantPut("acme", "shared-1", 4));
+  const router = await connect(world);
+  await router.until("snapshot-part");
+  world.tell({ kind: "hold", tenant: "acme", moveId: "gone", ttlMs: 50 });
+  for (let n = 0; n < 2_000; n++) world.tell({ kind: "release", tenant: "acme", moveId: `m${n}` });
+  world.tell({ kind: "hold", tenant: "acme", moveId: "over", ttlMs: 50 });
+  await router.clock.advance(50);
+  world.tell({ kind: "hold", tenant: "acme", moveId: "last", ttlMs: 50 });
+  await router.until("snapshot-end");
+  const kinds = await router.until("hold");
+  expect(kinds.filter((kind) => kind === "release")).toHaveLength(998);
+});

@@ -4,6 +4,7 @@ import { canonicalJson, type Json, StampyardError } from "@stampyard/domain";
 import type { DirectorySnapshot, StoreEvent } from "../store/port.ts";
 import type { Actor } from "./call.ts";
 import { type ServerDeps, writeContext } from "./deps.ts";
+import { createHoldTeller } from "./feed-holds.ts";
 import { changesAfter } from "./feed-reads.ts";
 
 /** Versions read and sent at a time: bounds what one reader holds in memory. */
@@ -17,6 +18,8 @@ export interface FeedReader {
   readonly router: string;
   readonly peer: string | undefined;
   readonly admin: string | undefined;
+  /** Where clients enter it. */
+  readonly entrance?: string | undefined;
   readonly actor: Actor;
   readonly requestId: string;
 }
@@ -66,6 +69,7 @@ async function* runFeed(
   const { store, clock, feed } = deps;
   const heartbeatMs = feed?.heartbeatMs ?? 5_000;
   const told = createTeller(store, signal);
+  const holds = createHoldTeller(store, clock, told.tell);
   try {
     const head = await store.directory.head();
     const { mode } = head;
@@ -80,9 +84,13 @@ async function* runFeed(
           beats = 0;
           yield* keys.changed();
         }
+        // Taken before the changes are read: what was committed before a release is sent before it, and a hold never
+        // overtakes the epoch that it is about.
+        const news = holds.take();
         const next = yield* sendNew(deps, at, keys);
         if (next === undefined) return;
         at = next;
+        if (news.length > 0) yield join(news);
       }
       await told.wait(clock, beatAt - clock.now());
       if (signal.aborted) return;
@@ -96,6 +104,7 @@ async function* runFeed(
       }
     }
   } finally {
+    holds.end();
     told.end();
   }
 }
@@ -192,6 +201,8 @@ interface Teller {
   wait(clock: ServerDeps["clock"], ms: number): Promise<void>;
   /** Whether an event of this kind came since it was last asked. */
   take(kind: "keys" | "mode"): boolean;
+  /** Something else is to be looked at. */
+  tell(): void;
   end(): void;
 }
 
@@ -220,6 +231,7 @@ function createTeller(store: ServerDeps["store"], signal: AbortSignal): Teller {
       news = false;
     },
     take: (kind) => seen.delete(kind),
+    tell,
     end() {
       unwatch();
       signal.removeEventListener("abort", tell);
@@ -270,8 +282,13 @@ async function diverged(
   });
 }
 
-function seenOf({ router, peer, admin }: FeedReader) {
-  return { name: router, ...(peer === undefined ? {} : { address: peer }), ...(admin === undefined ? {} : { admin }) };
+function seenOf({ router, peer, admin, entrance }: FeedReader) {
+  return {
+    name: router,
+    ...(peer === undefined ? {} : { address: peer }),
+    ...(admin === undefined ? {} : { admin }),
+    ...(entrance === undefined ? {} : { entrance }),
+  };
 }
 
 function deltaOf({ change, ...position }: { readonly change: DirectoryChange } & FeedPosition) {

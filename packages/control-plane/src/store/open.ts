@@ -6,6 +6,7 @@ import { capacityStore } from "./capacity.ts";
 import { connectionConfig, openDatabase, translate } from "./database.ts";
 import { directoryStore } from "./directory.ts";
 import { fleetStore } from "./fleet.ts";
+import { holdStore } from "./holds.ts";
 import { createFleetView } from "./fleet-view.ts";
 import { idempotencyStore } from "./idempotency.ts";
 import { leaseStore } from "./lease.ts";
@@ -65,6 +66,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     tenants: tenantStore(base),
     directory: directoryStore(base),
     routers: routerStore(base),
+    holds: holdStore(base),
     capacity: capacityStore(base),
     audit: auditStore(base),
     idempotency: idempotencyStore(base),

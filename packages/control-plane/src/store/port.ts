@@ -12,6 +12,7 @@ import type {
   TenantPhase,
 } from "@stampyard/domain";
 import type { CapacityStore } from "./capacity.ts";
+import type { HoldStore } from "./holds.ts";
 import type {
   AuditRecord,
   AuditVerification,
@@ -67,6 +68,7 @@ export interface Store extends AsyncDisposable {
   readonly tenants: TenantStore;
   readonly directory: DirectoryStore;
   readonly routers: RouterStore;
+  readonly holds: HoldStore;
   readonly capacity: CapacityStore;
   readonly audit: AuditStore;
   readonly idempotency: IdempotencyStore;

@@ -11,6 +11,7 @@ import type {
   TenantPhase,
 } from "@stampyard/domain";
 import type { DirectoryChange, FeedPosition } from "@stampyard/directory";
+import type { HoldEvent } from "./holds.ts";
 
 /** What the store keeps and answers: plain data, beside the words of `domain`. Times are `Instant` (ms since 1970). */
 
@@ -301,6 +302,7 @@ export type StoreEvent =
   | { readonly kind: "directory"; readonly head: FeedPosition }
   | { readonly kind: "mode"; readonly mode: StoreMode }
   /** Any store process on this database. */
+  | HoldEvent
   | { readonly kind: "keys"; readonly stamp: string }
   /** Written by this process. */
   | { readonly kind: "fleet" }

@@ -1,6 +1,7 @@
 import { StampyardError } from "@stampyard/domain";
 import { Client } from "pg";
 import { connectionConfig, type Database } from "./database.ts";
+import { holdsChannel, readHoldEvent } from "./holds.ts";
 import type { StoreEvent, StoreMode } from "./records.ts";
 import { directoryChannel } from "./sequence.ts";
 import { keysChannel } from "./stamp-secrets.ts";
@@ -66,12 +67,14 @@ export function openWatch(url: string, applicationName: string, db: () => Databa
     client.on("end", drop);
     client.on("notification", ({ channel, payload }) => {
       if (channel === keysChannel && payload !== undefined) tell({ kind: "keys", stamp: payload });
+      else if (channel === holdsChannel) for (const event of readHoldEvent(payload)) tell(event);
       else lookSoon();
     });
     await client.connect();
     listening = client;
     await client.query(`LISTEN ${directoryChannel}`);
     await client.query(`LISTEN ${keysChannel}`);
+    await client.query(`LISTEN ${holdsChannel}`);
   }
 
   /** One look at a time; a database that is away is tried again by the next poll. */
