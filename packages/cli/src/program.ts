@@ -4,6 +4,7 @@ import { auditList } from "./commands/audit-list.ts";
 import { completeCommand } from "./commands/complete.ts";
 import { completion } from "./commands/completion.ts";
 import { controlplaneBackup } from "./commands/controlplane/backup.ts";
+import { controlplaneRecovery } from "./commands/controlplane/recovery.ts";
 import { controlplaneRestore } from "./commands/controlplane/restore.ts";
 import { directoryAccept } from "./commands/directory-accept.ts";
 import { directoryExport } from "./commands/directory-export.ts";
@@ -116,8 +117,8 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
       },
       {
         group: "controlplane",
-        summary: "Backup and restore of the control plane",
-        commands: [controlplaneBackup, controlplaneRestore],
+        summary: "Backup, restore and recovery of the control plane",
+        commands: [controlplaneBackup, controlplaneRestore, controlplaneRecovery],
       },
       server,
       routerCommand,
