@@ -1,5 +1,6 @@
-import type { FencingToken, Random } from "@stampyard/domain";
+import type { FencingToken, Random, Sha256 } from "@stampyard/domain";
 import { runHousekeeping } from "./reconcilers/housekeeping.ts";
+import { runPools } from "./reconcilers/run-pools.ts";
 import { runReconcilers } from "./reconcilers/run-reconcilers.ts";
 import { runSequencer } from "./reconcilers/sequencer.ts";
 import type { ReconcileDeps } from "./reconcilers/turn.ts";
@@ -7,7 +8,7 @@ import { runRecovery } from "./recovery/collect-homes.ts";
 
 /** Everything that only the leader does, until the signal or the first failure; then all of it has ended. */
 export async function lead(
-  deps: ReconcileDeps & { readonly random: Random },
+  deps: ReconcileDeps & { readonly random: Random; readonly sha256: Sha256 },
   token: FencingToken,
   signal: AbortSignal,
 ): Promise<void> {
@@ -15,7 +16,7 @@ export async function lead(
   const ending = AbortSignal.any([signal, failed.signal]);
   // What the last term knew of stamps may be from before another leader's time.
   deps.drift.clear();
-  const loops = [runSequencer, runReconcilers, runRecovery, runHousekeeping];
+  const loops = [runSequencer, runReconcilers, runPools, runRecovery, runHousekeeping];
   const ends = await Promise.allSettled(
     loops.map(async (loop) => {
       try {

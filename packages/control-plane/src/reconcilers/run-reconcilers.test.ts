@@ -2,7 +2,7 @@ import { createSeededRandom } from "@stampyard/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { lead } from "../lead.ts";
 import { startTestPostgres, type TestPostgres } from "../store/test-postgres.ts";
-import { systemClock } from "../system-ports.ts";
+import { systemClock, systemSha256 } from "../system-ports.ts";
 import { createWorld, type World } from "./test-world.ts";
 
 let postgres: TestPostgres;
@@ -45,7 +45,7 @@ async function specOf(stamp: string) {
 
 function startLeading(token = world.token) {
   const stop = new AbortController();
-  const deps = { ...world.freshDeps(), clock: systemClock, random: createSeededRandom(1) };
+  const deps = { ...world.freshDeps(), clock: systemClock, random: createSeededRandom(1), sha256: systemSha256 };
   const ended = lead(deps, token, stop.signal);
   ended.catch(() => {});
   return { stop, ended };

@@ -30,6 +30,7 @@ export const backupTables = [
   "directory_head",
   "directory_versions",
   "directory_entries",
+  "pool_samples",
 ] as const;
 
 const rowsPerLine = 500;

@@ -6,11 +6,12 @@ import { capacityStore } from "./capacity.ts";
 import { connectionConfig, openDatabase, translate } from "./database.ts";
 import { directoryStore } from "./directory.ts";
 import { fleetStore } from "./fleet.ts";
-import { holdStore } from "./holds.ts";
 import { createFleetView } from "./fleet-view.ts";
+import { holdStore } from "./holds.ts";
 import { idempotencyStore } from "./idempotency.ts";
 import { leaseStore } from "./lease.ts";
 import { migrate } from "./migrations.ts";
+import { poolStore } from "./pools.ts";
 import type { Store, StoreEvent } from "./port.ts";
 import { readMeta, recoveryStore } from "./recovery.ts";
 import { routerStore } from "./routers.ts";
@@ -68,6 +69,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     routers: routerStore(base),
     holds: holdStore(base),
     capacity: capacityStore(base),
+    pools: poolStore(base),
     audit: auditStore(base),
     idempotency: idempotencyStore(base),
     recovery: recoveryStore(base),

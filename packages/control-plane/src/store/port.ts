@@ -11,8 +11,9 @@ import type {
   Tenant,
   TenantPhase,
 } from "@stampyard/domain";
-import type { CapacityStore } from "./capacity.ts";
 import type { HoldStore } from "./holds.ts";
+import type { CapacityStore } from "./capacity.ts";
+import type { PoolStore } from "./pools.ts";
 import type {
   AuditRecord,
   AuditVerification,
@@ -52,6 +53,7 @@ import type {
 } from "./records.ts";
 
 export type * from "./records.ts";
+export type { PoolFacts, PoolStore } from "./pools.ts";
 
 /**
  * The control plane's store. Every function that takes a `WriteContext` is one transaction that also
@@ -70,6 +72,7 @@ export interface Store extends AsyncDisposable {
   readonly routers: RouterStore;
   readonly holds: HoldStore;
   readonly capacity: CapacityStore;
+  readonly pools: PoolStore;
   readonly audit: AuditStore;
   readonly idempotency: IdempotencyStore;
   readonly recovery: RecoveryStore;
@@ -145,8 +148,6 @@ export interface StampCreate {
   readonly secrets: Readonly<Record<string, string>>;
 }
 
-export interface FleetStore {
-  read(): Promise<Revisioned<FleetRecord> | undefined>;
 export interface StampAdopt {
   /** In state `requested`, with its `adoption`. */
   readonly stamp: Stamp;
@@ -154,6 +155,8 @@ export interface StampAdopt {
   readonly databaseUrl?: string;
 }
 
+export interface FleetStore {
+  read(): Promise<Revisioned<FleetRecord> | undefined>;
   /**
    * Release, fleet, new and changed stamps and the routing entry, in one transaction (I26: the intent; reconcilers do
    * the work). @throws StampyardError STALE_REVISION, ALREADY_EXISTS
@@ -208,8 +211,6 @@ export interface StampStore {
     options: { readonly force: boolean; readonly revision?: number },
     ctx: WriteContext,
   ): Promise<Revisioned<Stamp>>;
-  /** What the engine saw last. Cheap, not audited, no revision. @throws StampyardError STALE_LEADER */
-  observe(observation: StampObservation, ctx: WriteContext): Promise<void>;
   /**
    * `cordoned`, `drained`, or `present` again. Idempotent: the same wish twice writes one audit row.
    * @throws StampyardError WRONG_PHASE when it is to be destroyed
@@ -227,16 +228,18 @@ export interface StampStore {
    * @throws StampyardError ALREADY_EXISTS for the name of a built stamp, or another pool or region
    */
   adopt(input: StampAdopt, ctx: WriteContext): Promise<Revisioned<Stamp>>;
+  /** What the engine saw last. Cheap, not audited, no revision. @throws StampyardError STALE_LEADER */
+  observe(observation: StampObservation, ctx: WriteContext): Promise<void>;
   observation(name: string): Promise<ObservedStamp | undefined>;
   observations(): Promise<ReadonlyMap<string, ObservedStamp>>;
   /** Names whose turn it is: not active, to be removed, or last observed before `observedBefore`. */
   due(observedBefore: Instant, limit?: number): Promise<readonly string[]>;
   /** Places taken per stamp, also by tenants still preparing or leaving. Stamps without tenants are absent. */
   used(names?: readonly string[]): Promise<ReadonlyMap<string, UsedPlaces>>;
-  /** Opened, for the engine call only: never log, never answer. */
-  secrets(name: string): Promise<Readonly<Record<string, string>>>;
   /** Whose home it is, with the first few keys; of those preparing or leaving, too. */
   tenants(name: string): Promise<StampTenants>;
+  /** Opened, for the engine call only: never log, never answer. */
+  secrets(name: string): Promise<Readonly<Record<string, string>>>;
   /** Seals missing names and leaves existing ones (a release that adds a component). */
   addSecrets(name: string, secrets: Readonly<Record<string, string>>, ctx: WriteContext): Promise<void>;
   /** The current one first, then next, then old: the order that `formatRouteKeys` and the feed want. */

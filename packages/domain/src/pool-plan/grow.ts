@@ -17,7 +17,7 @@ export interface Wanted {
 /** Stamps that the pool needs beyond those it has, most urgent first; `room` holds them afterwards. */
 export function planGrowth(state: PoolState, room: Room, growth: Growth): Wanted {
   const alerts: PoolAlert[] = [];
-  const unmet = state.waiting.filter((tenant) => !room.take(tenant));
+  const unmet = state.waiting.filter((tenant) => tenant.conflict !== undefined || !room.take(tenant));
   const present = state.stamps.filter(isPresent);
   const left = Math.max(0, state.pool.stamps.max - present.length);
   const building = present.filter((stamp) => isBuilding(stamp.phase) && !isStuck(stamp)).length;
@@ -48,7 +48,9 @@ function wantForWaiting(
 ): void {
   for (const tenant of unmet) {
     const regions = pool.regions.filter((region) => tenant.regions.length === 0 || tenant.regions.includes(region));
-    if (regions.length === 0) {
+    if (tenant.conflict !== undefined) {
+      alerts.push({ kind: "no-region", text: `tenant ${tenant.key} can live nowhere: ${tenant.conflict}` });
+    } else if (regions.length === 0) {
       const text = `tenant ${tenant.key} may live in ${tenant.regions.join(", ")} only, where pool ${pool.name} has no region`;
       alerts.push({ kind: "no-region", text });
     } else if (!hasRoom({ used: {}, limits: newLimits, high: highOf(pool) }, tenant.weight)) {

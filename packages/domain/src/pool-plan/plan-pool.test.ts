@@ -150,6 +150,9 @@ describe("planPool() stops", () => {
     const stamps = [stampWith("a", 5)];
     expect(kinds({ stamps, waiting: [waiter("whale", { weight: { tenants: 11 } })] })).toEqual(["too-big"]);
     expect(kinds({ stamps, waiting: [waiter("acme", { regions: ["mars"] })] })).toEqual(["no-region"]);
+    expect(
+      planOf({ stamps, waiting: [waiter("bank", { conflict: "residency rule gdpr allows eu, and not us" })] }).alerts,
+    ).toEqual([{ kind: "no-region", text: "tenant bank can live nowhere: residency rule gdpr allows eu, and not us" }]);
     expect(creates({ stamps, waiting: [waiter("whale", { weight: { tenants: 11 } })] })).toEqual([]);
   });
 

@@ -53,7 +53,8 @@ function mayDrain({ pool, stamps, frozen, canMove }: PoolState, name: string): b
 /** The room of the stamps there are, with those that wait as demand. */
 function roomNow(state: PoolState) {
   const room = roomOf(state.pool, state.stamps.filter(takesTenants), state.newLimits);
-  for (const tenant of state.waiting) if (!room.take(tenant)) room.expect({ tenants: 1, ...tenant.weight });
+  const waiting = state.waiting.filter((tenant) => tenant.conflict === undefined);
+  for (const tenant of waiting) if (!room.take(tenant)) room.expect({ tenants: 1, ...tenant.weight });
   return room;
 }
 

@@ -47,6 +47,8 @@ export interface WaitingTenant {
   readonly weight: UnitVector;
   /** It shares a stamp with other quarantined tenants only. */
   readonly quarantined?: boolean;
+  /** Why residency rules leave it no region at all: the rules have changed since it came. */
+  readonly conflict?: string;
 }
 
 export interface GrowthSample {
