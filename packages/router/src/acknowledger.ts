@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { FeedPosition } from "@stampyard/directory";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Log } from "./log.ts";
@@ -7,6 +8,12 @@ export interface Acknowledger {
   wake(again?: boolean): void;
   done(): Promise<void>;
 }
+
+/**
+ * Each call is a connection of its own, beside requests: the first goes at once, and more changes than this allows share
+ * one.
+ */
+const spacingMs = 20;
 
 /** Sends the newest position that is durable and applied, one call at a time; what could not be sent goes with the next, or at the next hello. */
 export function createAcknowledger(options: {
@@ -20,11 +27,16 @@ export function createAcknowledger(options: {
   const { controlPlane, router, position: current, signal, log } = options;
   let sent: FeedPosition | undefined;
   let sending: Promise<void> | undefined;
+  let sentAt = Number.NEGATIVE_INFINITY;
 
   async function send(plane: ControlPlane): Promise<void> {
-    for (let position = current(); !isSame(position, sent) && !signal.aborted; position = current()) {
-      if (position === undefined) return;
+    while (!isSame(current(), sent) && !signal.aborted) {
       try {
+        const earlyMs = sentAt + spacingMs - performance.now();
+        if (earlyMs > 0) await delay(earlyMs, undefined, { signal });
+        const position = current();
+        if (position === undefined) return;
+        sentAt = performance.now();
         await plane.acknowledge({ ...position, router }, signal);
         sent = position;
       } catch (caught) {

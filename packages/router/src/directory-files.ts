@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import {
   createDirectory,
   type Directory,
@@ -127,6 +128,7 @@ export function openDirectoryFiles(folder: string, loaded: LoadedFiles, options:
     previousGood: loaded.good,
     journal: undefined,
     trouble: undefined,
+    writtenAt: Number.NEGATIVE_INFINITY,
   };
   let working: Promise<void> | undefined;
   let snapshotBytes = 0;
@@ -180,10 +182,20 @@ interface Writer {
   previousGood: number | undefined;
   journal: FileHandle | undefined;
   trouble: string | undefined;
+  writtenAt: number;
 }
+
+/** The first change goes to disk at once; more changes than this allows share a write and a sync. */
+const writeSpacingMs = 5;
 
 async function writeAll(writer: Writer): Promise<void> {
   for (let jobs = take(writer.queue); jobs.length > 0; jobs = take(writer.queue)) {
+    const earlyMs = writer.writtenAt + writeSpacingMs - performance.now();
+    if (earlyMs > 0 && jobs[0]?.kind === "append") {
+      await delay(earlyMs);
+      if (writer.queue[0]?.kind === "append") jobs.push(...take(writer.queue));
+    }
+    writer.writtenAt = performance.now();
     const last = jobs[jobs.length - 1];
     try {
       const written = await write(writer, jobs);
