@@ -72,7 +72,8 @@ export function directoryOf(parts: TableParts): Directory {
     lookupHostname: (host) => homeAt(find(kinds.hostname, host)),
     lookupAlias: (alias) => homeAt(find(kinds.alias, alias)),
     findTenant: (key) => find(kinds.tenant, key),
-    findHostname: (host) => find(kinds.hostname, host),
+    // Every request is asked whether its host is somebody's own, and most fleets have none.
+    findHostname: (host) => (parts.hostnames === 0 ? -1 : find(kinds.hostname, host)),
     findAlias: (alias) => find(kinds.alias, alias),
     findTenantBytes: (bytes, start, end) => findIn(kinds.tenant, bytes, start, end),
     findHostnameBytes: (bytes, start, end) => findIn(kinds.hostname, bytes, start, end),

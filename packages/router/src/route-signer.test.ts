@@ -26,3 +26,24 @@ test("sign() gives one header per minute, and another as soon as epoch, stamp or
   signer.setKeys("eu-1", []);
   expect(signer.sign({ tenant: "acme", stamp: "eu-1", epoch: 1 })).toBeUndefined();
 });
+
+test("sign() never gives one tenant the header of another, however many share its places", () => {
+  const nowMs = 1_800_000_000_000;
+  const signer = createRouteSigner(() => nowMs);
+  const key = keys["eu-1"];
+  signer.setKeys("eu-1", [key]);
+  const expected = { stamp: "eu-1", keys: [makeRouteKey(key.kid, key.secret)], nowMs };
+  for (let round = 0; round < 2; round++) {
+    for (let n = 0; n < 10_000; n++) {
+      const tenant = `t${n}`;
+      expect(verifyRoute(signer.sign({ tenant, stamp: "eu-1", epoch: 3 }), expected)).toEqual({
+        kind: "ok",
+        tenant,
+        epoch: 3,
+      });
+    }
+  }
+  expect(verifyRoute(signer.sign({ tenant: undefined, stamp: "eu-1", epoch: 0 }), expected)).toMatchObject({
+    tenant: undefined,
+  });
+});

@@ -1,5 +1,6 @@
 import type { FeedMessage } from "@stampyard/directory";
 import { makeRouteKey, minuteOf, type RouteKey, signRoute } from "@stampyard/guard";
+import { routeMac } from "./route-mac.ts";
 
 export type StampKeys = Extract<FeedMessage, { kind: "keys" }>["keys"];
 
@@ -15,45 +16,74 @@ export interface RouteSigner {
   }): string | undefined;
 }
 
-interface Signed {
+/** A key to sign with. */
+interface Signing {
   readonly key: RouteKey;
-  readonly epoch: number;
-  readonly header: string;
+  readonly mac: (payload: string) => string;
+}
+
+/** The last header that was signed for a name that falls here. */
+interface Place {
+  name: string;
+  signing: Signing | undefined;
+  epoch: number;
+  minute: number;
+  header: string;
 }
 
 /**
- * Signs once per tenant and minute and gives the same header to all requests of that minute (decision D7). What is kept
- * is dropped as a whole when the minute ends, so it never exceeds the tenants that were asked for in one minute.
+ * Places for headers that were signed. Few tenants make most requests and are found here; for the others signing costs
+ * about as much as finding one of a hundred thousand kept headers, and leaves nothing to the garbage collector.
  */
+const places = 4_096;
+
+/** Signs for a tenant and a minute, and gives the same header to its next requests of that minute (decision D7). */
 export function createRouteSigner(now: () => number): RouteSigner {
-  const current = new Map<string, RouteKey>();
-  let minute = 0;
-  let signed = new Map<string, Signed>();
+  const current = new Map<string, Signing>();
+  const kept: readonly Place[] = Array.from({ length: places }, () => ({
+    name: "",
+    signing: undefined,
+    epoch: 0,
+    minute: 0,
+    header: "",
+  }));
 
   return {
     setKeys(stamp, keys) {
       const [first] = keys;
       // The first is the one to sign with; the others are what the stamp still accepts.
       if (first === undefined) current.delete(stamp);
-      else current.set(stamp, makeRouteKey(first.kid, first.secret));
+      else {
+        const key = makeRouteKey(first.kid, first.secret);
+        current.set(stamp, { key, mac: routeMac(key) });
+      }
     },
     hasKey: (stamp) => current.has(stamp),
     sign({ tenant, stamp, epoch }) {
-      const key = current.get(stamp);
-      if (key === undefined) return undefined;
-      const thisMinute = minuteOf(now());
-      if (thisMinute !== minute) {
-        minute = thisMinute;
-        signed = new Map();
-      }
+      const signing = current.get(stamp);
+      if (signing === undefined) return undefined;
+      const minute = minuteOf(now());
       // No tenant is called like a stamp with a dash before it.
       const name = tenant ?? `-${stamp}`;
-      const kept = signed.get(name);
+      const place = kept[placeOf(name)] as Place;
       // A key belongs to one stamp, so the same key also means the same stamp.
-      if (kept !== undefined && kept.key === key && kept.epoch === epoch) return kept.header;
-      const header = signRoute({ tenant, stamp, epoch, minute }, key);
-      signed.set(name, { key, epoch, header });
+      if (place.minute === minute && place.signing === signing && place.epoch === epoch && place.name === name) {
+        return place.header;
+      }
+      const header = signRoute({ tenant, stamp, epoch, minute }, signing.key, signing.mac);
+      place.name = name;
+      place.signing = signing;
+      place.epoch = epoch;
+      place.minute = minute;
+      place.header = header;
       return header;
     },
   };
+}
+
+/** Spread a little; who shares a place only signs more often. */
+function placeOf(name: string): number {
+  let hash = 0;
+  for (let at = 0; at < name.length; at++) hash = (Math.imul(hash, 31) + name.charCodeAt(at)) | 0;
+  return (hash ^ (hash >>> 15)) & (places - 1);
 }
