@@ -6,7 +6,16 @@ export type Row = Record<string, unknown>;
 
 /** What a statement may be sent to: the pool, or the client of a transaction. */
 export interface Queryable {
-  query<R extends Row = Row>(text: string, values?: readonly unknown[]): Promise<{ rows: R[]; rowCount: number }>;
+  query<R extends Row = Row>(
+    text: string,
+    values?: readonly unknown[],
+    options?: QueryOptions,
+  ): Promise<{ rows: R[]; rowCount: number }>;
+}
+
+export interface QueryOptions {
+  /** Parsed and planned once per connection: for statements of a fixed text that a busy fleet sends all day. */
+  readonly prepared?: boolean;
 }
 
 /** Backups and snapshots at once; more wait for a moment, and are then refused. */
@@ -72,7 +81,7 @@ export function openDatabase(url: string, applicationName: string, maxConnection
     each.on("connect", (client) => void client.on("error", () => {}));
   }
   return {
-    query: (text, values) => translated(() => send(pool, text, values)),
+    query: (text, values, how) => translated(() => send(pool, text, values, how)),
     transaction: (work) => translated(() => repeatDeadlocks(() => inTransaction(pool, work))),
     connect: () => translated(() => longReads.connect().catch(refuseLongRead)),
     async end() {
@@ -96,7 +105,7 @@ async function inTransaction<T>(pool: Pool, work: (tx: Queryable) => Promise<T>)
   try {
     await client.query("BEGIN");
     try {
-      const result = await work({ query: (text, values) => send(client, text, values) });
+      const result = await work({ query: (text, values, how) => send(client, text, values, how) });
       await client.query("COMMIT");
       return result;
     } catch (error) {
@@ -113,10 +122,22 @@ async function inTransaction<T>(pool: Pool, work: (tx: Queryable) => Promise<T>)
 async function send<R extends Row>(
   on: Pool | PoolClient,
   text: string,
-  values?: readonly unknown[],
+  values: readonly unknown[] = [],
+  { prepared = false }: QueryOptions = {},
 ): Promise<{ rows: R[]; rowCount: number }> {
-  const result = await on.query<R>(text, values === undefined ? [] : [...values]);
+  const result = await on.query<R>({ text, values: [...values], ...(prepared ? { name: nameOf(text) } : {}) });
   return { rows: result.rows, rowCount: result.rowCount ?? 0 };
+}
+
+const names = new Map<string, string>();
+
+/** Names of prepared statements: short, and one for each text. */
+function nameOf(text: string): string {
+  const known = names.get(text);
+  if (known !== undefined) return known;
+  const name = `stampyard_${names.size + 1}`;
+  names.set(text, name);
+  return name;
 }
 
 async function repeatDeadlocks<T>(work: () => Promise<T>): Promise<T> {

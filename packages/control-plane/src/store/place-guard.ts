@@ -46,6 +46,7 @@ export async function lostPlaces(
        (SELECT jsonb_object_agg(unit, reserved) FROM stamp_use u WHERE u.stamp = name) AS reserved
      FROM stamps WHERE name = ANY ($1) ORDER BY name FOR SHARE`,
     [[...new Set(places.map((place) => place.stamp))]],
+    { prepared: true },
   );
   const held = new Map(rows.map((row) => [row.name, row]));
   const lost = new Set<string>(claimed);

@@ -57,11 +57,15 @@ async function registerPart(
   const claims = registrations.flatMap(({ tenant }) =>
     tenant.hostnames.map((hostname) => ({ hostname, tenant: tenant.key })),
   );
-  const { rows } = await tx.query<AddedRow & { named: string[] | null }>(registerSql, [
-    ...columnsOf(registrations, options.audited),
-    claims.map((claim) => claim.hostname),
-    claims.map((claim) => claim.tenant),
-  ]);
+  const { rows } = await tx.query<AddedRow & { named: string[] | null }>(
+    registerSql,
+    [
+      ...columnsOf(registrations, options.audited),
+      claims.map((claim) => claim.hostname),
+      claims.map((claim) => claim.tenant),
+    ],
+    { prepared: true },
+  );
   const added = new Map(rows.map((row) => [row.key, row]));
   const named = new Set(rows[0]?.named ?? []);
   const faults = new Map<string, StampyardError>();

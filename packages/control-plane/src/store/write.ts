@@ -38,6 +38,7 @@ export async function write<T>(base: StoreBase, ctx: WriteContext, work: (w: Wri
       `SELECT m.mode, m.incarnation FROM lease l, meta m
        WHERE l.name = 'leader' AND l.token = $1 FOR KEY SHARE OF l FOR SHARE OF m`,
       [ctx.token],
+      { prepared: true },
     );
     const [row] = rows;
     if (row === undefined) throw staleLeader(ctx.token);
