@@ -24,6 +24,9 @@ test("readRouterConfig() reads everything", () => {
     STAMPYARD_ROUTER_ACCESS_LOG: "/log/access",
     STAMPYARD_ROUTER_DRAIN_MS: "5000",
     STAMPYARD_ROUTER_MAX_CONNECTIONS: "20",
+    STAMPYARD_ROUTER_MAX_CONNECTIONS_PER_STAMP: "30",
+    STAMPYARD_ROUTER_ANSWER_TIMEOUT_MS: "90000",
+    STAMPYARD_ROUTER_QUEUE_TIMEOUT_MS: "700",
     STAMPYARD_ROUTER_WORKERS: "0",
     STAMPYARD_ROUTER_TENANT_METRICS: "50",
     OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318/",
@@ -37,6 +40,9 @@ test("readRouterConfig() reads everything", () => {
     accessLog: "/log/access",
     drainMs: 5_000,
     maxConnections: 20,
+    maxConnectionsPerStamp: 30,
+    answerTimeoutMs: 90_000,
+    queueTimeoutMs: 700,
     workers: 0,
     tenantMetrics: 50,
     tracing: {
@@ -55,12 +61,21 @@ test("readRouterConfig() complains about everything at once", () => {
       STAMPYARD_ROUTER_ADMIN: "0.0.0.0:8081",
       STAMPYARD_API: "ftp://x",
       STAMPYARD_ROUTER_DRAIN_MS: "-1",
+      STAMPYARD_ROUTER_ANSWER_TIMEOUT_MS: "1",
     });
     expect.unreachable();
   } catch (caught) {
     const { problems } = StampyardError.from(caught);
     const paths = problems.map((problem) => problem.path?.replace("STAMPYARD_", ""));
-    expect(paths).toEqual(["ROUTER_NAME", "ROUTER_STATE", "ROUTER_LISTEN", "ROUTER_ADMIN", "API", "ROUTER_DRAIN_MS"]);
+    expect(paths).toEqual([
+      "ROUTER_NAME",
+      "ROUTER_STATE",
+      "ROUTER_LISTEN",
+      "ROUTER_ADMIN",
+      "API",
+      "ROUTER_DRAIN_MS",
+      "ROUTER_ANSWER_TIMEOUT_MS",
+    ]);
     expect(problems.every((problem) => problem.mend !== undefined)).toBe(true);
   }
 });

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { isName, type Problem, quote, StampyardError } from "@stampyard/domain";
 import { type EntranceConfig, readEntranceConfig } from "./entrance-config.ts";
 import { parseHost } from "./host.ts";
+import { type LimitsConfig, readLimitsConfig } from "./limits-config.ts";
 import { type RegionConfig, readRegionConfig } from "./region-config.ts";
 import type { TracingConfig } from "./tracing/span-exporter.ts";
 
@@ -11,7 +12,7 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-export interface RouterConfig extends RegionConfig, EntranceConfig {
+export interface RouterConfig extends RegionConfig, EntranceConfig, LimitsConfig {
   /** Lower-case name, unique among the routers of a control plane. */
   readonly name: string;
   readonly listen: ListenAddress;
@@ -29,8 +30,6 @@ export interface RouterConfig extends RegionConfig, EntranceConfig {
   readonly maxConnections?: number;
   /** Of one address. @default 1000 */
   readonly maxConnectionsPerClient?: number;
-  /** To one stamp. @default 1024 */
-  readonly maxInFlightPerStamp?: number;
   /** Processes that serve requests, under a parent that does not. 0 = this process serves by itself. @default 0 */
   readonly workers?: number;
   /** So many tenants are counted by name, for `/metrics?tenants`. @default 0 */
@@ -59,7 +58,7 @@ export type Env = Readonly<Record<string, string | undefined>>;
  *   `STAMPYARD_ROUTER_TLS_CERTIFICATES`, a folder of `<pattern>.crt` and `<pattern>.key`, default no TLS
  * - `STAMPYARD_ROUTER_DECIDE` `host:port` on loopback where ingresses ask `GET /decide`, default none
  * - `STAMPYARD_ROUTER_DRAIN_MS`, `STAMPYARD_ROUTER_MAX_CONNECTIONS`, `STAMPYARD_ROUTER_MAX_CONNECTIONS_PER_CLIENT`,
- *   `STAMPYARD_ROUTER_MAX_IN_FLIGHT_PER_STAMP`
+ *   and limits of stamps: `readLimitsConfig`
  *
  * @param cores what `STAMPYARD_ROUTER_WORKERS` is without a value
  * @throws StampyardError INVALID_REQUEST with all problems at once
@@ -90,7 +89,7 @@ export function readRouterConfig(env: Env, cores = availableParallelism()): Rout
   const drainMs = number("STAMPYARD_ROUTER_DRAIN_MS", 0, 600_000);
   const maxConnections = number("STAMPYARD_ROUTER_MAX_CONNECTIONS", 1, 1_000_000);
   const maxConnectionsPerClient = number("STAMPYARD_ROUTER_MAX_CONNECTIONS_PER_CLIENT", 1, 1_000_000);
-  const maxInFlightPerStamp = number("STAMPYARD_ROUTER_MAX_IN_FLIGHT_PER_STAMP", 1, 1_000_000);
+  const limits = readLimitsConfig(number);
   const workers = number("STAMPYARD_ROUTER_WORKERS", 0, 256) ?? Math.min(cores, 256);
   const tenantMetrics = number("STAMPYARD_ROUTER_TENANT_METRICS", 0, 10_000);
   const accessLogMaxBytes = number("STAMPYARD_ROUTER_ACCESS_LOG_MAX_BYTES", 0, 999_999_999);
@@ -114,7 +113,7 @@ export function readRouterConfig(env: Env, cores = availableParallelism()): Rout
     ...(drainMs === undefined ? {} : { drainMs }),
     ...(maxConnections === undefined ? {} : { maxConnections }),
     ...(maxConnectionsPerClient === undefined ? {} : { maxConnectionsPerClient }),
-    ...(maxInFlightPerStamp === undefined ? {} : { maxInFlightPerStamp }),
+    ...limits,
     workers,
     ...(tenantMetrics === undefined ? {} : { tenantMetrics }),
     ...(accessLogMaxBytes === undefined ? {} : { accessLogMaxBytes }),

@@ -30,7 +30,10 @@ export interface PlanePorts {
   readonly log?: Log;
 }
 
-const defaultTimeouts: DataPlaneOptions["timeouts"] = { connectMs: 1_000, idleMs: 60_000 };
+function timeoutsOf(config: RouterConfig): DataPlaneOptions["timeouts"] {
+  const { idleTimeoutMs = 60_000, answerTimeoutMs = 15_000, queueTimeoutMs = 5_000 } = config;
+  return { connectMs: 1_000, idleMs: idleTimeoutMs, answerMs: answerTimeoutMs, queueMs: queueTimeoutMs };
+}
 
 /**
  * Opens a plane that has one of `shares` equal parts of all limits: the processes together stay within them (D17).
@@ -38,6 +41,7 @@ const defaultTimeouts: DataPlaneOptions["timeouts"] = { connectMs: 1_000, idleMs
  */
 export function openPlane(config: RouterConfig, shares: number, ports: PlanePorts = {}): OpenPlane {
   const part = (total: number) => Math.max(1, Math.ceil(total / shares));
+  const { maxInFlightPerStamp = 1_024, maxConnectionsPerStamp = maxInFlightPerStamp } = config;
   const metrics = createMetrics(config.tenantMetrics ?? 0);
   const file = config.accessLog === undefined ? undefined : openAccessLog(config.accessLog);
   const spans =
@@ -47,8 +51,9 @@ export function openPlane(config: RouterConfig, shares: number, ports: PlanePort
       maxConnections: part(config.maxConnections ?? 10_000),
       maxConnectionsPerClient: part(config.maxConnectionsPerClient ?? 1_000),
     },
-    timeouts: ports.timeouts ?? defaultTimeouts,
-    maxInFlightPerStamp: part(config.maxInFlightPerStamp ?? 1_024),
+    timeouts: ports.timeouts ?? timeoutsOf(config),
+    maxInFlightPerStamp: part(maxInFlightPerStamp),
+    maxConnectionsPerStamp: part(maxConnectionsPerStamp),
     metrics,
     accessLog: bothOf(file, spans),
     now: ports.now ?? Date.now,

@@ -10,6 +10,7 @@ import { guardReasonOf, problemAnswer, type RefusalDetail, type RefusalReason } 
 import { answerLines } from "./answer-lines.ts";
 import type { ClientSide, Exchange } from "./exchange.ts";
 import { forgetLongLived, keepLongLived, type LongLived } from "./long-lived.ts";
+import { waitForConnection } from "./queueing.ts";
 import { record } from "./record.ts";
 import { isRepeatable, outcomeOf } from "./repeats.ts";
 import type { Serving } from "./serving.ts";
@@ -51,6 +52,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
   #pool: StampPool | undefined;
   #permit: Permit | undefined;
   #upstream: Upstream | undefined;
+  #endWait: (() => void) | undefined;
   #endpoint = 0;
   /** A kept connection was found closed: the next try takes a new one. */
   #fresh = false;
@@ -105,6 +107,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
     if (this.#state === "ended") return;
     if (this.head.body === "chunked") this.#upstream?.writeText("0\r\n\r\n");
     this.#sent = true;
+    this.#upstream?.awaitAnswer(this.#serving.timeouts);
   }
   onBodyBroken(reason: "bad-framing" | "request-timeout"): void {
     this.#refuse(reason);
@@ -141,6 +144,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
     this.#send(upstream);
   }
   onFree(): void {
+    this.#endWait?.();
     this.#try();
   }
   onInformational(status: number, lines: string): void {
@@ -278,7 +282,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
       return;
     }
     if (!tunnel && pool.connections >= this.#serving.maxConnectionsPerStamp) {
-      pool.waiting.add(this);
+      this.#endWait = waitForConnection(pool, this, this.#serving, () => this.#refuse("too-busy"));
       return;
     }
     const { wheel, timeouts } = this.#serving;
@@ -301,7 +305,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
     this.#sent =
       this.head.body === "none" || body !== undefined || (this.head.body === "length" && this.head.length === 0);
     const whole = body === undefined ? text : text + body.toString("latin1", 0, body.length);
-    upstream.send(this, whole, this.#serving.timeouts.idleMs);
+    upstream.send(this, whole, this.#serving.timeouts, this.#sent);
     if (!this.#sent) this.#client.wantBody();
   }
 
@@ -355,7 +359,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
     const pool = this.#pool;
     const route = this.#route;
     if (pool !== undefined) {
-      if (pool.waiting.size > 0) pool.waiting.delete(this);
+      this.#endWait?.();
       const tunnel = this.head.webSocketKey !== "";
       if (tunnel) pool.tunnels -= 1;
       else pool.inFlight -= 1;

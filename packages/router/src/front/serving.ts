@@ -13,6 +13,10 @@ export interface Timeouts {
   readonly connectMs: number;
   /** Without a byte in either direction, in milliseconds. */
   readonly idleMs: number;
+  /** From the whole request sent until the head of its answer is there, in milliseconds. @default idleMs */
+  readonly answerMs?: number;
+  /** How long a request may wait for a connection to its stamp, in milliseconds. @default 5000 */
+  readonly queueMs?: number;
   /** Until a request's head is there, from its first byte, in milliseconds. @default 10000 */
   readonly headMs?: number;
   /** Between two parts of a request's body, in milliseconds. @default 30000 */

@@ -27,6 +27,13 @@ export interface UpstreamUser {
 
 export type UpstreamFault = "not-connected" | "closed" | Extract<RefusalReason, "stamp-timeout" | "bad-response">;
 
+/** Without a byte of a body, and until an answer's head is there; in milliseconds. */
+export interface UpstreamTimes {
+  readonly idleMs: number;
+  /** @default idleMs */
+  readonly answerMs?: number;
+}
+
 type State = "connecting" | "idle" | "head" | "body" | "tunnel" | "dead";
 
 /**
@@ -81,15 +88,23 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
     });
   }
 
-  /** Begins a request; the upstream must be connected and idle. */
-  send(user: UpstreamUser, text: string, idleMs: number): void {
+  /**
+   * Begins a request; the upstream must be connected and idle.
+   * @param whole nothing of it follows, so its answer is waited for
+   */
+  send(user: UpstreamUser, text: string, { idleMs, answerMs = idleMs }: UpstreamTimes, whole: boolean): void {
     this.#user = user;
     this.#state = "head";
     this.#idleMs = idleMs;
     this.heard = false;
     this.#informational = 0;
-    this.#wheel.set(this, idleMs);
+    this.#wheel.set(this, whole ? answerMs : idleMs);
     this.#channel.write(text);
+  }
+
+  /** The rest of the request is sent. An answer that began before it was goes on as it did. */
+  awaitAnswer({ idleMs, answerMs = idleMs }: UpstreamTimes): void {
+    if (this.#state === "head") this.#wheel.set(this, answerMs);
   }
 
   /** False = wait for `onUpstreamDrain`. */
@@ -273,6 +288,7 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
     this.#state = "body";
     this.#chunks = head.chunked ? newChunkState() : undefined;
     this.#left = head.chunked ? 0 : length;
+    this.#wheel.set(this, this.#idleMs);
     if (length < 0 && !head.chunked) this.#clean = false;
     this.#channel.readFor("body");
     user.onAnswer(head, undefined);
