@@ -6,6 +6,7 @@ import { keyOffset, type Plain, placeKey, type ReadFile, valueOffset } from "./r
 import { type Fault, referenceFault, type Scope } from "./references.ts";
 import { didYouMean } from "./suggest.ts";
 import { parseText, splitCommand } from "./text.ts";
+import { checkVerify } from "./verify-checks.ts";
 
 const maxComponents = 200;
 /** More are never shown, and looking for what each of them may have meant would take time. */
@@ -36,6 +37,7 @@ export function checkTemplate(file: ReadFile, text: string): readonly Finding[] 
   checkParameters(check);
   checkIngress(check);
   checkHooks(check);
+  checkVerify(root, (where, path, fault) => at(check, where, path, fault));
   checkCycles(check);
   return check.findings;
 }

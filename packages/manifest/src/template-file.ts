@@ -30,6 +30,26 @@ const stage = fields("a map with name, engine and components", {
   components: componentsFile.describe("Components of this stage, by name"),
 });
 
+const verifyText = (expects: string, most: number) => words(expects, /^[^\0]*$/, most);
+
+const verifyStep = fields("a map with method and path, and what the answer must be", {
+  method: oneOf(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]).optional().describe("Default GET"),
+  path: words("a path such as /notes?limit=1", /^\/[^\s\0#]*$/, 2_048).describe(
+    "Path as a client of a tenant writes it",
+  ),
+  headers: mapOf(
+    words("a header name", /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 100),
+    words("a header value of visible ASCII characters", /^[\x20-\x7e]*$/, 4_096),
+    "a map of header names and values",
+  )
+    .optional()
+    .describe("Sent with it, beside those of the route"),
+  json: z.json({ error: "a JSON value" }).optional().describe("Body, sent as application/json"),
+  status: whole(200, 599).optional().describe("Status of the answer. Default any of 200 to 299"),
+  text: verifyText("a text", 4_096).optional().describe("What the answer must hold"),
+  timeout: duration("100ms", "1m", "5s").optional().describe("How long it may take. Default 5s"),
+}).describe("One request");
+
 const count = z.number({ error: "a number above 0" }).positive({ error: "a number above 0" }).max(1e12, {
   error: "a number up to 1e12",
 });
@@ -86,7 +106,13 @@ export const templateFile = fields("a map of fields", {
   })
     .optional()
     .describe("What a stamp does when it learns or forgets a tenant"),
+  verify: listOf(verifyStep, "a list of requests", 1, 20)
+    .optional()
+    .describe(
+      "Requests of a tenant of Stampyard's own, in order, before a new stamp takes tenants; ${tenant.key}, ${stamp.name}, ${stamp.region} and ${verify.id}, a new UUID, may stand in them",
+    ),
 });
 
 export type TemplateFile = z.infer<typeof templateFile>;
 export type HookFile = z.infer<typeof hook>;
+export type VerifyStepFile = z.infer<typeof verifyStep>;

@@ -1,4 +1,13 @@
-import type { Component, Resources, Stage, TenantHook, Template, Text } from "@stampyard/domain";
+import {
+  canonicalJson,
+  type Component,
+  type Resources,
+  type Stage,
+  type TenantHook,
+  type Template,
+  type Text,
+  type VerifyStep,
+} from "@stampyard/domain";
 import type { ComponentFile } from "./component-file.ts";
 import { checkShape } from "./issues.ts";
 import { kindFault } from "./kind.ts";
@@ -7,7 +16,7 @@ import { problemsOf } from "./problem.ts";
 import { type Places, placeKey, readYaml } from "./read-yaml.ts";
 import { parseDuration, parseSize } from "./quantity.ts";
 import { checkTemplate } from "./template-checks.ts";
-import { type HookFile, type TemplateFile, templateFile } from "./template-file.ts";
+import { type HookFile, type TemplateFile, templateFile, type VerifyStepFile } from "./template-file.ts";
 import { parseText, splitCommand } from "./text.ts";
 
 export interface ParseOptions {
@@ -74,6 +83,7 @@ function buildTemplate(data: TemplateFile, places: Places): Template {
     capacity: { tenants: data.capacity.tenants, units: data.capacity.units ?? {} },
     tenancy: data.tenancy,
     hooks: { ...(onCreate === undefined ? {} : { onCreate }), ...(onDelete === undefined ? {} : { onDelete }) },
+    ...(data.verify === undefined ? {} : { verify: data.verify.map(buildVerifyStep) }),
   };
 }
 
@@ -167,6 +177,22 @@ function buildHook(file: HookFile | undefined): TenantHook | undefined {
   const timeoutMs = milliseconds(file.timeout, 30_000);
   if (file.job !== undefined) return { kind: "job", job: file.job, timeoutMs };
   return { kind: "http", service: file.service ?? "", path: file.path ?? "", timeoutMs };
+}
+
+function buildVerifyStep(file: VerifyStepFile): VerifyStep {
+  const headers = sortedEntries(file.headers ?? {}).map(([name, value]): [string, Text] => [
+    name.toLowerCase(),
+    textOf(value),
+  ]);
+  return {
+    method: file.method ?? "GET",
+    path: textOf(file.path),
+    headers: Object.fromEntries(headers),
+    ...(file.json === undefined ? {} : { body: textOf(canonicalJson(file.json)) }),
+    ...(file.status === undefined ? {} : { status: file.status }),
+    ...(file.text === undefined ? {} : { text: textOf(file.text) }),
+    timeoutMs: milliseconds(file.timeout, 5_000),
+  };
 }
 
 type IdFile = NonNullable<Extract<ComponentFile, { kind: "postgres" }>["ids"]>[string];

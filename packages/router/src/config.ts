@@ -56,6 +56,7 @@ export type Env = Readonly<Record<string, string | undefined>>;
  * - `STAMPYARD_ROUTER_REGIONS` regions that it serves, default all; `STAMPYARD_ROUTER_REDIRECT` where it sends others
  * - `STAMPYARD_ROUTER_PROXY_PEERS` who sends PROXY protocol headers, default nobody; `STAMPYARD_ROUTER_TLS_LISTEN` and
  *   `STAMPYARD_ROUTER_TLS_CERTIFICATES`, a folder of `<pattern>.crt` and `<pattern>.key`, default no TLS
+ * - `STAMPYARD_ROUTER_ENTRANCE` where clients enter, as the control plane reaches it, default where it listens
  * - `STAMPYARD_ROUTER_DECIDE` `host:port` on loopback where ingresses ask `GET /decide`, default none
  * - `STAMPYARD_ROUTER_DRAIN_MS`, `STAMPYARD_ROUTER_MAX_CONNECTIONS`, `STAMPYARD_ROUTER_MAX_CONNECTIONS_PER_CLIENT`,
  *   and limits of stamps: `readLimitsConfig`

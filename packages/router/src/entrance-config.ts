@@ -6,6 +6,11 @@ export interface EntranceConfig {
   /** Addresses or CIDR blocks that begin every connection with a PROXY protocol header. @default none */
   readonly proxyPeers?: readonly string[];
   readonly tls?: TlsConfig;
+  /**
+   * Where clients enter, as the control plane reaches it, when that is not where we listen: a load balancer, another
+   * network. It verifies new stamps through it.
+   */
+  readonly entrance?: string;
 }
 
 export interface TlsConfig {
@@ -15,7 +20,7 @@ export interface TlsConfig {
 }
 
 /**
- * Reads `STAMPYARD_ROUTER_PROXY_PEERS` (separated by commas), and `STAMPYARD_ROUTER_TLS_LISTEN` with
+ * Reads `STAMPYARD_ROUTER_PROXY_PEERS` (separated by commas), `STAMPYARD_ROUTER_ENTRANCE`, and `STAMPYARD_ROUTER_TLS_LISTEN` with
  * `STAMPYARD_ROUTER_TLS_CERTIFICATES`, which are there both or not at all.
  * @param listenAt reads a `host:port` of the environment
  */
@@ -37,7 +42,17 @@ export function readEntranceConfig(
     const missing = listen === "" ? "STAMPYARD_ROUTER_TLS_LISTEN" : "STAMPYARD_ROUTER_TLS_CERTIFICATES";
     complain(missing, "TLS needs an address and a folder of certificates", `Set ${missing}, or neither of the two.`);
   }
+  const entrance = env["STAMPYARD_ROUTER_ENTRANCE"] ?? "";
+  const url = entrance === "" ? undefined : URL.parse(entrance);
+  if (url === null || (url !== undefined && !/^https?:$/.test(url.protocol))) {
+    complain(
+      "STAMPYARD_ROUTER_ENTRANCE",
+      `${quote(entrance)} is not an http address`,
+      "Write it like http://10.0.0.5:8080.",
+    );
+  }
   return {
+    ...(url === undefined || url === null ? {} : { entrance: url.origin }),
     ...(peers.length === 0 ? {} : { proxyPeers: peers }),
     ...(listen === "" || certificates === ""
       ? {}

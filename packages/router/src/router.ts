@@ -89,7 +89,7 @@ export async function startRouter(config: RouterConfig, ports: RouterPorts = {})
     folder: stateDir,
     loaded,
     keys,
-    controlPlane: openControlPlane(config, adminUrl),
+    controlPlane: openControlPlane(config, adminUrl, url),
     servers,
     metrics,
     log,
@@ -146,10 +146,12 @@ function openRotation({ accessLog, accessLogMaxBytes = defaultLogBytes }: Router
   return rotateBySize(accessLog, accessLogMaxBytes, () => servers.reopenLogs());
 }
 
-function openControlPlane(config: RouterConfig, adminUrl: string): ControlPlane | undefined {
+function openControlPlane(config: RouterConfig, adminUrl: string, front: string): ControlPlane | undefined {
   if (config.controlPlane === undefined) return undefined;
   const { url, tokenFile } = config.controlPlane;
-  return createControlPlane({ url, tokenFile, router: config.name, adminUrl });
+  // Behind a load balancer that speaks the PROXY protocol, our own door is closed to everybody else.
+  const entrance = config.entrance ?? (config.proxyPeers === undefined ? front : undefined);
+  return createControlPlane({ url, tokenFile, router: config.name, adminUrl, entrance });
 }
 
 /** The last of the three: without it the other two are given back. */

@@ -69,6 +69,8 @@ export const routerSchema = z
     lastSeenAt: timeSchema.optional(),
     address: z.string().optional(),
     admin: z.string().optional(),
+    /** Where clients enter it. */
+    entrance: z.string().optional(),
   })
   .meta({ id: "Router" });
 export type RouterView = z.output<typeof routerSchema>;

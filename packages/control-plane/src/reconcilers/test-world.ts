@@ -1,4 +1,4 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import {
   type Clock,
@@ -10,7 +10,7 @@ import {
   stampSchemaSql,
   type Template,
 } from "@stampyard/domain";
-import { createGuard, highestSeenOwnership } from "@stampyard/guard";
+import { createGuard, type Guard, highestSeenOwnership, hookHeader } from "@stampyard/guard";
 import { releaseDigest } from "@stampyard/manifest";
 import { createSeededRandom, createSimulatedEngine, type EngineStep, serviceFixture } from "@stampyard/testing";
 import { newStamp } from "../server/stamp-goal.ts";
@@ -63,7 +63,7 @@ const database: Component = {
   ids: {},
   via: {},
 };
-export const template: Template = {
+const plainTemplate: Template = {
   name: "notes",
   version: "1.0.0",
   parameters: { size: { type: "number", default: 1 } },
@@ -78,9 +78,12 @@ export const template: Template = {
 };
 
 /** The application inside all simulated stamps: checks each hook call as a real one would, and remembers it. */
-async function startApplication(store: Store) {
+async function startApplication(store: Store, now: () => number) {
   const calls: string[] = [];
-  const state = { status: 204 };
+  const state: { status: number; serve: (request: IncomingMessage, tenant: string) => string | undefined } = {
+    status: 204,
+    serve: () => undefined,
+  };
   const server = createServer((request, response) => {
     const answer = (status: number, text = "") => response.writeHead(status).end(text);
     const stamp = String(request.headers["stampyard-route"]).split(";")[3] ?? "";
@@ -88,7 +91,8 @@ async function startApplication(store: Store) {
       .routeKeys(stamp)
       .then((keys) => {
         const text = keys.map(({ kid, secret }) => `${kid}:${secret}`).join();
-        const guard = createGuard({ stamp, keys: text, ownership: highestSeenOwnership() });
+        const guard = createGuard({ stamp, keys: text, ownership: highestSeenOwnership(), now });
+        if (request.headers[hookHeader] === undefined) return serve(guard);
         const verdict = guard.checkHook(request.headers);
         if (verdict.kind === "refuse") return answer(verdict.status, verdict.reason);
         if (state.status >= 300) return answer(state.status, "the outbox is full");
@@ -96,6 +100,12 @@ async function startApplication(store: Store) {
         return answer(state.status);
       })
       .catch(() => answer(500));
+    const serve = async (guard: Guard) => {
+      const verdict = await guard.check(request.headers);
+      if (verdict.kind === "refuse") return answer(verdict.status, verdict.reason);
+      const text = state.serve(request, verdict.tenant ?? "-");
+      return text === undefined ? answer(404) : answer(200, text);
+    };
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const endpoint = { host: "127.0.0.1", port: (server.address() as AddressInfo).port };
@@ -113,7 +123,8 @@ export type Point = (name: string) => void | Promise<void>;
 export type World = Awaited<ReturnType<typeof createWorld>>;
 
 /** A real store, real stamp databases, a real application, and an engine made of data. */
-export async function createWorld(postgres: TestPostgres) {
+export async function createWorld(postgres: TestPostgres, edit: Partial<Template> = {}) {
+  const template = { ...plainTemplate, ...edit };
   const stampUrl = await createStampDatabase(postgres);
   /** Most tests need only one; its tenants have names of their own. */
   const ownDatabases = new Map<string, string>();
@@ -125,11 +136,8 @@ export async function createWorld(postgres: TestPostgres) {
   });
   const lease = await store.lease.acquire("test", 3_600_000);
   if (lease === undefined) throw new Error("The lease is taken");
-  const application = await startApplication(store);
-  const stop = new AbortController();
-  const log = { info() {}, warn() {}, error() {} };
-  const realClock: Clock = { now: Date.now, sleep: (ms, signal) => waitReally(ms, signal) };
-  const sequencer = runSequencer({ store, clock: realClock, log }, lease.token, stop.signal).catch(() => {});
+  const application = await startApplication(store, clock.now);
+  const sequencer = startSequencer(store, lease.token);
 
   let point: Point = () => {};
   const engine = createSimulatedEngine({
@@ -185,18 +193,32 @@ export async function createWorld(postgres: TestPostgres) {
     homesOf: (tenant: string) =>
       run(stampUrl, "select state, epoch::int from stampyard.tenant_home where tenant = $1", [tenant]),
     async [Symbol.asyncDispose]() {
-      stop.abort();
-      await sequencer;
+      await sequencer.end();
       await homes[Symbol.asyncDispose]();
       await application.close();
       await store.close();
     },
   };
-  await setFleet(store, ctx());
+  await setFleet(store, template, ctx());
   return world;
 }
 
-async function setFleet(store: Store, ctx: WriteContext): Promise<void> {
+const log = { info() {}, warn() {}, error() {} };
+
+/** In real time, whatever the world's clock does. */
+function startSequencer(store: Store, token: FencingToken) {
+  const stop = new AbortController();
+  const clock: Clock = { now: Date.now, sleep: (ms, signal) => waitReally(ms, signal) };
+  const done = runSequencer({ store, clock, log }, token, stop.signal).catch(() => {});
+  return {
+    async end() {
+      stop.abort();
+      await done;
+    },
+  };
+}
+
+async function setFleet(store: Store, template: Template, ctx: WriteContext): Promise<void> {
   const release = { digest: releaseDigest(template, systemSha256), version: "1.0.0", template };
   const input = { fleet, release: { ...release, source: "", sourceDir: "/" }, stampCreates: [], stampUpdates: [] };
   await store.fleet.apply({ ...input, expectedRevision: 0 }, ctx);

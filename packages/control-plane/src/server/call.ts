@@ -24,6 +24,8 @@ export interface Call<Name extends EndpointName> {
   readonly requestId: string;
   /** Address of the peer, without port. */
   readonly peer: string | undefined;
+  /** For what is no part of an endpoint's contract. */
+  readonly headers: Pick<Headers, "get">;
   /** Aborted when the client goes away. */
   readonly signal: AbortSignal;
   /** Breaks the connection: the only way to tell a reader of a stream that it did not end well. */
@@ -60,6 +62,7 @@ export interface AnyCall {
   readonly ifMatch: number | undefined;
   readonly requestId: string;
   readonly peer: string | undefined;
+  readonly headers: Pick<Headers, "get">;
   readonly signal: AbortSignal;
   readonly cut: () => void;
 }

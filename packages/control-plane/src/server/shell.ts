@@ -87,6 +87,7 @@ async function handle(deps: ShellDeps, name: EndpointName, endpoint: Endpoint, c
     ifMatch,
     requestId,
     peer: c.env?.incoming?.socket?.remoteAddress,
+    headers,
     signal: AbortSignal.any([c.req.raw.signal, ending.signal]),
     cut,
   };

@@ -190,7 +190,7 @@ export function poolView(pool: Pool, use: PoolUse | undefined): PoolView {
 }
 
 export function routerView(router: RouterRecord, head: DirectoryHead): RouterView {
-  const { name, incarnation, version, live, lastSeenAt, address, admin } = router;
+  const { name, incarnation, version, live, lastSeenAt, address, admin, entrance } = router;
   return {
     name,
     incarnation,
@@ -201,6 +201,7 @@ export function routerView(router: RouterRecord, head: DirectoryHead): RouterVie
     lastSeenAt: time(lastSeenAt),
     ...(address === undefined ? {} : { address }),
     ...(admin === undefined ? {} : { admin }),
+    ...(entrance === undefined ? {} : { entrance }),
   };
 }
 

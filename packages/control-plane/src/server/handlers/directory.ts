@@ -1,4 +1,4 @@
-import type { DirectoryChange } from "@stampyard/directory";
+import { type DirectoryChange, entranceHeader } from "@stampyard/directory";
 import type { Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
 import { openFeed } from "../feed.ts";
@@ -18,10 +18,11 @@ export function directoryHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       );
     },
 
-    async directoryFeed({ query, peer, signal, cut, requestId, actor }) {
+    async directoryFeed({ query, peer, headers, signal, cut, requestId, actor }) {
       const { incarnation, version, chain, router, admin } = query;
       const position = { incarnation, version, chain };
-      const reader = { router, peer, admin, actor, requestId };
+      const entrance = readEntrance(headers.get(entranceHeader));
+      const reader = { router, peer, admin, entrance, actor, requestId };
       return openFeed(deps, reader, position, { signal, cut });
     },
 
@@ -41,4 +42,10 @@ export function directoryHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       return undefined;
     },
   };
+}
+
+/** What is not an http address is as good as none: a router is not refused for it. */
+function readEntrance(text: string | null): string | undefined {
+  const url = text === null || text.length > 300 ? null : URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) ? url.origin : undefined;
 }
