@@ -10,6 +10,7 @@ export async function startFeedServer(position) {
   let head = position;
   const followers = new Set();
   const heldAt = new Map();
+  let acks = 0;
   let held = position.version;
   const server = createServer((request, response) => {
     if (request.url.startsWith("/v1/directory/feed")) {
@@ -27,6 +28,7 @@ export async function startFeedServer(position) {
     request.on("end", () => {
       response.writeHead(204).end();
       if (!request.url.startsWith("/v1/directory/ack")) return;
+      acks += 1;
       // What is acknowledged holds with all before it: applied, and on the router's disk.
       for (const { version } = JSON.parse(text); held < version; ) heldAt.set(++held, performance.now());
     });
@@ -39,6 +41,7 @@ export async function startFeedServer(position) {
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     followers: () => followers.size,
+    get acks() { return acks; },
     /** Frames of these changes, made before the clock runs, since their chain takes time. */
     prepare(changes) {
       let { version, chain } = head;
