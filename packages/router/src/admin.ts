@@ -139,7 +139,8 @@ async function allCounts({ servers, metrics }: AdminOptions): Promise<Counts> {
 }
 
 async function metrics(options: AdminOptions, tenants: boolean): Promise<Answer> {
-  const body = metricsText(await allCounts(options), gauges(options), { tenants });
+  const rows = [...gauges(options), ...(await certificateGauges(options))];
+  const body = metricsText(await allCounts(options), rows, { tenants });
   return { status: 200, type: "text/plain; version=0.0.4", body };
 }
 
@@ -228,6 +229,15 @@ function gauges({ follower, servers }: AdminOptions): Gauge[] {
     ...lossGauges(servers),
     ...workerGauges(servers),
   ];
+}
+
+async function certificateGauges({ servers }: AdminOptions): Promise<Gauge[]> {
+  return (await servers.certificates()).map(({ pattern, validUntil }) => ({
+    name: "certificate_valid_until_seconds",
+    help: "Time at which a certificate ends, seconds since 1970; the hundred that end first.",
+    value: validUntil / 1_000,
+    labels: { pattern },
+  }));
 }
 
 function lossGauges(servers: Servers): Gauge[] {

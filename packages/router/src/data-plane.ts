@@ -20,7 +20,7 @@ import type { Metrics } from "./metrics.ts";
 import { createRouteSigner, type StampKeys } from "./route-signer.ts";
 import { createRouteState, type RouteState } from "./route-state.ts";
 import { routingHeaders } from "./routing-headers.ts";
-import { type CertificateStore, openCertificateStore } from "./tls/certificate-store.ts";
+import { type CertificateFacts, type CertificateStore, openCertificateStore } from "./tls/certificate-store.ts";
 import { makeTrustedPeers, unmapped } from "./trusted-peers.ts";
 
 export interface ServerLimits {
@@ -87,6 +87,8 @@ export interface DataPlane {
   tripped(): readonly string[];
   /** The port of the door for TLS; 0 = there is none. */
   securePort(): number;
+  /** Certificates of the door for TLS that end first. */
+  certificates(): readonly CertificateFacts[];
   /** Serves a connection that somebody else accepted at the plain door. */
   accept(socket: Socket): void;
   /** Reads certificates again; connections that stand keep theirs. Changes of the files are noticed without it. */
@@ -141,6 +143,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   return {
     listen: (host, port, { reusePort = false } = {}) => doors.listen({ host, port, reusePort }),
     securePort: doors.securePort,
+    certificates: doors.certificates,
     accept: doors.accept,
     reloadCertificates: doors.reloadCertificates,
     replaceDirectory(next) {
@@ -208,6 +211,7 @@ function openDoors(
       return proxyPeers.length === 0 ? front.listen(at) : front.listen(at, entrance.plain);
     },
     securePort: () => securePort,
+    certificates: () => store?.soonest() ?? [],
     accept: entrance.plain,
     reloadCertificates: async () => store?.reload(),
     close: () => store?.close(),

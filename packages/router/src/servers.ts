@@ -3,6 +3,7 @@ import type { Counts } from "./metrics.ts";
 import { type Losses, openPlane, type PlanePorts } from "./open-plane.ts";
 import type { RouterConfig } from "./config.ts";
 import type { StampKeys } from "./route-signer.ts";
+import type { CertificateFacts } from "./tls/certificate-store.ts";
 import type { UnresolvedRow } from "./unresolved.ts";
 
 /** Where the follower's table goes. Positions are those that the table has after the change. */
@@ -39,6 +40,8 @@ export interface Servers extends DirectorySink {
   /** What all of them counted since the router started, those that died included. */
   counts(): Promise<Counts>;
   losses(): Losses;
+  /** Certificates that end first, as a process that serves has them; none without TLS, or when nobody answers. */
+  certificates(): Promise<readonly CertificateFacts[]>;
   /** Connections of clients. */
   connections(): number;
   /** Stamps whose breaker is not closed, with the number of processes that hold it so. */
@@ -86,6 +89,7 @@ export function serveHere(config: RouterConfig, ports: PlanePorts): Servers {
     unresolved: async () => plane.routeState().unresolved.rows(),
     counts: async () => metrics.counts(),
     losses,
+    certificates: async () => plane.certificates(),
     connections: () => plane.connections(),
     tripped: () => new Map(plane.tripped().map((stamp) => [stamp, 1])),
     workers: () => [],

@@ -12,11 +12,19 @@ export interface CertificateStore {
   lookup(serverName: string | undefined): CertificatePair | undefined;
   /** Pairs that are in use. */
   size(): number;
+  /** Those in use that end first, the first one first; bounded, for metrics. */
+  soonest(): readonly CertificateFacts[];
   /** Reads all files again; connections that stand keep what they have. What cannot be used is logged, and the old pair stays. */
   reload(): Promise<void>;
   /** Called after every change of the pairs. */
   onChange: (() => void) | undefined;
   close(): void;
+}
+
+export interface CertificateFacts {
+  readonly pattern: string;
+  /** Milliseconds since 1970. */
+  readonly validUntil: number;
 }
 
 export interface CertificateStoreOptions {
@@ -30,6 +38,8 @@ export interface CertificateStoreOptions {
 const settleMs = 200;
 const maxFileBytes = 256 * 1024;
 const maxPairs = 10_000;
+/** More rows would drown whoever reads metrics, and who has so many renews them by a program. */
+const mostShown = 100;
 
 /**
  * Opens the certificates of a folder: `<pattern>.crt` and `<pattern>.key`, where the pattern is a host, `*.` or
@@ -54,6 +64,11 @@ export async function openCertificateStore(options: CertificateStoreOptions): Pr
   const store: CertificateStore = {
     lookup: (serverName) => findPair(pairs, serverName),
     size: () => pairs.size,
+    soonest: () =>
+      [...pairs.values()]
+        .map(({ pattern, validUntil }) => ({ pattern, validUntil }))
+        .sort((a, b) => a.validUntil - b.validUntil)
+        .slice(0, mostShown),
     reload() {
       loading = loading.then(load).catch((caught: unknown) => {
         log("error", "certificates cannot be read, the old ones stay", { problem: codeOf(caught) });

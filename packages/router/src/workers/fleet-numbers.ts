@@ -1,6 +1,7 @@
 import { addCounts, type Counts, noCounts } from "../metrics.ts";
 import type { Losses } from "../open-plane.ts";
 import type { WorkerFacts } from "../servers.ts";
+import type { CertificateFacts } from "../tls/certificate-store.ts";
 import { type Fleet, type Place, processes, type Report } from "./fleet-state.ts";
 import type { WorkerPulse } from "./messages.ts";
 
@@ -37,6 +38,17 @@ export async function counts(fleet: Fleet): Promise<Counts> {
   addCounts(total, fleet.retired.counts);
   for (const { pulse } of processes(fleet)) if (pulse?.counts !== undefined) addCounts(total, pulse.counts);
   return total;
+}
+
+/** Of one pattern the pair that ends first: for a moment after a renewal workers may differ. */
+export async function certificates(fleet: Fleet): Promise<readonly CertificateFacts[]> {
+  if (fleet.options.config.tls === undefined) return [];
+  const first = new Map<string, CertificateFacts>();
+  for (const one of (await reports(fleet)).flatMap((report) => report.certificates)) {
+    const known = first.get(one.pattern);
+    if (known === undefined || one.validUntil < known.validUntil) first.set(one.pattern, one);
+  }
+  return [...first.values()];
 }
 
 export function losses(fleet: Fleet): Losses {

@@ -6,7 +6,7 @@ import { addCounts, noCounts } from "../metrics.ts";
 import type { ProcessIdentity } from "../process-record.ts";
 import type { Servers } from "../servers.ts";
 import { mergeUnresolved } from "../unresolved.ts";
-import { addLosses, counts, factsOf, losses, reports, sum, tripped } from "./fleet-numbers.ts";
+import { addLosses, certificates, counts, factsOf, losses, reports, sum, tripped } from "./fleet-numbers.ts";
 import { type Fleet, type FleetOptions, type Place, processes } from "./fleet-state.ts";
 import type { FromWorker, ToWorker, WorkerPulse } from "./messages.ts";
 import { startWorker, type WorkerProcess } from "./place.ts";
@@ -62,6 +62,7 @@ export function createWorkerFleet(options: FleetOptions): Servers {
     unresolved: async () => mergeUnresolved((await reports(fleet)).flatMap((report) => report.unresolved)),
     counts: () => counts(fleet),
     losses: () => losses(fleet),
+    certificates: () => certificates(fleet),
     connections: () => sum(fleet, (pulse) => pulse.connections),
     tripped: () => tripped(fleet),
     workers: () => fleet.places.map((place) => factsOf(fleet, place)),

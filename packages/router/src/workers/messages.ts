@@ -4,6 +4,7 @@ import type { Counts } from "../metrics.ts";
 import type { Losses } from "../open-plane.ts";
 import type { StampKeys } from "../route-signer.ts";
 import type { Hold } from "../servers.ts";
+import type { CertificateFacts } from "../tls/certificate-store.ts";
 import type { UnresolvedRow } from "../unresolved.ts";
 
 /**
@@ -50,6 +51,7 @@ export type FromWorker =
       readonly pulse: WorkerPulse;
       readonly tenantInFlight: number;
       readonly unresolved: readonly UnresolvedRow[];
+      readonly certificates: readonly CertificateFacts[];
     }
   /** The last word of one that ended well; it holds the last numbers. */
   | ({ readonly kind: "drained" } & WorkerPulse);

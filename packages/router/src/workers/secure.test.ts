@@ -37,6 +37,11 @@ test("workers share the door for TLS as well, and its port is not taken from a s
   expect(record).toMatchObject({ listenPort: router.listenPort, tlsPort: port });
   await eventually(async () => expect(await ask(port)).toBe(200));
   for (let n = 0; n < 12; n++) expect(await ask(port)).toBe(200);
+  const metrics = await (await fetch(`http://127.0.0.1:${router.adminPort}/metrics`)).text();
+  const until = Number(/certificate_valid_until_seconds\{pattern="\*\.stamps\.test"\} (\d+)/.exec(metrics)?.[1]);
+  // Made for two days.
+  expect(until * 1_000 - Date.now()).toBeGreaterThan(86_400_000);
+  expect(until * 1_000 - Date.now()).toBeLessThan(2 * 86_400_000 + 1_000);
   const taken = { listen: { host: "127.0.0.1", port }, certificates: folder };
   const other = bed.start({ workers: 2, tls: taken, stateDir: join(bed.folder, "other") });
   await expect(other).rejects.toMatchObject({ code: "PORT_TAKEN" });

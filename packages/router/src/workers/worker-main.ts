@@ -84,6 +84,7 @@ function receive(message: ToWorker, handle: unknown): void {
         pulse: pulse(open, true),
         tenantInFlight: message.tenant === undefined ? 0 : plane.inFlightOf(message.tenant),
         unresolved: plane.routeState().unresolved.rows(),
+        certificates: plane.certificates(),
       });
       return;
     case "reopen-log":
