@@ -1,6 +1,10 @@
 import { Command, CommanderError } from "commander";
 import { applyCommand } from "./commands/apply.ts";
+import { adviseCommand } from "./commands/advise/advise.ts";
 import { auditList } from "./commands/audit-list.ts";
+import { capacityForecast } from "./commands/capacity/forecast.ts";
+import { capacityShow } from "./commands/capacity/show.ts";
+import { capacitySimulate } from "./commands/capacity/simulate.ts";
 import { completeCommand } from "./commands/complete.ts";
 import { completion } from "./commands/completion.ts";
 import { controlplaneBackup } from "./commands/controlplane/backup.ts";
@@ -103,6 +107,17 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
         ],
       },
       { group: "route", summary: "Why a request goes where it goes", commands: [routeExplain, routeUnresolved] },
+    ],
+  },
+  {
+    heading: "Capacity:",
+    commands: [
+      {
+        group: "capacity",
+        summary: "How full the fleet is, when it will be, and what another one would cost",
+        commands: [capacityShow, capacityForecast, capacitySimulate],
+      },
+      adviseCommand,
     ],
   },
   {

@@ -2,6 +2,7 @@ import type { PlanView } from "@stampyard/api";
 import { command } from "../define.ts";
 import { exitCode } from "../exit-codes.ts";
 import { readManifestsChecked } from "../manifest-files.ts";
+import { money } from "../output/bar.ts";
 
 export const planCommand = command({
   usage: "plan",
@@ -27,7 +28,23 @@ export function planText(plan: PlanView): string {
     plan.changes.length === 0
       ? `Fleet ${plan.fleet} is what the files say`
       : `Fleet ${plan.fleet}: ${plan.changes.length} ${plan.changes.length === 1 ? "change" : "changes"}`;
-  return `${[head, ...lines, ...notes].join("\n")}\n`;
+  return `${[head, ...lines, ...costLines(plan.cost), ...notes].join("\n")}\n`;
+}
+
+/** Changes of more stamps than these are one line: the sum says it. */
+const stampsPriced = 12;
+
+function costLines(cost: PlanView["cost"]): string[] {
+  if (cost === undefined) return [];
+  const { currency, before, after, changes, unpriced } = cost;
+  const signed = (value: number) => `${value < 0 ? "-" : "+"}${money(Math.abs(value), currency)}`;
+  const each = changes.slice(0, stampsPriced).map((row) => `  ${signed(row.monthly)} a month for stamp ${row.stamp}`);
+  const rest = changes.slice(stampsPriced);
+  const restSum = rest.reduce((sum, row) => sum + row.monthly, 0);
+  const more = rest.length === 0 ? [] : [`  ${signed(restSum)} a month for ${rest.length} more stamps`];
+  const sum = changes.length === 0 ? "as now" : `${signed(after - before)}, from ${money(before, currency)}`;
+  const missing = unpriced.length === 0 ? [] : [`  note: no price for ${unpriced.join(", ")}: it costs more than this`];
+  return [...each, ...more, `  cost: ${money(after, currency)} a month, ${sum}`, ...missing];
 }
 
 function changeText(change: PlanView["changes"][number]): string {

@@ -77,7 +77,7 @@ function decide(answers: Answers, n: AdviceNumbers): { verdict: Verdict; because
   }
   const tooMuch = n.teamShare > muchOfTeam;
   if (n.net !== undefined && n.net > 0 && !tooMuch) {
-    return { verdict: "yes", because: `they bring ${round(n.net)} per month more than they cost` };
+    return { verdict: "yes", because: `they bring ${whole(n.net)} per month more than they cost` };
   }
   if (demands > 0) return { verdict: "for-some", because: dedicatedBecause(demands) };
   if (n.runwayBiggest <= sightMonths) {
@@ -91,7 +91,7 @@ function decide(answers: Answers, n: AdviceNumbers): { verdict: Verdict; because
       because: `one system has ${left}, and nothing given here says that outages cost more than stamps`,
     };
   }
-  return { verdict: "not-yet", because: `they cost ${round(-n.net)} per month more than they bring` };
+  return { verdict: "not-yet", because: `they cost ${whole(-n.net)} per month more than they bring` };
 }
 
 function dedicatedBecause(demands: number): string {
@@ -102,7 +102,7 @@ function reasonsFor(answers: Answers, n: AdviceNumbers): string[] {
   const of = (key: AdviceKey) => answers[key]?.value ?? 0;
   const out: string[] = [];
   out.push(
-    `An incident hits ${percent(n.affected)} of the tenants instead of all: ${round(n.tenantHoursNow - n.tenantHoursStamps)} tenant-hours of outage less per year`,
+    `An incident hits ${percent(n.affected)} of the tenants instead of all: ${whole(n.tenantHoursNow - n.tenantHoursStamps)} tenant-hours of outage less per year`,
   );
   if (of("residencyRegions") > 0)
     out.push(`${of("residencyRegions")} more ${plural(of("residencyRegions"), "region")} can be served`);
@@ -110,7 +110,7 @@ function reasonsFor(answers: Answers, n: AdviceNumbers): string[] {
     out.push(`${of("dedicatedDemands")} ${plural(of("dedicatedDemands"), "customer")} can have a stamp alone`);
   if (n.runwayBiggest <= sightMonths)
     out.push(`The ceiling of one system is ${months(n.runwayBiggest)} away, and a fleet has none`);
-  if (n.saved !== undefined) out.push(`Outages cost ${round(n.saved)} less per month`);
+  if (n.saved !== undefined) out.push(`Outages cost ${whole(n.saved)} less per month`);
   return out;
 }
 
@@ -118,7 +118,7 @@ function reasonsAgainst(answers: Answers, n: AdviceNumbers): string[] {
   const of = (key: AdviceKey) => answers[key]?.value ?? 0;
   const out: string[] = [];
   const extra = n.costStamps - n.costNow;
-  if (extra > 0) out.push(`${n.stamps} stamps cost ${round(extra)} more per month than one system`);
+  if (extra > 0) out.push(`${n.stamps} stamps cost ${whole(extra)} more per month than one system`);
   out.push(
     `They take ${round(n.hoursPerMonth)} hours per month (${percent(n.teamShare)} of the team) and ${n.hoursOnce} hours once`,
   );
@@ -207,6 +207,11 @@ function months(count: number): string {
   if (count > 120) return "more than 10 years";
   const whole = Math.round(count);
   return `${whole} ${plural(whole, "month")}`;
+}
+
+/** 12,345: figures of companies are read in groups. */
+function whole(value: number): string {
+  return String(round(value)).replace(/\B(?=(?:\d{3})+$)/g, ",");
 }
 
 function percent(share: number): string {

@@ -188,6 +188,7 @@ describe("simulateFleet()", () => {
     expect(faults({ ...plain, tenants: 0, months: 999 })).toHaveLength(2);
     expect(faults({ ...plain, pools: [] })[0]).toContain("no shared pool");
     expect(faults({ ...plain, sizes: { rps: { kind: "fixed", value: 1 } } })[0]).toContain("rps");
+    expect(faults({ ...plain, regions: { eu: 1, mars: 1 } })[0]).toContain("mars");
     expect(faults({ ...plain, dedicatedShare: 0.1 })[0]).toContain("No dedicated pool");
     expect(faults({ ...plain, pools: [{ ...pool, tiers: ["gold"] }] })[0]).toContain("tier standard");
     expect(faults({ ...plain, tenants: 999_000_000, months: 120, growthPerMonth: 1 })[0]).toContain("at the end");

@@ -90,7 +90,10 @@ export function checkSimulation(input: SimulationInput): void {
     range(tier.share, `Share of tier ${tier.name}`, 0, 1e9);
     range(tier.scale, `Scale of tier ${tier.name}`, 0, 1e9);
   }
-  for (const [region, share] of Object.entries(input.regions ?? {})) range(share, `Share of region ${region}`, 0, 1e9);
+  for (const [region, share] of Object.entries(input.regions ?? {})) {
+    range(share, `Share of region ${region}`, 0, 1e9);
+    if (!input.pools.some((pool) => pool.regions.includes(region))) problems.push(`No pool is in region ${region}`);
+  }
   if (!input.pools.some((pool) => pool.tenancy === "shared")) problems.push("There is no shared pool");
   for (const pool of input.pools) problems.push(...poolProblems(pool));
   problems.push(...homelessTiers(input));
