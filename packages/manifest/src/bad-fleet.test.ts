@@ -90,7 +90,7 @@ const rows: readonly Row[] = [
     "Field min is above max in pools.shared.stamps",
     "Raise max",
   ],
-  ["max above 100", "max: 3", "max: ‸101", "Invalid value 101 of pools.shared.stamps.max", "1 to 100"],
+  ["max above 10000", "max: 3", "max: ‸10001", "Invalid value 10001 of pools.shared.stamps.max", "1 to 10000"],
   ["negative min", "min: 1", "min: ‸-1", "Invalid value -1 of pools.shared.stamps.min", "0 to 100"],
   [
     "capacity above the template's",

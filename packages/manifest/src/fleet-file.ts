@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { apiVersion, fields, listOf, mapOf, name, nameRule, oneOf, rule, whole, words } from "./field.ts";
+import { automation, growth, placement, residency, tierNames, tiers } from "./placement-file.ts";
 import { prices } from "./prices-file.ts";
 import { routing } from "./routing-file.ts";
 import { metadata, parameterName, scalar, units } from "./template-file.ts";
@@ -12,9 +13,15 @@ const poolName = words(
 );
 
 const stamps = fields("a map with min and max", {
-  min: whole(0, 100).describe("Stamps that are always there"),
-  max: whole(1, 100).describe("Stamps that there may be"),
-}).refine((range) => range.min <= range.max, rule("Field min is above max", "Raise max, or lower min to at most max."));
+  min: whole(0, 10_000).describe("Stamps that are always there"),
+  max: whole(1, 10_000).describe("Stamps that there may be"),
+  spare: whole(0, 100).optional().describe("Empty stamps that are kept ready. Default 0"),
+})
+  .refine((range) => range.min <= range.max, rule("Field min is above max", "Raise max, or lower min to at most max."))
+  .refine(
+    (range) => (range.spare ?? 0) <= range.max,
+    rule("Field spare is above max", "Raise max, or lower spare to at most max."),
+  );
 
 const catchAll = fields("a map with stamp and until", {
   stamp: name("stamp").describe("Stamp that takes what no tenant claims"),
@@ -27,6 +34,11 @@ const pool = fields("a map of pool fields", {
   tenancy: oneOf(["shared", "dedicated"]).optional().describe("Many tenants per stamp, or one. Default shared"),
   regions: listOf(name("region"), "a list of region names", 1, 100).describe("New stamps take these in turn"),
   stamps: stamps.describe("How many stamps"),
+  tiers: tierNames.optional().describe("Tiers that may live here. Default any"),
+  channel: name("channel").optional().describe("Release channel; a tenant that asks for another is not placed here"),
+  placement: placement.optional().describe("How tenants are spread over its stamps"),
+  growth: growth.optional().describe("When the next stamp is built"),
+  automation: automation.optional().describe("What the platform does by itself here, and what it proposes"),
   capacity: fields("a map with tenants and units", {
     tenants: whole(1, 1_000_000).optional().describe("Most tenants of one stamp"),
     units: units.optional().describe("Other limits by name"),
@@ -51,6 +63,10 @@ export const fleetFile = fields("a map of fields", {
     "Stamps that are placed alike, by pool name",
   ),
   routing: routing.describe("How a request names its tenant"),
+  tiers: tiers.optional().describe("What a tenant weighs by its tier, unless it says otherwise"),
+  residency: residency
+    .optional()
+    .describe("Where data may live, by rule name; enforced when tenants are created, placed, moved and adopted"),
   prices: prices.optional().describe("What a stamp costs, for plans and simulations: estimates of yours"),
 });
 

@@ -7,6 +7,7 @@ import { parameterFaults } from "./parameters.ts";
 import { type Finding, type Path, type Problem, problemsOf } from "./problem.ts";
 import { type Plain, type ReadFile, readYaml } from "./read-yaml.ts";
 import { at, once } from "./findings.ts";
+import { buildPolicies, buildResidency, buildTiers, checkPlacement } from "./placement-file.ts";
 import { buildPrices, checkPrices } from "./prices-file.ts";
 import { checkRouting } from "./routing-checks.ts";
 import { buildRouting } from "./routing-rules.ts";
@@ -62,6 +63,7 @@ function checkFleet(file: ReadFile, template: Template | undefined): readonly Fi
   }
   for (const [name, raw] of Object.entries(asMap(pools))) checkPool(check, asMap(raw), ["pools", name]);
   checkRouting(check.file, check.findings);
+  checkPlacement(check.file, check.findings, template);
   checkPrices(check.file, check.findings, template);
   return check.findings;
 }
@@ -125,23 +127,29 @@ function checkCapacity(
 
 function buildFleet(data: FleetFile): Fleet {
   const pools = Object.entries(data.pools).map(([name, pool]) => buildPool(name, pool));
+  const tiers = buildTiers(data.tiers);
+  const residency = buildResidency(data.residency);
   return {
     name: data.metadata.name,
     template: data.template,
     pools: pools.sort((a, b) => (a.name < b.name ? -1 : 1)),
     routing: buildRouting(data.routing),
+    ...(tiers === undefined ? {} : { tiers }),
+    ...(residency === undefined ? {} : { residency }),
     ...(data.prices === undefined ? {} : { prices: buildPrices(data.prices) }),
   };
 }
 
 function buildPool(name: string, file: FleetFile["pools"][string]): Pool {
   const { tenants, units } = file.capacity ?? {};
+  const { min, max, spare } = file.stamps;
   const capacity = { ...(tenants === undefined ? {} : { tenants }), ...(units === undefined ? {} : { units }) };
   return {
     name,
     tenancy: file.tenancy ?? "shared",
     regions: file.regions,
-    stamps: file.stamps,
+    stamps: { min, max, ...(spare === undefined ? {} : { spare }) },
+    ...buildPolicies(file),
     ...(Object.keys(capacity).length === 0 ? {} : { capacity }),
     parameters: file.parameters ?? {},
     ...(file.catchAll === undefined ? {} : { catchAll: file.catchAll }),
