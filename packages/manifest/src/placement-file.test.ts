@@ -143,7 +143,7 @@ const rows: readonly Row[] = [
   [
     "rule without regions",
     "gdpr: { when: [europe], regions: [eu] }",
-    "gdpr: ‸{ when: [europe] }",
+    "‸gdpr: { when: [europe] }",
     "Missing field residency.gdpr.regions",
     "region",
   ],
