@@ -1,4 +1,5 @@
 import { capacityEndpoints } from "./table/capacity.ts";
+import { checkEndpoints } from "./table/check.ts";
 import { directoryEndpoints } from "./table/directory.ts";
 import { fleetEndpoints } from "./table/fleet.ts";
 import { holdEndpoints } from "./table/hold.ts";
@@ -14,6 +15,7 @@ export const endpoints = {
   ...tenantEndpoints,
   ...holdEndpoints,
   ...capacityEndpoints,
+  ...checkEndpoints,
   ...directoryEndpoints,
 } as const;
 

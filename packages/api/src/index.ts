@@ -35,6 +35,7 @@ export type {
   PoolCapacityView,
   UnitUseView,
 } from "./schemas/capacity.ts";
+export type { FleetCheckView, TenantResidencyView } from "./schemas/check.ts";
 export type { RouterView } from "./schemas/directory.ts";
 export type { AppliedView, FleetView, PlanView, PoolView, ReleaseView } from "./schemas/fleet.ts";
 export { type ProblemView, problemSchema } from "./schemas/problem.ts";

@@ -14,7 +14,9 @@ import { directoryAccept } from "./commands/directory-accept.ts";
 import { directoryExport } from "./commands/directory-export.ts";
 import { doctor } from "./commands/doctor.ts";
 import { down } from "./commands/down.ts";
+import { fleetCheck, stampCheck } from "./commands/fleet/check.ts";
 import { planCommand } from "./commands/plan.ts";
+import { residencyReport } from "./commands/residency/report.ts";
 import { routeExplain } from "./commands/route-explain.ts";
 import { routeUnresolved } from "./commands/route-unresolved.ts";
 import { routerCommand } from "./commands/router.ts";
@@ -80,8 +82,8 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
     commands: [
       {
         group: "stamp",
-        summary: "Stamps: list, show, create, destroy, logs, diff, keys",
-        commands: [stampList, stampShow, stampCreate, stampDestroy, stampLogs, stampDiff, stampRotateKeys],
+        summary: "Stamps: list, show, create, destroy, logs, diff, check, keys",
+        commands: [stampList, stampShow, stampCreate, stampDestroy, stampLogs, stampDiff, stampCheck, stampRotateKeys],
       },
       {
         group: "tenant",
@@ -106,6 +108,8 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
           tenantWhere,
         ],
       },
+      { group: "fleet", summary: "What stamps must not share", commands: [fleetCheck] },
+      { group: "residency", summary: "Where tenants' data lives, and may live", commands: [residencyReport] },
       { group: "route", summary: "Why a request goes where it goes", commands: [routeExplain, routeUnresolved] },
     ],
   },

@@ -95,6 +95,18 @@ export interface IsolationFact {
   readonly why: string;
 }
 
+/** One thing that a running stamp has on its machine, so that two stamps can be compared. Never a secret. */
+export interface EngineFact {
+  readonly kind: "database" | "directory" | "uid" | "process" | "port";
+  readonly component: string;
+  /** The same for two stamps only if they share the thing. */
+  readonly identity: string;
+  /** For people. */
+  readonly shown: string;
+  /** Why the machine does not keep it apart, where it does not. */
+  readonly advisory?: string;
+}
+
 /**
  * The engine contract (decision D1). Every call is idempotent, resumable after a crash at any line, and cancellable by
  * its signal. A call with a lower fencing token than the stamp has seen is refused with STALE_LEADER (I28).
@@ -115,6 +127,8 @@ export interface StampEngine {
   destroy(stamp: string, options: CallOptions): Promise<void>;
   /** Connection URL of a stamp's database for the control plane (mover role, D4); undefined if there is none. */
   operatorUrl(spec: StampSpec, component: string, signal: AbortSignal): Promise<string | undefined>;
+  /** What a stamp really has, from the machine and not from its description; nothing for a stamp that is not there. */
+  facts?(stamp: string, signal: AbortSignal): Promise<readonly EngineFact[]>;
   /** What the machine lets us enforce. */
   isolation(): Promise<readonly IsolationFact[]>;
 }

@@ -18,6 +18,7 @@ export type {
   ComponentStatus,
   Endpoint,
   EngineChange,
+  EngineFact,
   IsolationFact,
   LogLine,
   LogOptions,
@@ -137,6 +138,14 @@ export {
   tenantLabel,
 } from "./routing.ts";
 export { makeSecret, secretNames } from "./secrets.ts";
+export type { Fingerprint, Relation, ResourceFact, SharedKind, StampFacts } from "./share-nothing/facts.ts";
+export {
+  findSharing,
+  type SharingFinding,
+  type SharingReport,
+  type SharingVerdict,
+} from "./share-nothing/find-sharing.ts";
+export { factsOfRendering, type RenderedInput } from "./share-nothing/rendered-facts.ts";
 export {
   afterFailure,
   type GoalDetail,

@@ -3,11 +3,13 @@ import type { Hono } from "hono";
 import { createAccessLog } from "./access-log.ts";
 import type { ServerDeps } from "./deps.ts";
 import { capacityHandlers } from "./handlers/capacity.ts";
+import { checkHandlers } from "./handlers/check.ts";
 import { directoryHandlers } from "./handlers/directory.ts";
 import { fleetHandlers } from "./handlers/fleet.ts";
 import { holdHandlers } from "./handlers/holds.ts";
 import { stampHandlers } from "./handlers/stamps.ts";
 import { systemHandlers } from "./handlers/system.ts";
+import { tenantLifeHandlers } from "./handlers/tenant-life.ts";
 import { tenantHandlers } from "./handlers/tenants.ts";
 import { createShell, type Env } from "./shell.ts";
 
@@ -19,8 +21,10 @@ export function createApp(deps: ServerDeps): Hono<Env> {
       ...fleetHandlers(deps),
       ...stampHandlers(deps),
       ...tenantHandlers(deps),
+      ...tenantLifeHandlers(deps),
       ...holdHandlers(deps),
       ...capacityHandlers(deps),
+      ...checkHandlers(deps),
       ...directoryHandlers(deps),
     },
     authenticate: (token) => deps.store.tokens.verify(token),

@@ -14,6 +14,7 @@ import {
 } from "@stampyard/domain";
 import { askHost, HostGone, type HostRequest } from "./control.ts";
 import { destroyStamp } from "./destroy.ts";
+import { factsOf } from "./facts.ts";
 import { readJson } from "./file.ts";
 import { type Goal, goalOf, type Programs } from "./goal.ts";
 import { readState } from "./host/state.ts";
@@ -85,6 +86,7 @@ export async function openLocalEngine(options: LocalEngineOptions): Promise<Loca
       if (!found) return undefined;
       return postgresUrl(placeOf(stateDir, spec.rendered.identity.name), spec.secrets, component, "moverPassword");
     },
+    facts: async (stamp) => factsOf(placeOf(stateDir, stamp)),
     isolation: async () => isolationFacts(),
     stop: (stamp, call) => stopStamp(settings, stamp, call),
     async stamps() {

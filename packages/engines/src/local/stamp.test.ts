@@ -98,6 +98,28 @@ describe("a whole local stamp", () => {
     if (isRoot) expect(uid).toBe(isReachable(process.execPath) ? under.ledgerOf("eu-1")?.uid : 0);
   });
 
+  test("facts() tells what the stamp really has, each once, and no secret", async () => {
+    const facts = (await under.engine.facts?.("eu-1", never)) ?? [];
+    const of = (kind: string) => facts.filter((fact) => fact.kind === kind).map((fact) => fact.identity);
+    const running = seen.components.flatMap(({ pid }) => (pid === undefined ? [] : [String(pid)]));
+    expect(of("process").sort()).toEqual(running.sort());
+    expect(of("port")).toContain(String(seen.endpoints[0]?.port));
+    expect(of("database")).toHaveLength(1);
+    expect(of("directory").length).toBeGreaterThan(6);
+    expect(new Set(of("directory")).size, "no directory is told twice").toBe(of("directory").length);
+    const users = facts.filter((fact) => fact.kind === "uid");
+    expect(users).toHaveLength(running.length);
+    const databaseUser = users.find((fact) => fact.component === "db");
+    if (isRoot) {
+      expect(databaseUser).toMatchObject({ identity: String(under.ledgerOf("eu-1")?.uid) });
+      expect(databaseUser?.advisory).toBeUndefined();
+      const own = isReachable(process.execPath);
+      expect(users.find((fact) => fact.component === "api")?.advisory === undefined).toBe(own);
+    } else expect(databaseUser?.advisory).toContain("only root");
+    for (const secret of Object.values(spec().secrets)) expect(JSON.stringify(facts)).not.toContain(secret);
+    expect(await under.engine.facts?.("nobody", never)).toEqual([]);
+  });
+
   test("no password is in an argument, and sockets and configuration are closed to others (I33)", () => {
     const secrets = Object.values(spec().secrets);
     for (const { pid, name } of seen.components) {

@@ -1,23 +1,17 @@
 import type { TenantView } from "@stampyard/api";
-import {
-  type DatabaseCount,
-  hostMeaning,
-  quote,
-  type RoutingRule,
-  StampyardError,
-  type Tenant,
-} from "@stampyard/domain";
+import { hostMeaning, quote, type RoutingRule, StampyardError, type Tenant } from "@stampyard/domain";
 import type { Revisioned, TenantFilter, TenantInput } from "../../store/port.ts";
 import type { Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
 import { mapPage, storePage } from "../paging.ts";
-import { isSuspended, waitForTenant } from "../tenant-wait.ts";
+import { waitForTenant } from "../tenant-wait.ts";
 import { tenantEventView, tenantView, time } from "../views.ts";
 
-type Names = Extract<keyof Handlers, `tenant${string}`>;
+type Life = "tenantSuspend" | "tenantResume" | "tenantCertificate";
+type Names = Exclude<Extract<keyof Handlers, `tenant${string}`>, Life>;
 
 /** A waiting creation ends well before its Idempotency-Key would count as abandoned (2 minutes). */
-const longestWaitMs = 100_000;
+export const longestWaitMs = 100_000;
 
 export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
   const { store } = deps;
@@ -29,16 +23,16 @@ export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
     },
 
     async tenantGet({ params }) {
-      return viewOf(deps, await requireTenant(store, params.key));
+      return tenantViewOf(deps, await requireTenant(store, params.key));
     },
 
     async tenantCreate(call) {
       const { body, query, signal } = call;
       await refuseRoutedHostnames(deps, body.hostnames);
       const row = await store.tenants.create(inputOf(body), writeContext(deps, call));
-      if (query.wait === 0) return viewOf(deps, row);
+      if (query.wait === 0) return tenantViewOf(deps, row);
       await waitForTenant(deps, row.value.key, Math.min(query.wait, longestWaitMs), signal);
-      return viewOf(deps, (await store.tenants.read(row.value.key)) ?? row);
+      return tenantViewOf(deps, (await store.tenants.read(row.value.key)) ?? row);
     },
 
     async tenantDelete(call) {
@@ -46,22 +40,6 @@ export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       return tenantView(
         await store.tenants.remove(call.params.key, options, writeContext(deps, call, call.query.reason)),
       );
-    },
-
-    async tenantSuspend(call) {
-      const { params, body, query, signal } = call;
-      const options = { reason: body.reason, ...revisionOf(call.ifMatch) };
-      await store.tenants.suspend(params.key, options, writeContext(deps, call));
-      await waitForTenant(deps, params.key, Math.min(query.wait, longestWaitMs), signal, isSuspended);
-      return viewOf(deps, await requireTenant(store, params.key));
-    },
-
-    async tenantResume(call) {
-      const { params, query, signal } = call;
-      const ctx = writeContext(deps, call, query.reason);
-      await store.tenants.resume(params.key, revisionOf(call.ifMatch), ctx);
-      await waitForTenant(deps, params.key, Math.min(query.wait, longestWaitMs), signal);
-      return viewOf(deps, await requireTenant(store, params.key));
     },
 
     async tenantImport(call) {
@@ -86,28 +64,19 @@ export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       const { key, hostname } = call.params;
       await refuseRoutedHostnames(deps, [hostname]);
       const options = revisionOf(call.ifMatch);
-      return viewOf(deps, await store.tenants.addHostname(key, hostname, options, writeContext(deps, call)));
+      return tenantViewOf(deps, await store.tenants.addHostname(key, hostname, options, writeContext(deps, call)));
     },
 
     async tenantHostnameRemove(call) {
       const { key, hostname } = call.params;
       const options = revisionOf(call.ifMatch);
-      return viewOf(deps, await store.tenants.removeHostname(key, hostname, options, writeContext(deps, call)));
+      return tenantViewOf(deps, await store.tenants.removeHostname(key, hostname, options, writeContext(deps, call)));
     },
 
     async tenantHistory({ params, query }) {
       const page = await store.tenants.history(params.key, storePage(query));
       if (page.items.length === 0 && query.cursor === undefined) await requireTenant(store, params.key);
       return mapPage(page, tenantEventView);
-    },
-
-    async tenantCertificate({ params }) {
-      const { certificate, audit, ordered } = await store.tenants.certificate(params.key);
-      return {
-        certificate: { ...certificate, databases: certificate.databases.map(databaseView) },
-        ...(audit === undefined ? {} : { audit: { ...audit } }),
-        ...(ordered === undefined ? {} : { ordered: { ...ordered, at: time(ordered.at) } }),
-      };
     },
 
     async tenantWhere({ params, query }) {
@@ -124,16 +93,12 @@ export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
   };
 }
 
-function databaseView({ component, tables }: DatabaseCount) {
-  return { component, tables: tables.map(({ table, rows }) => ({ table, rows })) };
-}
-
-async function viewOf({ store }: ServerDeps, row: Revisioned<Tenant>): Promise<TenantView> {
+export async function tenantViewOf({ store }: ServerDeps, row: Revisioned<Tenant>): Promise<TenantView> {
   const entry = await store.directory.tenantVersion(row.value.key);
   return tenantView(row, entry === undefined || entry.pending ? undefined : entry.version);
 }
 
-async function requireTenant(store: ServerDeps["store"], key: string): Promise<Revisioned<Tenant>> {
+export async function requireTenant(store: ServerDeps["store"], key: string): Promise<Revisioned<Tenant>> {
   const row = await store.tenants.read(key);
   if (row !== undefined) return row;
   throw new StampyardError("TENANT_NOT_FOUND", `No tenant ${quote(key)}`, { mend: "See stampyard tenant list." });
@@ -180,6 +145,6 @@ function filterOf({
   };
 }
 
-function revisionOf(ifMatch: number | undefined): { readonly revision?: number } {
+export function revisionOf(ifMatch: number | undefined): { readonly revision?: number } {
   return ifMatch === undefined ? {} : { revision: ifMatch };
 }
