@@ -2,7 +2,6 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { readFile, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { StampyardError } from "@stampyard/domain";
 import { writeDurably } from "./directory-files.ts";
 
 const fileName = "router.json";
@@ -29,20 +28,18 @@ export interface ProcessRecord extends ProcessIdentity {
   readonly decidePort?: number | undefined;
 }
 
-/** @throws StampyardError LOCKED when another living router uses the folder: two would write one journal */
-export async function requireUnused(folder: string): Promise<void> {
+/** Process id of another router that wrote itself down in this folder and lives. */
+export async function livingRouter(folder: string): Promise<number | undefined> {
   let record: Partial<ProcessRecord>;
   try {
     record = JSON.parse(await readFile(join(folder, fileName), "utf8")) as Partial<ProcessRecord>;
   } catch {
-    return;
+    return undefined;
   }
   const { pid, bootId: boot, startTime } = record;
-  if (typeof pid !== "number" || pid === process.pid) return;
-  if (boot === undefined || startTime === undefined || !isAlive({ pid, bootId: boot, startTime })) return;
-  throw new StampyardError("LOCKED", `Another router (process ${pid}) uses ${folder}`, {
-    mend: "Stop it, or give this one another STAMPYARD_ROUTER_STATE.",
-  });
+  if (typeof pid !== "number" || pid === process.pid) return undefined;
+  if (boot === undefined || startTime === undefined || !isAlive({ pid, bootId: boot, startTime })) return undefined;
+  return pid;
 }
 
 /** Says where this process listens; written when it is ready. */

@@ -14,8 +14,9 @@ import { loadKeys } from "./key-file.ts";
 import { type Log, stderrLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import type { PlanePorts } from "./open-plane.ts";
-import { removeRecord, requireUnused, writeRecord } from "./process-record.ts";
+import { removeRecord, writeRecord } from "./process-record.ts";
 import { type Servers, serveHere } from "./servers.ts";
+import { lockState } from "./state-lock.ts";
 import { createWorkerFleet } from "./workers/fleet.ts";
 import { canReusePort } from "./workers/shared-port.ts";
 import { type Orphans, takeOver } from "./workers/orphans.ts";
@@ -55,10 +56,20 @@ const defaultLogBytes = 256 << 20;
  * @throws StampyardError PORT_TAKEN, LOCKED
  */
 export async function startRouter(config: RouterConfig, ports: RouterPorts = {}): Promise<RunningRouter> {
+  await mkdir(config.stateDir, { recursive: true, mode: 0o700 });
+  const lock = await lockState(config.stateDir, ports.log ?? stderrLog);
+  try {
+    return await startIn(lock, config, ports);
+  } catch (caught) {
+    lock[Symbol.dispose]();
+    throw caught;
+  }
+}
+
+/** @param lock of the state folder, given back at the end */
+async function startIn(lock: Disposable, config: RouterConfig, ports: RouterPorts): Promise<RunningRouter> {
   const { stateDir, name } = config;
   const { log = stderrLog } = ports;
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  await requireUnused(stateDir);
   const loaded = await loadDirectory(stateDir);
   for (const problem of loaded.problems) log("error", "directory file is damaged", { problem });
   log("info", "directory is loaded from disk", { ...loaded.position, ...loaded.directory?.counts() });
@@ -113,6 +124,7 @@ export async function startRouter(config: RouterConfig, ports: RouterPorts = {})
     await following.close();
     await closeServer(admin);
     await removeRecord(stateDir);
+    lock[Symbol.dispose]();
   };
   return {
     listenPort,
