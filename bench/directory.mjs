@@ -23,6 +23,7 @@ import {
   newFeedState,
   nextChain,
 } from "../packages/directory/dist/index.js";
+import { directoryVerdicts } from "./directory/verdicts.mjs";
 import { loadDirectory, newDirectory, openDirectoryFiles } from "../packages/router/dist/directory-files.js";
 
 const self = fileURLToPath(import.meta.url);
@@ -334,6 +335,7 @@ function keep(quick, figures) {
     node: process.versions.node,
     targets: { bytesPerEntry: 64, loadMsAt1M: 150, aim10MEntries: { mebibytes: 350, loadMs: 500 }, p99Ratio: 1.2 },
     ...figures,
+    verdicts: directoryVerdicts(figures.results),
   };
   const resultsDir = join(root, "bench/results");
   mkdirSync(resultsDir, { recursive: true });
@@ -360,6 +362,7 @@ function tell(results, underTraffic) {
       `  lookup p99 under 1,000 changes/s   ${changingToQuiet} × quiet (${told}quiet again: ${quietToQuiet} ×)`,
     );
   }
+  if (results.some(({ tenants }) => tenants >= 1_000_000)) console.table(directoryVerdicts(results));
   console.log("\nTraffic while the directory changes, 4,000 requests per second by the clock");
   console.table(underTraffic);
 }

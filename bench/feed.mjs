@@ -28,14 +28,19 @@ const now = () => performance.timeOrigin + performance.now();
 const quantile = (sorted, share) =>
   Number(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))].toFixed(2));
 
+let interrupted = false;
+
 if (process.argv[2] === "readers") await read(process.argv[3], process.argv[4]);
-else await main();
+else await main().catch(unlessInterrupted);
 
 /** The other end: 50 feed clients, each with a table of its own. Tells when each version was applied by each. */
 async function read(url, tokenFile) {
   const { createControlPlane } = await import("../packages/router/src/control-plane.ts");
   const stop = new AbortController();
   const applied = new Map();
+  process.on("disconnect", () => process.exit());
+  // Ctrl-C reaches the whole group; whoever asks them ends them.
+  process.on("SIGINT", () => {});
   process.on("message", ({ ask, version }) => {
     if (ask === "applied") process.send({ applied: [...applied] });
     if (ask === "count") process.send({ count: applied.get(version)?.length ?? 0 });
@@ -69,6 +74,11 @@ async function read(url, tokenFile) {
   }
 }
 
+/** What is under way fails when its store is taken away. */
+function unlessInterrupted(error) {
+  if (!interrupted) throw error;
+}
+
 async function main() {
   const { ensureStore, destroyStore } = await import("../packages/engines/src/index.ts");
   const stateDir = mkdtempSync(join(tmpdir(), "stampyard-bench-"));
@@ -76,6 +86,17 @@ async function main() {
   chmodSync(stateDir, 0o755);
   const loadBefore = loadavg()[0];
   const results = [];
+  const removeAll = async () => {
+    await destroyStore({ stateDir });
+    rmSync(stateDir, { recursive: true, force: true });
+  };
+  // Its PostgreSQL would live on; the readers end with us.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+    process.once(signal, () => {
+      interrupted = true;
+      void removeAll().then(() => process.exit(130));
+    });
+  }
   try {
     const world = await openWorld((await ensureStore({ stateDir })).url);
     const tokenFile = join(stateDir, "token");
@@ -88,8 +109,7 @@ async function main() {
       await world.close();
     }
   } finally {
-    await destroyStore({ stateDir });
-    rmSync(stateDir, { recursive: true, force: true });
+    await removeAll();
   }
   report(results, loadBefore);
 }

@@ -41,7 +41,9 @@ export async function startFeedServer(position) {
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     followers: () => followers.size,
-    get acks() { return acks; },
+    get acks() {
+      return acks;
+    },
     /** Frames of these changes, made before the clock runs, since their chain takes time. */
     prepare(changes) {
       let { version, chain } = head;
