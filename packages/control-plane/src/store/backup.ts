@@ -27,6 +27,7 @@ export const backupTables = [
   "tenant_hostnames",
   "tenant_epochs",
   "tenant_events",
+  "placement_overrides",
   "directory_head",
   "directory_versions",
   "directory_entries",

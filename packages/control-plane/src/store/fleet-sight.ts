@@ -2,6 +2,7 @@ import {
   type Capacity,
   type Fleet,
   type Instant,
+  observationMaxAgeMs,
   type PlacementOverride,
   placementTrouble,
   type Stamp,
@@ -120,13 +121,16 @@ async function readLoads(tx: Queryable, wanted: readonly unknown[]): Promise<Rea
   );
   type Load = { p95: Record<string, number>; windowStart: number; at: number; placedAtStart: Record<string, number> };
   const loads = new Map<string, Load>();
+  const newest = new Map<string, number>();
+  for (const { stamp, at } of rows) newest.set(stamp, Math.max(at, newest.get(stamp) ?? at));
   for (const row of rows) {
-    const load = loads.get(row.stamp) ?? { p95: {}, windowStart: row.window_start, at: row.at, placedAtStart: {} };
+    const at = newest.get(row.stamp) ?? row.at;
+    // A unit that is no longer measured says nothing, and leaves what the others say.
+    if (at - row.at > observationMaxAgeMs) continue;
+    const load = loads.get(row.stamp) ?? { p95: {}, windowStart: row.window_start, at, placedAtStart: {} };
     load.p95[row.unit] = row.p95;
     load.placedAtStart[row.unit] = row.placed_at_start;
     load.windowStart = Math.min(load.windowStart, row.window_start);
-    // As old as its oldest part: a unit that is no longer measured makes the whole of it stale.
-    load.at = Math.min(load.at, row.at);
     loads.set(row.stamp, load);
   }
   return loads;

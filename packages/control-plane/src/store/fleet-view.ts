@@ -29,6 +29,8 @@ export interface FleetView {
   observed(observation: StampObservation): void;
   /** These stamps are other than they were, or than was booked. */
   touch(stamps: Iterable<string>): void;
+  /** So is what holds for all of them. */
+  touchFleet(): void;
   /** A place was taken, as the next decision must see; `touch` takes it back. */
   book(stamp: string, taken: Taken): void;
 }
@@ -95,6 +97,9 @@ export function createFleetView(now: () => number): FleetView {
     },
     touch(names) {
       for (const name of names) state.touched.add(name);
+    },
+    touchFleet() {
+      state.isFleetTouched = true;
     },
     book(stamp, taken) {
       const seen = state.stamps.get(stamp);

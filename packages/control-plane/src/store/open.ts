@@ -11,12 +11,14 @@ import { holdStore } from "./holds.ts";
 import { idempotencyStore } from "./idempotency.ts";
 import { leaseStore } from "./lease.ts";
 import { migrate } from "./migrations.ts";
+import { placementStore } from "./placement.ts";
 import { poolStore } from "./pools.ts";
 import type { Store, StoreEvent } from "./port.ts";
 import { readMeta, recoveryStore } from "./recovery.ts";
 import { routerStore } from "./routers.ts";
 import type { MasterKeys } from "./seal.ts";
 import { rewrapDataKeys, type Sealer } from "./stamp-secrets.ts";
+import { loadStore } from "./stamp-loads.ts";
 import { stampStore } from "./stamps.ts";
 import { tenantStore } from "./tenants.ts";
 import { tokenStore } from "./tokens.ts";
@@ -70,6 +72,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     holds: holdStore(base),
     capacity: capacityStore(base),
     pools: poolStore(base),
+    placement: placementStore(base),
+    loads: loadStore(base),
     audit: auditStore(base),
     idempotency: idempotencyStore(base),
     recovery: recoveryStore(base),

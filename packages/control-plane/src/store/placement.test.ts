@@ -247,3 +247,65 @@ test("one creation's fault is its own, whoever shares its batch", async () => {
   ]);
   expect((await store.stamps.used()).get("shared-1")?.tenants).toBe(5);
 });
+
+test("a pin and a quarantine count from the next placement until they expire, and are audited", async () => {
+  await using opened = await openLed();
+  const { store, ctx } = opened;
+  const stamps = ["shared-1", "shared-2", "shared-3"].map((name) => stampFixture(name, places(9)));
+  await applyFleet(store, ctx, stamps);
+  const code = (promise: Promise<unknown>) => promise.catch((error: { code: string }) => error.code);
+  const pin = { kind: "pin", stamp: "shared-3" } as const;
+  expect(await code(store.placement.setOverride("acme", { ...pin, stamp: "none" }, ctx))).toBe("STAMP_NOT_FOUND");
+  expect(await code(store.placement.setOverride("acme", { ...pin, until: 1_000 }, ctx))).toBe("INVALID_REQUEST");
+  await store.placement.setOverride("acme", pin, { ...ctx, reason: "near its data" });
+  expect((await store.tenants.create({ key: "acme" }, ctx)).value.stamp).toBe("shared-3");
+  await store.placement.setOverride("noisy", { kind: "quarantine", until: Date.now() + 600_000 }, ctx);
+  await store.tenants.create({ key: "beta", stamp: "shared-1" }, ctx);
+  expect((await store.tenants.create({ key: "noisy" }, ctx)).value.stamp).toBe("shared-2");
+  for (const key of ["a", "b", "c", "d"]) {
+    expect((await store.tenants.create({ key }, ctx)).value.stamp).not.toBe("shared-2");
+  }
+  const { placement, verdicts } = await store.placement.preview({ key: "gamma" });
+  expect(placement.kind).toBe("place");
+  expect(verdicts.find((verdict) => verdict.stamp === "shared-2")).toMatchObject({ filter: "override" });
+  expect((await store.placement.overrides()).items.map((each) => [each.tenant, each.reason])).toEqual([
+    ["acme", "near its data"],
+    ["noisy", undefined],
+  ]);
+  await store.placement.removeOverride("noisy", ctx);
+  expect(await code(store.placement.removeOverride("noisy", ctx))).toBe("NOT_FOUND");
+  expect((await store.tenants.create({ key: "e" }, ctx)).value.stamp).toBe("shared-2");
+  const { items } = await store.audit.list({ subject: "tenant/noisy" });
+  expect(items.map((row) => row.action)).toEqual(["tenant.quarantine", "tenant.create", "tenant.unquarantine"]);
+  const explained = await store.placement.explain("acme");
+  expect(explained).toMatchObject({ home: "shared-3", placement: { kind: "place", stamp: "shared-3" } });
+});
+
+test("what was measured fills a stamp, until it is too old; what was placed since counts beside it (D19)", async () => {
+  await using opened = await openLed();
+  const { store, ctx, url } = opened;
+  const limits = { capacity: { tenants: 9, units: { rps: 100 } } };
+  await applyFleet(store, ctx, [stampFixture("shared-1", limits), stampFixture("shared-2", limits)]);
+  await store.loads.record(
+    [
+      { stamp: "shared-1", amounts: { rps: 80 } },
+      { stamp: "gone", amounts: { rps: 1 } },
+    ],
+    ctx,
+  );
+  const seen = async () => (await store.placement.candidates()).find((each) => each.name === "shared-1");
+  expect(await seen()).toMatchObject({ used: { rps: 80 }, usedBasis: "observed" });
+  await store.tenants.create({ key: "a", stamp: "shared-1", weight: { rps: 15 } }, ctx);
+  expect(await seen()).toMatchObject({ used: { rps: 95, tenants: 1 } });
+  expect((await store.tenants.create({ key: "b", weight: { rps: 10 } }, ctx)).value.stamp).toBe("shared-2");
+  await store.loads.record([{ stamp: "shared-2", amounts: { rps: 140 } }], ctx);
+  await expect(store.tenants.create({ key: "c", weight: { rps: 10 } }, ctx)).rejects.toMatchObject({
+    code: "POOL_FULL",
+  });
+  await run(url, "UPDATE stampyard_control.stamp_load_p95 SET at = at - interval '11 minutes'");
+  await store.loads.record([], ctx);
+  const later = await store.placement.preview({ key: "c", weight: { rps: 10 } });
+  expect(later.placement).toEqual({ kind: "place", stamp: "shared-2" });
+  await run(url, "UPDATE stampyard_control.stamp_loads SET minute = minute - interval '25 hours'");
+  expect(await store.loads.prune()).toBe(2);
+});

@@ -73,13 +73,14 @@ async function tryPlace(
   }
 }
 
-export function vacateTenant(
+export async function vacateTenant(
   base: StoreBase,
   key: string,
   revision: number,
   ctx: WriteContext,
 ): Promise<Revisioned<Tenant>> {
-  return write(base, ctx, async (w) => {
+  let left: string | undefined;
+  const tenant = await write(base, ctx, async (w) => {
     requireNormal(w);
     const old = await lockTenant(w, key);
     if (old.revision !== revision) throw staleRevision(`Tenant ${key}`, revision, old.revision);
@@ -94,10 +95,11 @@ export function vacateTenant(
     await audit(w, "tenant.vacate", `tenant/${key}`, { stamp, epoch: vacated.epoch });
     await insertEvents(w, ctx.actor, [eventOf(vacated, "vacated")]);
     tellOf(w, vacated);
-    const written = await updateTenant(w, vacated);
-    if (stamp !== undefined) base.view.touch([stamp]);
-    return written;
+    left = stamp;
+    return updateTenant(w, vacated);
   });
+  if (left !== undefined) base.view.touch([left]);
+  return tenant;
 }
 
 export function eventOf(tenant: Tenant, event: string, detail?: string): EventInput {
