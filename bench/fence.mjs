@@ -1,7 +1,7 @@
 /**
  * What the fence of a move costs ordinary writes: at rest, with another tenant's move armed, and with the tenant's own.
- * Beside it the same table without the fence, twice (A/A), in interleaved rounds on one PostgreSQL with default settings
- * but without fsync, which makes the base cheaper and the ratio worse.
+ * Beside it the same table without the fence, twice (A/A), in interleaved rounds on one PostgreSQL with default
+ * settings: commits reach the disk. The backend's processor time shows the fence alone.
  *
  *   npm run bench:fence             21 rounds
  *   npm run bench:fence -- --quick  7 rounds
@@ -22,7 +22,7 @@ const bulkRows = 10_000;
 const clock = { now: () => Date.now(), sleep: (ms) => sleep(ms) };
 const loadBefore = loadavg();
 
-await using cluster = await startCluster();
+await using cluster = await startCluster({ durable: true });
 const db = await cluster.database();
 const tables = { plain: "plain_a", again: "plain_b", fenced: "fenced" };
 for (const table of Object.values(tables)) {

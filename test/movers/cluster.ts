@@ -33,7 +33,8 @@ export interface Connection extends AsyncDisposable {
 
 const nobody = 65_534;
 
-export async function startCluster(): Promise<Cluster> {
+/** `durable` = every commit reaches the disk, as in production; tests do without. */
+export async function startCluster(options: { readonly durable?: boolean } = {}): Promise<Cluster> {
   const [resolved] = await resolveBinaries({ kinds: ["postgres"] });
   if (resolved === undefined || "error" in resolved) throw resolved?.error ?? new RangeError("No PostgreSQL was found");
   const { path } = resolved.found;
@@ -47,7 +48,8 @@ export async function startCluster(): Promise<Cluster> {
     ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions", "-D", data],
     { ...quiet, stdio: ["ignore", "ignore", "inherit"] },
   );
-  const settings = ["listen_addresses=", `unix_socket_directories=${home}`, "fsync=off"];
+  const settings = ["listen_addresses=", `unix_socket_directories=${home}`];
+  if (options.durable !== true) settings.push("fsync=off");
   const server = spawn(path, ["-D", data, ...settings.flatMap((s) => ["-c", s])], { ...quiet, stdio: "ignore" });
   const urlOf = (role: Role, name: string) => `postgres://${role}@localhost/${name}?host=${encodeURIComponent(home)}`;
   await untilUp(() => once(urlOf("postgres", "postgres"), "select 1"), server);

@@ -28,11 +28,15 @@ export const tablesHeldState = "SY003";
  * Tables and functions of the fence, owned by `stampyard`, which cannot log in (I43). Safe to repeat; `tenant_home` is
  * there before.
  *
- * At rest the fence takes no lock of ours: one read of the tenant's row per written row. Only a tenant whose move is
- * armed costs more. Why that is enough is in docs/decisions/d12-the-fence-at-rest.md.
+ * At rest the fence takes no lock of ours: one read of the tenant's row per written row. Why that is enough is in
+ * docs/decisions/0012-the-decision-record-of-a-move.md.
  */
 export function fenceObjectsSql(tenantColumns: readonly string[]): string {
-  return [changeTableSql, busySql, reportSql, truncateSql, ...columnsOf(tenantColumns).map(triggersOf)].join("\n");
+  const columns = [...new Set(tenantColumns)].sort();
+  const perColumn = columns.flatMap((column) =>
+    (["enforce", "report"] as const).flatMap((mode) => writes.map((write) => writeFunctionSql(column, mode, write))),
+  );
+  return [changeTableSql, busySql, reportSql, truncateSql, ...perColumn].join("\n");
 }
 
 const changeTableSql = `
@@ -63,8 +67,10 @@ insert into stampyard.move_started (n) select last_value from stampyard.move_sta
 create index if not exists tenant_home_moves on stampyard.tenant_home (tenant) where move_id is not null;
 revoke all on stampyard.move_change, stampyard.fence_report, stampyard.move_started from public;
 grant select, delete on stampyard.move_change, stampyard.fence_report to stampyard_mover;
-grant select, update on stampyard.move_started to stampyard_mover;
-grant select, update on sequence stampyard.move_starts to stampyard_mover;`;
+grant select on stampyard.move_started to public;
+grant select on sequence stampyard.move_starts to public;
+grant update on stampyard.move_started to stampyard_mover;
+grant update on sequence stampyard.move_starts to stampyard_mover;`;
 
 /**
  * Says that a move begins, for transactions whose snapshot is older: they cannot see its row, but a sequence has no
@@ -83,6 +89,9 @@ update stampyard.move_started m set n = starts.n from starts`;
  *   state is read again under the lock, because the fence may have closed while we waited for it.
  * - Fenced after its deadline: the first writer opens it again (D12). The same row decides against a flip.
  * - The mover itself may write what it brings or erases; \`session_user\` cannot be feigned by the application.
+ *
+ * The application may call it, because its own triggers run as the application. That gives it nothing: a key written
+ * down is a hint to copy that row as it is, and everything else it could have had by a write.
  */
 const busySql = `
 create or replace function stampyard.fence_busy(
@@ -139,8 +148,10 @@ create or replace function stampyard.key_of(the_row jsonb, key_columns text[]) r
   language sql immutable set search_path = pg_catalog, pg_temp
   return (select jsonb_object_agg(c, the_row -> c) from unnest(key_columns) as c);
 alter function stampyard.key_of(jsonb, text[]) owner to stampyard;
-revoke all on function stampyard.fence_busy(text, oid, jsonb, jsonb, text[]), stampyard.key_of(jsonb, text[]) from public;`;
+grant execute on function stampyard.fence_busy(text, oid, jsonb, jsonb, text[]) to public;
+revoke all on function stampyard.key_of(jsonb, text[]) from public;`;
 
+/** Lets pass what `enforce` refuses, and writes it down. */
 const reportSql = `
 create or replace function stampyard.fence_note(
   the_tenant text, the_relation oid, old_row jsonb, new_row jsonb, key_columns text[]
@@ -152,7 +163,57 @@ exception when sqlstate '${notWritableState}' then
     values (the_relation, the_tenant, (select h.state from stampyard.tenant_home h where h.tenant = the_tenant));
 end $body$;
 alter function stampyard.fence_note(text, oid, jsonb, jsonb, text[]) owner to stampyard;
-revoke all on function stampyard.fence_note(text, oid, jsonb, jsonb, text[]) from public;`;
+grant execute on function stampyard.fence_note(text, oid, jsonb, jsonb, text[]) to public;`;
+
+type Write = "insert" | "update" | "delete";
+const writes: readonly Write[] = ["insert", "update", "delete"];
+
+/**
+ * What runs for every written row: one question, asked as the writer and without a SET clause, because both would cost
+ * more than the question. Every name in it is written with its schema, operators too, so no search_path can put another in
+ * its place.
+ *
+ * A transaction that keeps its snapshot sees homes as they were when it began. It may believe them while no move has
+ * begun since: see `announceMoveSql`.
+ */
+function writeFunctionSql(column: string, mode: FenceMode, write: Write): string {
+  const name = writeFunction(column, mode, write);
+  const of = (row: "new" | "old") => `${row}.${identifier(column)}::pg_catalog.text`;
+  const tenant = of(write === "delete" ? "old" : "new");
+  const stays = write === "update" ? `and ${of("old")} operator(pg_catalog.=) ${tenant}` : "";
+  const atHome = `perform from stampyard.tenant_home h where h.tenant operator(pg_catalog.=) ${tenant} ${stays}
+    and h.state operator(pg_catalog.=) 'active' and h.move_id is null and`;
+  const changed = `if ${of("old")} operator(pg_catalog.<>) ${tenant} then
+    raise exception 'a row of % cannot change its tenant', tg_relid::pg_catalog.regclass
+      using errcode = '${tenantImmutableState}', hint = 'Insert the row for the other tenant and delete this one.';
+  end if;`;
+  return `
+create or replace function ${name}() returns trigger language plpgsql volatile security invoker as $body$
+begin
+  ${atHome} pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.=) 'read committed';
+  if found then
+    return null;
+  end if;
+  ${atHome} (select s.last_value from stampyard.move_starts s)
+    operator(pg_catalog.=) (select m.n from stampyard.move_started m);
+  if found then
+    return null;
+  end if;
+  ${write === "update" && mode === "enforce" ? changed : ""}
+  perform stampyard.${mode === "enforce" ? "fence_busy" : "fence_note"}(
+    ${tenant}, tg_relid, ${write === "insert" ? "null" : "pg_catalog.to_jsonb(old)"},
+    ${write === "delete" ? "null" : "pg_catalog.to_jsonb(new)"}, tg_argv::pg_catalog.text[]
+  );
+  return null;
+end $body$;
+alter function ${name}() owner to stampyard;
+revoke all on function ${name}() from public;`;
+}
+
+/** Function that a table's trigger calls; one per tenant column, mode and kind of write. */
+function writeFunction(column: string, mode: FenceMode, write: Write): string {
+  return `stampyard.${identifier(`${mode}_${write}_${column}`)}`;
+}
 
 /** TRUNCATE fires no row trigger, and would take the rows of a tenant that is on its way. */
 const truncateSql = `
@@ -168,87 +229,25 @@ end $body$;
 alter function stampyard.fence_truncate() owner to stampyard;
 revoke all on function stampyard.fence_truncate() from public;`;
 
-/**
- * The row triggers of one tenant column. A transaction that keeps its snapshot sees homes as they were when it began; it
- * may believe them while no move has begun since, and else takes the row as it is now or fails with 40001. They carry no SET clause, which would cost as much as the check itself, so
- * every name in them is written with its schema, operators too: no search_path can put another in its place.
- */
-function triggersOf(column: string): string {
-  return triggerFunction(column, "enforce", "fence_busy") + triggerFunction(column, "report", "fence_note");
-}
-
-function triggerFunction(column: string, mode: FenceMode, busy: string): string {
-  const field = identifier(column);
-  const name = rowFunction(column, mode);
-  return `
-create or replace function ${name}() returns trigger language plpgsql volatile security definer as $body$
-declare
-  the_tenant pg_catalog.text;
-  the_state pg_catalog.text;
-  the_move pg_catalog.text;
-begin
-  if tg_op operator(pg_catalog.=) 'DELETE' then
-    the_tenant := old.${field}::pg_catalog.text;
-  else
-    the_tenant := new.${field}::pg_catalog.text;
-  end if;
-  if pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.~~) 'read%'
-    or (select s.last_value from stampyard.move_starts s) operator(pg_catalog.=)
-      (select m.n from stampyard.move_started m) then
-    select h.state, h.move_id into the_state, the_move
-      from stampyard.tenant_home h where h.tenant operator(pg_catalog.=) the_tenant;
-  else
-    select h.state, h.move_id into the_state, the_move
-      from stampyard.tenant_home h where h.tenant operator(pg_catalog.=) the_tenant for share;
-  end if;
-  if tg_op operator(pg_catalog.=) 'UPDATE' then
-    if new.${field}::pg_catalog.text operator(pg_catalog.<>) old.${field}::pg_catalog.text then
-      ${refuseNewTenant(mode)}
-    end if;
-  end if;
-  if the_state operator(pg_catalog.=) 'active' and the_move is null then
-    return null;
-  end if;
-  perform stampyard.${busy}(
-    the_tenant, tg_relid,
-    case when tg_op operator(pg_catalog.<>) 'INSERT' then pg_catalog.to_jsonb(old) end,
-    case when tg_op operator(pg_catalog.<>) 'DELETE' then pg_catalog.to_jsonb(new) end,
-    tg_argv::pg_catalog.text[]
-  );
-  return null;
-end $body$;
-alter function ${name}() owner to stampyard;
-revoke all on function ${name}() from public;`;
-}
-
-function refuseNewTenant(mode: FenceMode): string {
-  if (mode === "report") return "perform stampyard.fence_note(null, tg_relid, null, null, null);";
-  return `raise exception 'a row cannot change its tenant' using errcode = '${tenantImmutableState}',
-        hint = 'Insert the row for the other tenant and delete this one.';`;
-}
-
-/** Function that a table's triggers call; one per tenant column and mode. */
-export function rowFunction(column: string, mode: FenceMode): string {
-  return `stampyard.${identifier(`${mode}_${column}`)}`;
-}
-
-export const rowTrigger = "stampyard_fence";
-export const truncateTrigger = "stampyard_fence_truncate";
+const triggerNames = ["stampyard_insert", "stampyard_update", "stampyard_delete", "stampyard_truncate"] as const;
+/** Trigger whose function tells a table's mode. */
+export const [rowTrigger] = triggerNames;
 
 /** Puts the fence on one table, or changes its mode. The lock it needs waits for writers, and writers for it. */
 export function fenceTableSql(table: TenantTable, mode: FenceMode): string {
   const on = qualified(table);
   const key = table.key.map(literal).join(", ");
-  return `
-create or replace trigger ${rowTrigger} after insert or update or delete on ${on}
-  for each row execute function ${rowFunction(table.tenantColumn, mode)}(${key});
-create or replace trigger ${truncateTrigger} before truncate on ${on}
+  const rows = writes.map(
+    (write) => `create or replace trigger stampyard_${write} after ${write} on ${on}
+  for each row execute function ${writeFunction(table.tenantColumn, mode, write)}(${key});`,
+  );
+  return `${rows.join("\n")}
+create or replace trigger stampyard_truncate before truncate on ${on}
   for each statement execute function stampyard.fence_truncate();`;
 }
 
 export function unfenceTableSql(table: TableName): string {
-  const on = qualified(table);
-  return `drop trigger if exists ${rowTrigger} on ${on}; drop trigger if exists ${truncateTrigger} on ${on};`;
+  return triggerNames.map((name) => `drop trigger if exists ${name} on ${qualified(table)};`).join("\n");
 }
 
 /** Everything of the fence but the homes, which are the application's memory of who lives here. */
@@ -258,7 +257,7 @@ declare f record;
 begin
   for f in
     select p.oid::regprocedure as signature from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-    where n.nspname = 'stampyard' and p.proname ~ '^(enforce_|report_|fence_|key_of$)'
+    where n.nspname = 'stampyard' and p.proname ~ '^(fence_|enforce_|report_|key_of$)'
   loop
     execute format('drop function %s', f.signature);
   end loop;
@@ -266,7 +265,3 @@ end $body$;
 drop table if exists stampyard.move_change, stampyard.fence_report, stampyard.move_started;
 drop sequence if exists stampyard.move_starts;
 drop index if exists stampyard.tenant_home_moves;`;
-
-function columnsOf(names: readonly string[]): readonly string[] {
-  return [...new Set(names)].sort();
-}
