@@ -3,6 +3,7 @@ import { checkEndpoints } from "./table/check.ts";
 import { directoryEndpoints } from "./table/directory.ts";
 import { fleetEndpoints } from "./table/fleet.ts";
 import { holdEndpoints } from "./table/hold.ts";
+import { poolEndpoints } from "./table/pool.ts";
 import { stampEndpoints } from "./table/stamp.ts";
 import { systemEndpoints } from "./table/system.ts";
 import { tenantEndpoints } from "./table/tenant.ts";
@@ -11,6 +12,7 @@ import { tenantEndpoints } from "./table/tenant.ts";
 export const endpoints = {
   ...systemEndpoints,
   ...fleetEndpoints,
+  ...poolEndpoints,
   ...stampEndpoints,
   ...tenantEndpoints,
   ...holdEndpoints,

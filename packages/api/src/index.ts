@@ -38,6 +38,7 @@ export type {
 export type { FleetCheckView, TenantResidencyView } from "./schemas/check.ts";
 export type { RouterView } from "./schemas/directory.ts";
 export type { AppliedView, FleetView, PlanView, PoolView, ReleaseView } from "./schemas/fleet.ts";
+export type { PoolDetailView, PoolProposalAppliedView } from "./schemas/pools.ts";
 export { type ProblemView, problemSchema } from "./schemas/problem.ts";
 export type { KeyRotationView, StampDiffView, StampView } from "./schemas/stamps.ts";
 export type {

@@ -16,6 +16,9 @@ import { doctor } from "./commands/doctor.ts";
 import { down } from "./commands/down.ts";
 import { fleetCheck, stampCheck } from "./commands/fleet/check.ts";
 import { planCommand } from "./commands/plan.ts";
+import { poolApplyProposal } from "./commands/pool/apply-proposal.ts";
+import { poolList } from "./commands/pool/list.ts";
+import { poolShow } from "./commands/pool/show.ts";
 import { residencyReport } from "./commands/residency/report.ts";
 import { routeExplain } from "./commands/route-explain.ts";
 import { routeUnresolved } from "./commands/route-unresolved.ts";
@@ -80,6 +83,11 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
   {
     heading: "Stamps and tenants:",
     commands: [
+      {
+        group: "pool",
+        summary: "Pools: list, show, and do what one proposes",
+        commands: [poolList, poolShow, poolApplyProposal],
+      },
       {
         group: "stamp",
         summary: "Stamps: list, show, create, destroy, logs, diff, check, keys",

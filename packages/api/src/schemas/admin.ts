@@ -31,7 +31,9 @@ export const statusSchema = z
     /** Bulk changes of the directory that wait for a person (`directoryConfirm`). */
     held: z.array(heldBatchSchema),
     /** Why something is not happening, in words. */
-    waitingOn: z.array(z.object({ kind: z.enum(["stamp", "tenant", "directory"]), name: z.string(), why: z.string() })),
+    waitingOn: z.array(
+      z.object({ kind: z.enum(["pool", "stamp", "tenant", "directory"]), name: z.string(), why: z.string() }),
+    ),
   })
   .meta({ id: "Status" });
 export type StatusView = z.output<typeof statusSchema>;

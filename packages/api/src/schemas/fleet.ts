@@ -7,7 +7,34 @@ export const poolSchema = z
     name: z.string(),
     tenancy: z.enum(["shared", "dedicated"]),
     regions: z.array(z.string()),
-    stamps: z.object({ min: z.number(), max: z.number() }),
+    /** `spare` empty active stamps are kept ready. */
+    stamps: z.object({ min: z.number(), max: z.number(), spare: z.number().optional() }),
+    /** Tiers that may live here; absent = any. */
+    tiers: z.array(z.string()).optional(),
+    channel: z.string().optional(),
+    placement: z
+      .object({
+        strategy: z.enum(["spread", "pack"]).optional(),
+        bigFrom: z.number().optional(),
+        bigShare: z.number().optional(),
+      })
+      .optional(),
+    growth: z
+      .object({
+        low: z.number().optional(),
+        high: z.number().optional(),
+        headroom: z.number().optional(),
+        buildTimeMs: z.number().optional(),
+      })
+      .optional(),
+    automation: z
+      .object({
+        scaleUp: z.enum(["act", "propose"]).optional(),
+        scaleDown: z.enum(["act", "propose"]).optional(),
+        rebalance: z.enum(["act", "propose"]).optional(),
+        drift: z.enum(["report", "heal"]).optional(),
+      })
+      .optional(),
     capacity: capacitySchema.partial().optional(),
     parameters: parametersSchema,
     catchAll: z.object({ stamp: z.string(), until: z.string() }).optional(),

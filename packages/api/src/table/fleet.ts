@@ -51,13 +51,4 @@ export const fleetEndpoints = {
     params: z.strictObject({ digest: digestSchema }),
     response: fleet.releaseSchema,
   },
-  poolList: {
-    ...json,
-    method: "GET",
-    path: "/v1/pools",
-    role: "viewer",
-    summary: "Pools with places taken and there",
-    query: page,
-    response: pageOf(fleet.poolViewSchema),
-  },
 } as const satisfies Record<string, Endpoint>;

@@ -7,6 +7,7 @@ import { checkHandlers } from "./handlers/check.ts";
 import { directoryHandlers } from "./handlers/directory.ts";
 import { fleetHandlers } from "./handlers/fleet.ts";
 import { holdHandlers } from "./handlers/holds.ts";
+import { poolHandlers } from "./handlers/pools.ts";
 import { stampHandlers } from "./handlers/stamps.ts";
 import { systemHandlers } from "./handlers/system.ts";
 import { tenantLifeHandlers } from "./handlers/tenant-life.ts";
@@ -19,6 +20,7 @@ export function createApp(deps: ServerDeps): Hono<Env> {
     handlers: {
       ...systemHandlers(deps),
       ...fleetHandlers(deps),
+      ...poolHandlers(deps),
       ...stampHandlers(deps),
       ...tenantHandlers(deps),
       ...tenantLifeHandlers(deps),

@@ -28,6 +28,7 @@ const manifests = { fleetYaml: "a", templateYaml: "b", sourceDir: "/srv/app" };
 const bodies: Partial<Record<EndpointName, unknown>> = {
   plan: manifests,
   apply: manifests,
+  poolApplyProposal: { proposal: "grow-eu-next" },
   stampCreate: { pool: "shared" },
   tenantCreate: { key: "acme" },
   tenantImport: { tenants: [{ key: "acme" }] },

@@ -173,12 +173,18 @@ export function releaseView(release: Release, current: Digest | undefined, stamp
 
 export function poolView(pool: Pool, use: PoolUse | undefined): PoolView {
   const counts = use?.stamps ?? {};
-  const { name, tenancy, regions, stamps, capacity, parameters, catchAll } = pool;
+  const { name, tenancy, regions, stamps, tiers, channel, placement, growth, automation } = pool;
+  const { capacity, parameters, catchAll } = pool;
   return {
     name,
     tenancy,
     regions: [...regions],
-    stamps: { min: stamps.min, max: stamps.max },
+    stamps: { min: stamps.min, max: stamps.max, ...(stamps.spare === undefined ? {} : { spare: stamps.spare }) },
+    ...(tiers === undefined ? {} : { tiers: [...tiers] }),
+    ...(channel === undefined ? {} : { channel }),
+    ...(placement === undefined ? {} : { placement: { ...placement } }),
+    ...(growth === undefined ? {} : { growth: { ...growth } }),
+    ...(automation === undefined ? {} : { automation: { ...automation } }),
     ...(capacity === undefined ? {} : { capacity: { ...capacity, units: { ...capacity.units } } }),
     parameters: { ...parameters },
     ...(catchAll === undefined ? {} : { catchAll: { ...catchAll } }),

@@ -12,12 +12,12 @@ import { parseFleet, parseTemplate, releaseDigest } from "@stampyard/manifest";
 import type { FleetRecord, Revisioned } from "../../store/port.ts";
 import type { Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
-import { mapPage, pageOfList, storePage } from "../paging.ts";
+import { mapPage, storePage } from "../paging.ts";
 import { costOfPlan } from "../plan-cost.ts";
 import { type FleetFiles, planOf, rowsOf } from "../stamp-goal.ts";
 import { poolView, releaseView } from "../views.ts";
 
-type Names = "plan" | "apply" | "fleetGet" | "releaseList" | "releaseGet" | "poolList";
+type Names = "plan" | "apply" | "fleetGet" | "releaseList" | "releaseGet";
 
 interface Manifests {
   readonly fleetYaml: string;
@@ -95,18 +95,6 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
         throw new StampyardError("RELEASE_NOT_FOUND", `No release ${params.digest}`, { mend: "See GET /v1/releases." });
       }
       return releaseView(release, row?.value.release, now.stamps);
-    },
-
-    async poolList({ query }) {
-      const [row, uses] = await Promise.all([store.fleet.read(), store.fleet.pools()]);
-      const pools = row?.value.fleet.pools ?? [];
-      const page = pageOfList(pools, (pool) => pool.name, query);
-      return mapPage(page, (pool) =>
-        poolView(
-          pool,
-          uses.find((use) => use.pool === pool.name),
-        ),
-      );
     },
   };
 }

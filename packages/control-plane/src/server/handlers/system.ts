@@ -3,6 +3,7 @@ import { StampyardError } from "@stampyard/domain";
 import type { Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
 import { mapPage, storePage } from "../paging.ts";
+import { readPoolWaits } from "../pool-plan.ts";
 import { auditView, routerView, time, tokenView } from "../views.ts";
 
 type Names =
@@ -115,6 +116,8 @@ async function readStatus(deps: ServerDeps, role: "leader" | "standby"): Promise
     store.lease.current(),
     readWaits(store),
   ]);
+  const pools = (fleet?.value.fleet.pools ?? []).map((pool) => pool.name);
+  const ofPools = await readPoolWaits(store, pools, clock.now());
   return {
     ...(fleet === undefined ? {} : { fleet: fleet.value.fleet.name }),
     fleetRevision: fleet?.revision ?? 0,
@@ -132,7 +135,7 @@ async function readStatus(deps: ServerDeps, role: "leader" | "standby"): Promise
     tenants: { ...tenants },
     routers: routers.map((router) => routerView(router, head)),
     held: held.map(({ since, ...batch }) => ({ ...batch, since: time(since) })),
-    waitingOn,
+    waitingOn: [...ofPools, ...waitingOn].slice(0, mostWaits),
   };
 }
 

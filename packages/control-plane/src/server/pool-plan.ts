@@ -1,0 +1,31 @@
+import { type Instant, type PoolPlan, planPool } from "@stampyard/domain";
+import { poolState } from "../reconcilers/pool-state.ts";
+import type { PoolFacts, Store } from "../store/port.ts";
+
+export interface PlannedPool {
+  readonly facts: PoolFacts;
+  readonly plan: PoolPlan;
+}
+
+/** The plan that the reconciler would make of the pool now. Undefined = the fleet has no such pool. */
+export async function readPoolPlan(store: Store, pool: string, now: Instant): Promise<PlannedPool | undefined> {
+  const [facts, built] = await Promise.all([store.pools.facts(pool), store.capacity.buildTimes()]);
+  if (facts === undefined) return undefined;
+  return { facts, plan: planPool(poolState(facts, built.get(pool)), now) };
+}
+
+/** What each pool waits for, for the status of the fleet. */
+export async function readPoolWaits(
+  store: Store,
+  pools: readonly string[],
+  now: Instant,
+): Promise<readonly { readonly kind: "pool"; readonly name: string; readonly why: string }[]> {
+  const all = await Promise.all(
+    pools.map(async (name) => {
+      const facts = await store.pools.facts(name);
+      const why = facts === undefined ? undefined : planPool(poolState(facts, undefined), now).waitingOn;
+      return why === undefined ? [] : [{ kind: "pool" as const, name, why }];
+    }),
+  );
+  return all.flat();
+}
