@@ -22,31 +22,33 @@ interface Signing {
   readonly mac: (payload: string) => string;
 }
 
-/** The last header that was signed for a name that falls here. */
-interface Place {
-  name: string;
-  signing: Signing | undefined;
+/** What a tenant's requests were given last. */
+interface Signed {
+  signing: Signing;
   epoch: number;
   minute: number;
   header: string;
 }
 
-/**
- * Places for headers that were signed. Few tenants make most requests and are found here; for the others signing costs
- * about as much as finding one of a hundred thousand kept headers, and leaves nothing to the garbage collector.
- */
-const places = 4_096;
+/** So many tenants are always kept. */
+const leastKept = 4_096;
 
-/** Signs for a tenant and a minute, and gives the same header to its next requests of that minute (decision D7). */
+/**
+ * Signs once per tenant and minute and gives the same header to all requests of that minute (decision D7). Entries are
+ * used again minute after minute; all of them are dropped when most belong to tenants that nobody asks for any more, so
+ * they never exceed three times the tenants that were asked for in one minute.
+ */
 export function createRouteSigner(now: () => number): RouteSigner {
   const current = new Map<string, Signing>();
-  const kept: readonly Place[] = Array.from({ length: places }, () => ({
-    name: "",
-    signing: undefined,
-    epoch: 0,
-    minute: 0,
-    header: "",
-  }));
+  let kept = new Map<string, Signed>();
+  let minute = 0;
+  let askedThisMinute = 0;
+
+  function beginMinute(next: number): void {
+    if (kept.size > leastKept && kept.size > askedThisMinute * 2) kept = new Map();
+    minute = next;
+    askedThisMinute = 0;
+  }
 
   return {
     setKeys(stamp, keys) {
@@ -62,28 +64,23 @@ export function createRouteSigner(now: () => number): RouteSigner {
     sign({ tenant, stamp, epoch }) {
       const signing = current.get(stamp);
       if (signing === undefined) return undefined;
-      const minute = minuteOf(now());
+      const thisMinute = minuteOf(now());
+      if (thisMinute !== minute) beginMinute(thisMinute);
       // No tenant is called like a stamp with a dash before it.
       const name = tenant ?? `-${stamp}`;
-      const place = kept[placeOf(name)] as Place;
+      const signed = kept.get(name);
       // A key belongs to one stamp, so the same key also means the same stamp.
-      if (place.minute === minute && place.signing === signing && place.epoch === epoch && place.name === name) {
-        return place.header;
-      }
+      if (signed?.minute === minute && signed.signing === signing && signed.epoch === epoch) return signed.header;
       const header = signRoute({ tenant, stamp, epoch, minute }, signing.key, signing.mac);
-      place.name = name;
-      place.signing = signing;
-      place.epoch = epoch;
-      place.minute = minute;
-      place.header = header;
+      askedThisMinute += 1;
+      if (signed === undefined) kept.set(name, { signing, epoch, minute, header });
+      else {
+        signed.signing = signing;
+        signed.epoch = epoch;
+        signed.minute = minute;
+        signed.header = header;
+      }
       return header;
     },
   };
-}
-
-/** Spread a little; who shares a place only signs more often. */
-function placeOf(name: string): number {
-  let hash = 0;
-  for (let at = 0; at < name.length; at++) hash = (Math.imul(hash, 31) + name.charCodeAt(at)) | 0;
-  return (hash ^ (hash >>> 15)) & (places - 1);
 }
