@@ -8,10 +8,10 @@ const compareEveryMs = 60_000;
 type DriftDeps = Pick<ReconcileDeps, "store" | "engine" | "specOf" | "clock" | "drift" | "log">;
 
 /**
- * Brings an active stamp of the right digest in line with what the digest does not cover. At the first look of a new
+ * Brings a serving stamp of the right digest in line with what the digest does not cover. At the first look of a new
  * leader and whenever its route keys changed it is applied again, which changes nothing where nothing differs: the
  * stamp must accept the next key before a router signs with it (decision D7), whoever died in between. Later it is
- * compared at intervals.
+ * compared at intervals. What somebody else changed about it is mended only where its pool says `drift: heal`.
  * @returns why a difference is still there, or undefined
  */
 export async function checkDrift(
@@ -26,13 +26,24 @@ export async function checkDrift(
     .sort()
     .join();
   const last = deps.drift.get(name);
-  if (last !== undefined && last.keys === keys && deps.clock.now() < last.at + compareEveryMs) return last.cause;
+  if (last !== undefined && last.keys === keys && deps.clock.now() < last.at + compareEveryMs) {
+    return last.cause ?? last.report;
+  }
 
   try {
-    const why = await whyApply(deps, stamp, last === undefined ? undefined : last.keys === keys, turn);
-    if (why !== undefined) await apply(why);
-    else deps.drift.set(name, { keys, at: deps.clock.now() });
-    return undefined;
+    const found = await look(
+      deps,
+      stamp,
+      { isFirst: last === undefined, hasSameKeys: last?.keys === keys, keys },
+      turn,
+    );
+    if (found.kind === "apply") {
+      await apply(found.why);
+      return undefined;
+    }
+    const report = found.kind === "drift" ? { report: found.why } : {};
+    deps.drift.set(name, { keys, at: deps.clock.now(), ...report });
+    return report.report;
   } catch (caught) {
     if (isTurnOver(caught, turn)) throw caught;
     const error = StampyardError.from(caught);
@@ -59,15 +70,32 @@ export function kidsOf(routeKeys: string): string {
     .join();
 }
 
-async function whyApply(
+type Found =
+  | { readonly kind: "same" }
+  | { readonly kind: "apply"; readonly why: string }
+  /** It differs, and stays so until a person says otherwise. */
+  | { readonly kind: "drift"; readonly why: string };
+
+async function look(
   deps: DriftDeps,
   stamp: Stamp,
-  hasSameKeys: boolean | undefined,
+  { isFirst, hasSameKeys, keys }: { readonly isFirst: boolean; readonly hasSameKeys: boolean; readonly keys: string },
   turn: Turn,
-): Promise<string | undefined> {
-  if (hasSameKeys === undefined) return "first look of this leader";
-  if (!hasSameKeys) return "its route keys changed";
-  const [first, ...others] = await deps.engine.plan(await deps.specOf(stamp), turn.signal);
-  if (first === undefined) return undefined;
-  return `${first.component}: ${first.why}${others.length > 0 ? `, and ${others.length} more` : ""}`;
+): Promise<Found> {
+  const first = { kind: "apply", why: "first look of this leader" } as const;
+  if (!isFirst && !hasSameKeys) return { kind: "apply", why: "its route keys changed" };
+  const heals = (await driftPolicy(deps, stamp)) === "heal";
+  // In the middle of a rotation a difference may be a key that routers sign with soon: that is not to wait.
+  if (isFirst && (heals || keys.includes(","))) return first;
+  const [change, ...others] = await deps.engine.plan(await deps.specOf(stamp), turn.signal);
+  if (change === undefined) return isFirst ? first : { kind: "same" };
+  const why = `${change.component}: ${change.why}${others.length > 0 ? `, and ${others.length} more` : ""}`;
+  if (heals) return { kind: "apply", why };
+  return { kind: "drift", why: `somebody's word on its drift (stampyard stamp diff ${stamp.name}): ${why}` };
+}
+
+/** What the stamp's pool says. @returns `report` where it says nothing */
+export async function driftPolicy(deps: Pick<DriftDeps, "store">, { pool }: Stamp): Promise<"report" | "heal"> {
+  const fleet = (await deps.store.fleet.read())?.value.fleet;
+  return fleet?.pools.find((one) => one.name === pool)?.automation?.drift ?? "report";
 }

@@ -28,8 +28,14 @@ export interface ReconcileDeps {
   readonly drift: DriftMemory;
 }
 
-/** When a stamp was last compared with its spec, part by part. In memory: forgetting it costs one comparison. */
-export type DriftMemory = Map<string, { readonly keys: string; readonly at: Instant; readonly cause?: string }>;
+/**
+ * When a stamp was last compared with its spec, part by part. In memory: forgetting it costs one comparison.
+ * `cause` = bringing it in line failed; `report` = it differs, and its pool only reports that.
+ */
+export type DriftMemory = Map<
+  string,
+  { readonly keys: string; readonly at: Instant; readonly cause?: string; readonly report?: string }
+>;
 
 /** The `stampyard.tenant_home` tables of stamps. Every call is idempotent. */
 export interface TenantHomes {
