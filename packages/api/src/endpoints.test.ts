@@ -19,9 +19,9 @@ test("endpoints without a role are health only (I40)", () => {
   expect(rows.filter(([, row]) => row.role === "none").map(([, row]) => row.path)).toEqual(["/healthz", "/readyz"]);
 });
 
-test("endpoints that change something are closed to viewers, but for the plan", () => {
+test("endpoints that change something are closed to viewers, but for the plan and the preview", () => {
   const open = rows.filter(([, row]) => row.method !== "GET" && row.role === "viewer").map(([name]) => name);
-  expect(open).toEqual(["plan"]);
+  expect(open).toEqual(["plan", "placementPreview"]);
 });
 
 test("endpoints with json or events say what they answer", () => {

@@ -4,6 +4,7 @@ import { directoryEndpoints } from "./table/directory.ts";
 import { fleetEndpoints } from "./table/fleet.ts";
 import { holdEndpoints } from "./table/hold.ts";
 import { poolEndpoints } from "./table/pool.ts";
+import { placementEndpoints } from "./table/placement.ts";
 import { stampEndpoints } from "./table/stamp.ts";
 import { systemEndpoints } from "./table/system.ts";
 import { tenantEndpoints } from "./table/tenant.ts";
@@ -16,6 +17,7 @@ export const endpoints = {
   ...stampEndpoints,
   ...tenantEndpoints,
   ...holdEndpoints,
+  ...placementEndpoints,
   ...capacityEndpoints,
   ...checkEndpoints,
   ...directoryEndpoints,

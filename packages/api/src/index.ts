@@ -39,6 +39,7 @@ export type { FleetCheckView, TenantResidencyView } from "./schemas/check.ts";
 export type { RouterView } from "./schemas/directory.ts";
 export type { AppliedView, FleetView, PlanView, PoolView, ReleaseView } from "./schemas/fleet.ts";
 export type { PoolDetailView, PoolProposalAppliedView } from "./schemas/pools.ts";
+export type { OverrideView, PlacementView } from "./schemas/placement.ts";
 export { type ProblemView, problemSchema } from "./schemas/problem.ts";
 export type { KeyRotationView, StampDiffView, StampView } from "./schemas/stamps.ts";
 export type {

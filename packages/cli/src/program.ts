@@ -45,6 +45,14 @@ import { tenantImport } from "./commands/tenant/import.ts";
 import { tenantList } from "./commands/tenant/list.ts";
 import { tenantRelease } from "./commands/tenant/release.ts";
 import { tenantShow } from "./commands/tenant/show.ts";
+import {
+  tenantOverrides,
+  tenantPin,
+  tenantQuarantine,
+  tenantUnpin,
+  tenantUnquarantine,
+} from "./commands/tenant/override.ts";
+import { tenantExplain, tenantPlace } from "./commands/tenant/place.ts";
 import { tenantResume } from "./commands/tenant/resume.ts";
 import { tenantSuspend } from "./commands/tenant/suspend.ts";
 import { tenantWhere } from "./commands/tenant/where.ts";
@@ -105,6 +113,13 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
           tenantDelete,
           tenantCertificate,
           tenantImport,
+          tenantPlace,
+          tenantExplain,
+          tenantPin,
+          tenantUnpin,
+          tenantQuarantine,
+          tenantUnquarantine,
+          tenantOverrides,
           {
             group: "hostname",
             summary: "A tenant's own hostnames",

@@ -63,7 +63,8 @@ const tenantFields = {
   tier: nameSchema.default("standard"),
   /** Allowed regions; empty = any. */
   residency: z.array(nameSchema).max(50).default([]),
-  weight: unitsSchema.default({ tenants: 1 }),
+  /** @default what its tier weighs, and one place */
+  weight: unitsSchema.optional(),
   hostnames: z.array(hostnameSchema).max(100).default([]),
   /** `dedicated` = a stamp of its own. @default what its pool is */
   tenancy: tenancySchema.optional(),

@@ -8,6 +8,7 @@ import { directoryHandlers } from "./handlers/directory.ts";
 import { fleetHandlers } from "./handlers/fleet.ts";
 import { holdHandlers } from "./handlers/holds.ts";
 import { poolHandlers } from "./handlers/pools.ts";
+import { placementHandlers } from "./handlers/placement.ts";
 import { stampHandlers } from "./handlers/stamps.ts";
 import { systemHandlers } from "./handlers/system.ts";
 import { tenantLifeHandlers } from "./handlers/tenant-life.ts";
@@ -25,6 +26,7 @@ export function createApp(deps: ServerDeps): Hono<Env> {
       ...tenantHandlers(deps),
       ...tenantLifeHandlers(deps),
       ...holdHandlers(deps),
+      ...placementHandlers(deps),
       ...capacityHandlers(deps),
       ...checkHandlers(deps),
       ...directoryHandlers(deps),

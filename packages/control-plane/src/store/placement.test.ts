@@ -272,8 +272,9 @@ test("a pin and a quarantine count from the next placement until they expire, an
     ["acme", "near its data"],
     ["noisy", undefined],
   ]);
-  await store.placement.removeOverride("noisy", ctx);
-  expect(await code(store.placement.removeOverride("noisy", ctx))).toBe("NOT_FOUND");
+  await store.placement.removeOverride("noisy", "quarantine", ctx);
+  expect(await code(store.placement.removeOverride("acme", "quarantine", ctx))).toBe("NOT_FOUND");
+  expect(await code(store.placement.removeOverride("noisy", undefined, ctx))).toBe("NOT_FOUND");
   expect((await store.tenants.create({ key: "e" }, ctx)).value.stamp).toBe("shared-2");
   const { items } = await store.audit.list({ subject: "tenant/noisy" });
   expect(items.map((row) => row.action)).toEqual(["tenant.quarantine", "tenant.create", "tenant.unquarantine"]);

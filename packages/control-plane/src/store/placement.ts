@@ -5,6 +5,7 @@ import {
   type PlacementExplanation,
   type PlacementOverride,
   type PlacementRequest,
+  quote,
   requireName,
   requireTenantKey,
   StampyardError,
@@ -49,8 +50,8 @@ export interface PlacementStore {
    * @throws StampyardError STAMP_NOT_FOUND, INVALID_REQUEST for an expiry that has passed
    */
   setOverride(tenant: string, override: PlacementOverride, ctx: WriteContext): Promise<OverrideRecord>;
-  /** @throws StampyardError NOT_FOUND when none is in force */
-  removeOverride(tenant: string, ctx: WriteContext): Promise<void>;
+  /** @throws StampyardError NOT_FOUND when none (of this kind) is in force */
+  removeOverride(tenant: string, kind: PlacementOverride["kind"] | undefined, ctx: WriteContext): Promise<void>;
   /** Recounts all tenants. Empty = the counters are right; a million tenants take seconds. */
   counterDifferences(): Promise<readonly CounterDifference[]>;
   /** Writes what a recount says. Placements wait meanwhile. */
@@ -99,15 +100,17 @@ export function placementStore(base: StoreBase): PlacementStore {
     },
     override: one,
     setOverride: (tenant, override, ctx) => setOverride(base, tenant, override, ctx),
-    async removeOverride(tenant, ctx) {
+    async removeOverride(tenant, wanted, ctx) {
       await write(base, ctx, async (w) => {
         const { rows } = await w.query<OverrideRow>(
-          "DELETE FROM placement_overrides WHERE tenant = $1 RETURNING *, until > clock_timestamp() IS FALSE AS over",
-          [tenant],
+          `DELETE FROM placement_overrides WHERE tenant = $1 AND ($2::text IS NULL OR kind = $2) AND ${inForce} RETURNING *`,
+          [tenant, wanted ?? null],
         );
         const [row] = rows;
-        if (row === undefined || row["over"] === true) {
-          throw new StampyardError("NOT_FOUND", `Tenant ${tenant} is neither pinned nor quarantined`);
+        if (row === undefined) {
+          throw new StampyardError("NOT_FOUND", `Tenant ${quote(tenant)} is not ${wordOf(wanted)}`, {
+            mend: "See stampyard tenant overrides.",
+          });
         }
         const { kind, stamp } = row;
         await audit(w, `tenant.un${kind}`, `tenant/${tenant}`, stamp === null ? {} : { stamp });
@@ -162,6 +165,11 @@ async function setOverride(
   });
   base.view.touchFleet();
   return record;
+}
+
+function wordOf(kind: PlacementOverride["kind"] | undefined): string {
+  if (kind === undefined) return "pinned or quarantined";
+  return kind === "pin" ? "pinned" : "quarantined";
 }
 
 async function explainTenant({ db, view }: StoreBase, key: string): Promise<PlacementAnswer> {

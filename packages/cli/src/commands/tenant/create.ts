@@ -35,7 +35,7 @@ export const tenantCreate = command<Options>({
         ]),
       )
       .option("--channel <name>", "release channel of its stamp (default: any)")
-      .option("--weight <unit=number...>", "what it takes of a stamp (default: tenants=1)")
+      .option("--weight <unit=number...>", "what it takes of a stamp (default: what its tier does)")
       .option("--hostname <name...>", "hostnames of its own")
       .option("--stamp <name>", "its home, when it lives there already")
       .option("--wait", "return when it is active and every live router knows it")
@@ -88,7 +88,8 @@ export const tenantCreate = command<Options>({
   },
 });
 
-function parseWeight(pairs: readonly string[]): Record<string, number> {
+/** @throws CommandFailure INVALID_REQUEST */
+export function parseWeight(pairs: readonly string[]): Record<string, number> {
   return Object.fromEntries(
     pairs.map((pair) => {
       const [unit = "", number = ""] = pair.split("=");

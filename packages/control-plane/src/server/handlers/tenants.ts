@@ -29,7 +29,7 @@ export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
     async tenantCreate(call) {
       const { body, query, signal } = call;
       await refuseRoutedHostnames(deps, body.hostnames);
-      const row = await store.tenants.create(inputOf(body), writeContext(deps, call));
+      const row = await store.tenants.create(tenantInput(body), writeContext(deps, call));
       if (query.wait === 0) return tenantViewOf(deps, row);
       await waitForTenant(deps, row.value.key, Math.min(query.wait, longestWaitMs), signal);
       return tenantViewOf(deps, (await store.tenants.read(row.value.key)) ?? row);
@@ -48,7 +48,7 @@ export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
         deps,
         tenants.flatMap((tenant) => tenant.hostnames),
       );
-      const inputs = tenants.map(inputOf);
+      const inputs = tenants.map(tenantInput);
       const result = dryRun
         ? { ...(await store.tenants.planImport(inputs)), applied: false }
         : await store.tenants.import(inputs, writeContext(deps, call));
@@ -125,7 +125,8 @@ function meaningText(rule: RoutingRule): string {
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 
-function inputOf(
+/** Without what its sender left open. */
+export function tenantInput(
   body: { readonly [K in keyof TenantInput]: TenantInput[K] | undefined } & { readonly key: string },
 ): TenantInput {
   return Object.fromEntries(
