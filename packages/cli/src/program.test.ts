@@ -356,7 +356,7 @@ describe("__complete", () => {
 
   test("knows commands, options, and names that the server knows", async () => {
     expect(await complete(["ten"])).toEqual(["tenant"]);
-    expect(await complete(["stamp", "d"])).toEqual(["destroy", "diff"]);
+    expect(await complete(["stamp", "d"])).toEqual(["drain", "destroy", "diff"]);
     expect(await complete(["stamp", "list", "--po"])).toEqual(["--pool"]);
     const api = { "GET /v1/stamps": { json: { items: [stamp(), stamp({ name: "vip-1" })] } } };
     expect(await complete(["stamp", "show", "v"], api)).toEqual(["vip-1"]);

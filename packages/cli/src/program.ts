@@ -24,9 +24,11 @@ import { routeExplain } from "./commands/route-explain.ts";
 import { routeUnresolved } from "./commands/route-unresolved.ts";
 import { routerCommand } from "./commands/router.ts";
 import { server } from "./commands/server.ts";
+import { stampAdopt } from "./commands/stamp/adopt.ts";
 import { stampCreate } from "./commands/stamp/create.ts";
 import { stampDestroy } from "./commands/stamp/destroy.ts";
 import { stampDiff } from "./commands/stamp/diff.ts";
+import { stampCordon, stampDrain, stampRetry, stampUncordon } from "./commands/stamp/goal.ts";
 import { stampList } from "./commands/stamp/list.ts";
 import { stampLogs } from "./commands/stamp/logs.ts";
 import { stampRotateKeys } from "./commands/stamp/rotate-keys.ts";
@@ -99,7 +101,21 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
       {
         group: "stamp",
         summary: "Stamps: list, show, create, destroy, logs, diff, check, keys",
-        commands: [stampList, stampShow, stampCreate, stampDestroy, stampLogs, stampDiff, stampCheck, stampRotateKeys],
+        commands: [
+          stampList,
+          stampShow,
+          stampCreate,
+          stampAdopt,
+          stampCordon,
+          stampUncordon,
+          stampDrain,
+          stampRetry,
+          stampDestroy,
+          stampLogs,
+          stampDiff,
+          stampCheck,
+          stampRotateKeys,
+        ],
       },
       {
         group: "tenant",

@@ -59,7 +59,10 @@ function planPool(pool: Pool, state: FleetState, goal: FleetGoal, changes: Fleet
   if (old === undefined) changes.push({ kind: "pool-create", pool: pool.name });
   else if (!same(old, pool)) changes.push({ kind: "pool-update", pool: pool.name, fields: changedFields(old, pool) });
 
-  const present = state.stamps.filter((s) => s.pool === pool.name && s.goal !== "absent" && s.state.kind !== "gone");
+  // What was adopted comes from no release, and is not of the number that the platform keeps.
+  const present = state.stamps.filter(
+    (s) => s.pool === pool.name && s.goal !== "absent" && s.state.kind !== "gone" && s.origin === "built",
+  );
   for (const stamp of present) {
     const to = goal.stampDigest({ name: stamp.name, pool, region: stamp.region });
     if (to !== stamp.stampDigest)

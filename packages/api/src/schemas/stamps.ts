@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { adoptionSchema, goalDetailSchema, verificationSchema } from "./stamp-life.ts";
 import {
   capacitySchema,
   digestSchema,
@@ -53,16 +54,6 @@ export const observationSchema = z
   })
   .meta({ id: "Observation" });
 
-/** Who wants the goal, why, and until when. */
-export const goalDetailSchema = z.object({
-  reason: z.string().optional(),
-  by: z.string().optional(),
-  since: timeSchema.optional(),
-  deadline: timeSchema.optional(),
-  message: z.string().optional(),
-  force: z.boolean().optional(),
-});
-
 export const stampSchema = z
   .object({
     name: z.string(),
@@ -89,6 +80,10 @@ export const stampSchema = z
     cause: z.string().optional(),
     retryAt: timeSchema.optional(),
     waitingOn: z.string().optional(),
+    /** Units of which more is taken than it may hold, as of one that was adopted. */
+    over: z.array(z.string()).optional(),
+    verification: verificationSchema.optional(),
+    adoption: adoptionSchema.optional(),
     observation: observationSchema.optional(),
     revision: revisionSchema,
     createdAt: timeSchema.optional(),

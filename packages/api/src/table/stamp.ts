@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type Endpoint, json } from "../endpoint.ts";
+import * as life from "../schemas/stamp-life.ts";
 import * as stamps from "../schemas/stamps.ts";
 import { nameSchema, pageOf } from "../schemas/values.ts";
 
@@ -45,6 +46,60 @@ export const stampEndpoints = {
     response: stamps.stampSchema,
     status: 202,
     ifMatch: true,
+  },
+  stampCordon: {
+    ...json,
+    method: "POST",
+    path: "/v1/stamps/{name}/cordon",
+    role: "operator",
+    summary: "No new tenants on this stamp; undone by uncordon",
+    params: stampName,
+    body: life.stampReasonSchema,
+    response: stamps.stampSchema,
+    ifMatch: true,
+  },
+  stampUncordon: {
+    ...json,
+    method: "POST",
+    path: "/v1/stamps/{name}/uncordon",
+    role: "operator",
+    summary: "Take new tenants again, after a cordon or a drain",
+    params: stampName,
+    body: life.stampReasonSchema,
+    response: stamps.stampSchema,
+    ifMatch: true,
+  },
+  stampDrain: {
+    ...json,
+    method: "POST",
+    path: "/v1/stamps/{name}/drain",
+    role: "operator",
+    summary: "No new tenants, and those it has are to leave; undone by uncordon",
+    params: stampName,
+    body: life.stampDrainSchema,
+    response: stamps.stampSchema,
+    ifMatch: true,
+  },
+  stampRetry: {
+    ...json,
+    method: "POST",
+    path: "/v1/stamps/{name}/retry",
+    role: "operator",
+    summary: "Try at once what failed and waits for its next attempt",
+    params: stampName,
+    body: life.stampReasonSchema,
+    response: stamps.stampSchema,
+    ifMatch: true,
+  },
+  stampAdopt: {
+    ...json,
+    method: "PUT",
+    path: "/v1/stamps/{name}/adoption",
+    role: "admin",
+    summary: "Register what runs already as a stamp, touching nothing; repeat it to change what was said",
+    params: stampName,
+    body: life.stampAdoptSchema,
+    response: stamps.stampSchema,
   },
   stampLogs: {
     method: "GET",

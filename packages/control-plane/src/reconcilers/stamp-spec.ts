@@ -14,11 +14,7 @@ export async function readStampSpec(
   sha256: Sha256,
 ): Promise<StampSpec> {
   const { name, pool, region } = stamp;
-  if (stamp.origin === "adopted") {
-    throw new StampyardError("CAPABILITY_MISSING", `Stamp ${name} was adopted: nothing of it comes from a release`, {
-      mend: "Look at it with the tools that made it.",
-    });
-  }
+  if (stamp.origin === "adopted") return adoptedSpec(stamp);
   const release = await store.fleet.release(stamp.releaseDigest);
   if (release === undefined) {
     throw new StampyardError("RELEASE_NOT_FOUND", `No release ${stamp.releaseDigest}, which stamp ${name} is to run`);
@@ -30,5 +26,29 @@ export async function readStampSpec(
     secrets,
     // A stamp takes them all alike: in an order that a promotion does not change, it need not restart for one (D7).
     routeKeys: formatRouteKeys([...keys].sort((a, b) => (a.kid < b.kid ? -1 : 1))),
+  };
+}
+
+/**
+ * Nothing of an adopted stamp is rendered: it has no component that we may ask and no hook, so whatever is done for each of
+ * them is done for none (decision D18).
+ */
+function adoptedSpec({ name, pool, region, capacity, stampDigest, releaseDigest }: Stamp): StampSpec {
+  return {
+    rendered: {
+      identity: { name, pool, region },
+      template: "adopted",
+      version: "0",
+      releaseDigest,
+      stampDigest,
+      stages: [],
+      ingress: { service: "adopted" },
+      capacity,
+      tenancy: { model: "rows", column: "tenant_id" },
+      hooks: {},
+    },
+    sourceDir: "/",
+    secrets: {},
+    routeKeys: "",
   };
 }

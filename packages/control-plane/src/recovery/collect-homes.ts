@@ -49,7 +49,10 @@ async function recoverOnce(deps: RecoveryDeps, turn: Turn): Promise<void> {
   const before = await deps.store.recovery.report();
   const answered = new Set(before.reports.filter((report) => report.complete).map((report) => report.source));
   const rows = await deps.store.stamps.all();
-  const silent = rows.map((row) => row.value).filter((stamp) => !answered.has(`stamp/${stamp.name}`));
+  // An adopted one has no record of its tenants: routers and this store remember them.
+  const silent = rows
+    .map((row) => row.value)
+    .filter((stamp) => stamp.origin === "built" && !answered.has(`stamp/${stamp.name}`));
   await Promise.all(silent.map((stamp) => collect(deps, stamp, turn)));
 
   const after = await deps.store.recovery.report();

@@ -7,6 +7,7 @@ import { checkHandlers } from "./handlers/check.ts";
 import { directoryHandlers } from "./handlers/directory.ts";
 import { fleetHandlers } from "./handlers/fleet.ts";
 import { holdHandlers } from "./handlers/holds.ts";
+import { stampLifeHandlers } from "./handlers/stamp-life.ts";
 import { poolHandlers } from "./handlers/pools.ts";
 import { placementHandlers } from "./handlers/placement.ts";
 import { stampHandlers } from "./handlers/stamps.ts";
@@ -23,6 +24,7 @@ export function createApp(deps: ServerDeps): Hono<Env> {
       ...fleetHandlers(deps),
       ...poolHandlers(deps),
       ...stampHandlers(deps),
+      ...stampLifeHandlers(deps),
       ...tenantHandlers(deps),
       ...tenantLifeHandlers(deps),
       ...holdHandlers(deps),

@@ -53,7 +53,9 @@ async function planOneMore(deps: CreateDeps, asked: AskedStamp, notThese: Readon
     });
   }
   const stamps = (await store.stamps.all()).map((row) => row.value);
-  const present = stamps.filter((stamp) => stamp.pool === pool.name && stamp.goal !== "absent").length;
+  const present = stamps.filter(
+    (stamp) => stamp.pool === pool.name && stamp.goal !== "absent" && stamp.origin === "built",
+  ).length;
   if (present >= pool.stamps.max) {
     throw new StampyardError("POOL_FULL", `Pool ${pool.name} has ${present} stamps and may have ${pool.stamps.max}`, {
       mend: "Raise max in the fleet file and apply it.",

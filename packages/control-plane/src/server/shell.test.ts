@@ -30,6 +30,7 @@ const bodies: Partial<Record<EndpointName, unknown>> = {
   apply: manifests,
   poolApplyProposal: { proposal: "grow-eu-next" },
   stampCreate: { pool: "shared" },
+  stampAdopt: { region: "eu", endpoints: ["http://10.0.0.7:8080"] },
   tenantCreate: { key: "acme" },
   tenantImport: { tenants: [{ key: "acme" }] },
   tokenCreate: { name: "ci", role: "viewer" },

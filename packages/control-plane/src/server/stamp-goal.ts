@@ -124,7 +124,7 @@ export function rowsOf(
   });
   const stampUpdates = now.stamps.flatMap((stamp) => {
     const pool = poolNamed(stamp.pool);
-    if (pool === undefined || stamp.goal === "absent") return [];
+    if (pool === undefined || stamp.goal === "absent" || stamp.origin === "adopted") return [];
     const identity = { name: stamp.name, pool: stamp.pool, region: stamp.region };
     // `addSecrets` semantics of the store: names that exist keep their value, so offering one for each is safe.
     const goal = newStamp(files.template, { identity, pool, own: ownOf(now, stamp.name) }, sha256, random);
@@ -144,7 +144,9 @@ export function oneMore(
   taken: ReadonlySet<string>,
   asked: { readonly name?: string | undefined; readonly region?: string | undefined },
 ): { readonly name: string; readonly region: string } {
-  const present = stamps.filter((stamp) => stamp.pool === pool.name && stamp.goal !== "absent").length;
+  const present = stamps.filter(
+    (stamp) => stamp.pool === pool.name && stamp.goal !== "absent" && stamp.origin === "built",
+  ).length;
   const next = nextStamps(pool, present, taken, 1)[0] ?? { name: `${pool.name}-1`, region: "local" };
   return { name: asked.name ?? next.name, region: asked.region ?? next.region };
 }

@@ -8,17 +8,20 @@ import type {
   TenantView,
   TokenView,
 } from "@stampyard/api";
-import type {
-  Digest,
-  GoalDetail,
-  Instant,
-  Pool,
-  Setback,
-  Stamp,
-  StampObservation,
-  StampState,
-  Tenant,
-  TenantState,
+import {
+  type Adoption,
+  type Digest,
+  type GoalDetail,
+  type Instant,
+  lackingCapabilities,
+  type Pool,
+  type Setback,
+  type Stamp,
+  type StampObservation,
+  type StampState,
+  type Tenant,
+  type TenantState,
+  type Verification,
 } from "@stampyard/domain";
 import type {
   AuditRecord,
@@ -66,10 +69,48 @@ export function stampView(
     endpointRevision: stamp.endpointRevision,
     ...troubleOf(stamp.state),
     ...(waitingOn === undefined ? {} : { waitingOn }),
+    ...lifeView(stamp, used ?? noPlaces),
     ...(observed === undefined ? {} : { observation: observationView(observed.observation, observed.at) }),
     revision,
     createdAt: time(createdAt),
     updatedAt: time(updatedAt),
+  };
+}
+
+/** What only an over-full, a verified or an adopted stamp has. */
+function lifeView(stamp: Stamp, used: UsedPlaces): Pick<StampView, "over" | "verification" | "adoption"> {
+  const { verification, adoption, capacity } = stamp;
+  const over = Object.entries(capacity.units).flatMap(([unit, limit]) =>
+    (used.units[unit] ?? 0) > limit ? [unit] : [],
+  );
+  if (used.tenants > capacity.tenants) over.unshift("tenants");
+  return {
+    ...(over.length === 0 ? {} : { over }),
+    ...(verification === undefined ? {} : { verification: verificationView(verification) }),
+    ...(adoption === undefined ? {} : { adoption: adoptionView(adoption) }),
+  };
+}
+
+function verificationView(shown: Verification): NonNullable<StampView["verification"]> {
+  const { at, through, router, steps, tookMs, note } = shown;
+  return {
+    at: time(at),
+    through,
+    ...(router === undefined ? {} : { router }),
+    steps,
+    tookMs,
+    ...(note === undefined ? {} : { note }),
+  };
+}
+
+function adoptionView({ healthPath, hasDatabase, capabilities }: Adoption): NonNullable<StampView["adoption"]> {
+  const lacking = lackingCapabilities(capabilities, hasDatabase);
+  const all = ["guard", "fence", "drain", "restore"] as const;
+  return {
+    ...(healthPath === undefined ? {} : { healthPath }),
+    hasDatabase,
+    capabilities: all.filter((capability) => capabilities[capability]),
+    lacking: lacking.map(({ capability, add }) => ({ capability, add })),
   };
 }
 

@@ -24,9 +24,33 @@ const memory = (stamp: string, epoch: number, phase: TenantPhase = "active") => 
 
 function plan(claims: readonly Claim[], over: Partial<RecoveryFacts> = {}) {
   const complete = new Set(["stamp/a", "stamp/b", "router/r1"]);
-  const known = { stamps: ["a", "b"], routers: ["r1"], isEarly: false, complete, newestRouter: "router/r1" };
+  const known = {
+    stamps: ["a", "b"],
+    adopted: [],
+    routers: ["r1"],
+    isEarly: false,
+    complete,
+    newestRouter: "router/r1",
+  };
   return planRecovery({ tenants: [], goneEpochs: new Map(), decisions: new Map(), ...known, claims, ...over });
 }
+
+describe("planRecovery(), of a tenant of an adopted stamp,", () => {
+  const complete = new Set(["stamp/b", "router/r1"]);
+  const adopted = ["a"];
+
+  test("believes routers and the store: nobody else has a record of it", () => {
+    const kept = plan([route("r1", "a", 1)], { ...memory("a", 1), complete, adopted });
+    expect(kept).toMatchObject({ adopt: [], conflicts: [], waitingOn: [] });
+    const found = plan([route("r1", "a", 1)], { complete, adopted });
+    expect(found).toMatchObject({ adopt: [{ tenant: "acme", stamp: "a", epoch: 1 }], conflicts: [], waitingOn: [] });
+  });
+
+  test("believes a stamp that owns it by now", () => {
+    const moved = plan([route("r1", "a", 1), home("b", 2)], { ...memory("a", 1), complete, adopted });
+    expect(moved.adopt).toMatchObject([{ tenant: "acme", stamp: "b", epoch: 2 }]);
+  });
+});
 
 describe("planRecovery()", () => {
   test("keeps what store and stamp agree on", () => {

@@ -25,8 +25,10 @@ export interface RecoveryFacts {
   readonly tenants: readonly RememberedTenant[];
   /** Highest epochs of keys that are gone. */
   readonly goneEpochs: ReadonlyMap<string, number>;
-  /** Stamps that the store knows, which must all be read. */
+  /** Stamps that the store knows, which must all be read but for the adopted. */
   readonly stamps: readonly string[];
+  /** Those of them that were adopted: they have no record of their tenants, so routers and this store are believed. */
+  readonly adopted: readonly string[];
   /** Routers that are live, which must all report. */
   readonly routers: readonly string[];
   /** Recovering has only begun, or this leader has: routers may still be on their way. */
@@ -90,7 +92,8 @@ export function planRecovery(facts: RecoveryFacts): RecoveryPlan {
     if (outcome.kind === "forget") forget.push({ tenant: key, epoch: outcome.epoch });
     if (outcome.kind === "conflict") conflicts.push(outcome.conflict);
   }
-  const sources = [...facts.stamps.map((s) => `stamp/${s}`), ...facts.routers.map((r) => `router/${r}`)];
+  const readable = facts.stamps.filter((stamp) => !facts.adopted.includes(stamp));
+  const sources = [...readable.map((s) => `stamp/${s}`), ...facts.routers.map((r) => `router/${r}`)];
   const waitingOn = sources.filter((source) => !facts.complete.has(source)).map((s) => `the report of ${s}`);
   const heard = facts.routers.length > 0 || [...facts.complete].some((source) => source.startsWith("router/"));
   if (facts.isEarly && !heard) waitingOn.push("routers to connect");

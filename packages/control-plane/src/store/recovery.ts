@@ -170,7 +170,9 @@ async function readFacts(tx: Queryable): Promise<Facts> {
        ARRAY(SELECT hostname FROM tenant_hostnames h WHERE h.tenant = tenants.key) AS hostnames FROM tenants`,
   );
   const epochs = await tx.query<{ key: string; epoch: number }>("SELECT key, epoch FROM tenant_epochs");
-  const stamps = await tx.query<{ name: string }>("SELECT name FROM stamps WHERE phase <> 'requested' ORDER BY name");
+  const stamps = await tx.query<{ name: string; origin: string }>(
+    "SELECT name, origin FROM stamps WHERE phase <> 'requested' ORDER BY name",
+  );
   const routers = await tx.query<{ name: string }>(
     "SELECT name FROM routers WHERE last_seen_at > clock_timestamp() - interval '15 seconds' ORDER BY name",
   );
@@ -201,6 +203,7 @@ async function readFacts(tx: Queryable): Promise<Facts> {
     tenants: tenants.rows.map(({ stamp, ...row }) => ({ ...row, ...(stamp === null ? {} : { stamp }) })),
     goneEpochs: new Map(epochs.rows.map(({ key, epoch }) => [key, epoch])),
     stamps: stamps.rows.map((row) => row.name),
+    adopted: stamps.rows.filter((row) => row.origin === "adopted").map((row) => row.name),
     routers: routers.rows.map((row) => row.name),
     isEarly: early.rows[0]?.early ?? false,
     complete: new Set(sources.rows.filter((row) => row.complete).map((row) => row.source)),

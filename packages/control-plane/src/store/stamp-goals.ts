@@ -12,7 +12,7 @@ import {
 import type { StampAdopt } from "./port.ts";
 import type { Revisioned, WriteContext } from "./records.ts";
 import { insertStamp, lockStamp } from "./stamp-rows.ts";
-import { replaceSecret, type Sealer, sealNewStamp } from "./stamp-secrets.ts";
+import { replaceRouteKey, replaceSecret, type Sealer, sealNewStamp } from "./stamp-secrets.ts";
 import { saveStamp } from "./stamp-write.ts";
 import { audit, requireNormal, staleRevision, type Write, write } from "./write.ts";
 
@@ -95,13 +95,13 @@ function withoutWait(state: Stamp["state"], now: number): Stamp["state"] | undef
 export function adoptStamp(base: Sealer, input: StampAdopt, ctx: WriteContext): Promise<Revisioned<Stamp>> {
   return write(base, ctx, async (w) => {
     requireNormal(w);
-    const { stamp, databaseUrl } = input;
+    const { stamp, databaseUrl, routeKey } = input;
     const { rows } = await w.query<{ name: string }>("SELECT name FROM stamps WHERE name = $1", [stamp.name]);
     const detail = { pool: stamp.pool, region: stamp.region, adoption: stamp.adoption, capacity: stamp.capacity };
     if (rows[0] === undefined) {
       const created = await insertStamp(w, stamp);
       const secrets = databaseUrl === undefined ? {} : { [adoptedDatabaseSecret]: databaseUrl };
-      await sealNewStamp(w, base.masters, stamp.name, secrets);
+      await sealNewStamp(w, base.masters, stamp.name, secrets, routeKey);
       await audit(w, "stamp.adopt", `stamp/${stamp.name}`, { ...detail });
       w.tell({ kind: "stamp", stamp: stamp.name, phase: stamp.state.kind });
       return created;
@@ -111,18 +111,22 @@ export function adoptStamp(base: Sealer, input: StampAdopt, ctx: WriteContext): 
     if (databaseUrl !== undefined) {
       await replaceSecret(w, base.masters, stamp.name, adoptedDatabaseSecret, databaseUrl);
     }
+    if (routeKey !== undefined) await replaceRouteKey(w, base.masters, stamp.name, routeKey);
     const adoption = merged(old.value.adoption, stamp.adoption);
     const { capacity } = stamp;
-    if (databaseUrl === undefined && same(old.value.adoption, adoption) && same(old.value.capacity, capacity))
-      return old;
+    const hasSecret = databaseUrl !== undefined || routeKey !== undefined;
+    if (!hasSecret && same(old.value.adoption, adoption) && same(old.value.capacity, capacity)) return old;
     await audit(w, "stamp.adopt", `stamp/${stamp.name}`, { ...detail, adoption });
     return saveStamp(w, { ...old.value, capacity, ...(adoption === undefined ? {} : { adoption }) });
   });
 }
 
-/** A URL that was given once stays, and with it what it made possible. */
+/** Secrets that were given once stay, and with them what they make possible. */
 function merged(old: Adoption | undefined, next: Adoption | undefined): Adoption | undefined {
-  return next === undefined ? old : { ...next, hasDatabase: next.hasDatabase || old?.hasDatabase === true };
+  if (next === undefined || old === undefined) return next ?? old;
+  const guard = next.capabilities.guard || old.capabilities.guard;
+  const hasDatabase = next.hasDatabase || old.hasDatabase;
+  return { ...next, hasDatabase, capabilities: { ...next.capabilities, guard } };
 }
 
 function requireSameAdopted(old: Stamp, next: Stamp): void {

@@ -5,7 +5,7 @@ import type { RotationFollowed } from "./port.ts";
 import type { RotationStep, StampRouteKey, WriteContext } from "./records.ts";
 import { makeDataKey, type MasterKeys, seal, unseal, unwrapDataKey, wrapDataKey } from "./seal.ts";
 import { lockStamp } from "./stamp-rows.ts";
-import { audit, type StoreBase, write } from "./write.ts";
+import { audit, type StoreBase, type Write, write } from "./write.ts";
 
 export interface Sealer extends StoreBase {
   readonly masters: MasterKeys;
@@ -29,6 +29,7 @@ export async function sealNewStamp(
   masters: MasterKeys,
   stamp: string,
   secrets: Readonly<Record<string, string>>,
+  routeKey?: GivenRouteKey,
 ): Promise<void> {
   const { key, masterKeyId, wrapped } = makeDataKey(masters, stamp);
   await tx.query("INSERT INTO stamp_keys (stamp, master_key_id, wrapped) VALUES ($1, $2, $3)", [
@@ -37,7 +38,28 @@ export async function sealNewStamp(
     wrapped,
   ]);
   await sealSecrets(tx, key, stamp, secrets);
-  await insertRouteKey(tx, key, stamp, "current");
+  await insertRouteKey(tx, key, stamp, "current", routeKey);
+}
+
+/** Of an application that was there before us: it verifies with a key that its people made. */
+export interface GivenRouteKey {
+  readonly kid: string;
+  /** 32 bytes as base64url. */
+  readonly secret: string;
+}
+
+/** Routers hear of it at once, and sign with it. */
+export async function replaceRouteKey(
+  w: Write,
+  masters: MasterKeys,
+  stamp: string,
+  routeKey: GivenRouteKey,
+): Promise<void> {
+  const key = await dataKey(w, masters, stamp);
+  await w.query("DELETE FROM stamp_route_keys WHERE stamp = $1", [stamp]);
+  await insertRouteKey(w, key, stamp, "current", routeKey);
+  await w.query("SELECT pg_notify($1, $2)", [keysChannel, stamp]);
+  w.tell({ kind: "keys", stamp });
 }
 
 /** Adds what has no value yet; an existing secret is in use by a running stamp and stays. */
@@ -206,12 +228,19 @@ async function sealSecrets(
   }
 }
 
-async function insertRouteKey(tx: Queryable, key: Uint8Array, stamp: string, state: string): Promise<void> {
-  const kid = `k${randomBytes(6).toString("hex")}`;
+async function insertRouteKey(
+  tx: Queryable,
+  key: Uint8Array,
+  stamp: string,
+  state: string,
+  given?: GivenRouteKey,
+): Promise<void> {
+  const kid = given?.kid ?? `k${randomBytes(6).toString("hex")}`;
+  const secret = given === undefined ? randomBytes(32) : Buffer.from(given.secret, "base64url");
   await tx.query("INSERT INTO stamp_route_keys (stamp, kid, sealed, state) VALUES ($1, $2, $3, $4)", [
     stamp,
     kid,
-    seal(key, routeKeyPlace(stamp, kid), randomBytes(32)),
+    seal(key, routeKeyPlace(stamp, kid), secret),
     state,
   ]);
 }

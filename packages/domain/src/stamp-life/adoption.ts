@@ -27,17 +27,19 @@ export interface Adoption {
 /** Name under which the database URL of an adopted stamp is sealed, like the secrets of a built one. */
 export const adoptedDatabaseSecret = "adopted.databaseUrl";
 
-const ways: Readonly<Record<Capability, string>> = {
-  guard: "build the guard into its application (docs/how-to.md), then stampyard stamp adopt NAME … --has guard",
-  fence: "give its database with stampyard stamp adopt NAME … --database-url-file FILE",
-  drain: "build stamps beside it and move its tenants there; a move needs guard and fence",
-  restore: "rehearse a restore of its database, then stampyard stamp adopt NAME … --has restore",
-};
-
 /** What it lacks, with the way to add it, in a fixed order. */
 export function lackingCapabilities(
   capabilities: Capabilities,
+  hasDatabase: boolean,
 ): readonly { readonly capability: Capability; readonly add: string }[] {
+  const ways: Readonly<Record<Capability, string>> = {
+    guard: "build the guard into its application, and repeat stampyard stamp adopt with --route-key-file",
+    fence: hasDatabase
+      ? "a move out of it installs the fence in its database, whose URL is known"
+      : "repeat stampyard stamp adopt with --database-url-file; a move out of it installs the fence",
+    drain: "needs guard and fence; without them its tenants leave one by one, with stampyard tenant delete",
+    restore: "rehearse a restore of its data, and repeat stampyard stamp adopt with --restore-tested",
+  };
   const all: readonly Capability[] = ["guard", "fence", "drain", "restore"];
   return all.filter((one) => !capabilities[one]).map((capability) => ({ capability, add: ways[capability] }));
 }

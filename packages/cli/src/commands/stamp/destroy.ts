@@ -12,7 +12,7 @@ interface Options {
 
 export const stampDestroy = command<Options>({
   usage: "destroy <stamp>",
-  summary: "Destroy a stamp with its data",
+  summary: "Destroy a stamp with its data; an adopted one is only forgotten",
   about: "A stamp with tenants is refused unless --force; a forced destruction is in the audit with its reason.",
   completes: ["stamp"],
   exits: [exitCode.ok, exitCode.error, exitCode.notReady, exitCode.interrupted],
@@ -31,7 +31,9 @@ export const stampDestroy = command<Options>({
     const client = await run.client();
     const before = await client.stampGet({ params: { name }, signal: run.io.signal });
     const tenants = before.used.tenants === 0 ? "" : ` and the ${before.used.tenants} places its tenants take`;
-    await confirmName(run, `destroy stamp ${name}, its data${tenants}`, name);
+    const what =
+      before.origin === "adopted" ? `forget stamp ${name}, which goes on running` : `destroy stamp ${name}, its data`;
+    await confirmName(run, `${what}${tenants}`, name);
     const stamp = await client.stampDelete({
       params: { name },
       query: {
@@ -59,6 +61,7 @@ export const stampDestroy = command<Options>({
         });
       }
     }
-    run.emit(stamp, () => `Stamp ${name} is ${run.options.wait === true ? "gone" : "being destroyed"}\n`);
+    const end = before.origin === "adopted" ? "being forgotten; nothing of it is touched" : "being destroyed";
+    run.emit(stamp, () => `Stamp ${name} is ${run.options.wait === true ? "gone" : end}\n`);
   },
 });

@@ -30,8 +30,8 @@ export function stampTable(stamps: readonly StampView[], wide: boolean, nowMs: n
         stamp.pool,
         stamp.region,
         stamp.phase,
-        `${stamp.used.tenants}/${stamp.capacity.tenants}`,
-        stamp.observation?.host,
+        `${stamp.used.tenants}/${stamp.capacity.tenants}${stamp.over === undefined ? "" : " over"}`,
+        stamp.origin === "adopted" ? "adopted" : stamp.observation?.host,
         stamp.createdAt === undefined ? undefined : age(Date.parse(stamp.createdAt), nowMs),
         stamp.cause ?? stamp.waitingOn,
       ];

@@ -1,6 +1,7 @@
 import type { StampView } from "@stampyard/api";
 import { command } from "../../define.ts";
 import { age, fields, table } from "../../output/table.ts";
+import { lackingText } from "./adopt.ts";
 import { endpointText } from "./list.ts";
 
 export const stampShow = command({
@@ -25,11 +26,21 @@ function stampText(stamp: StampView, nowMs: number): string {
     ["Pool", stamp.pool],
     ["Region", stamp.region],
     ["Phase", stamp.phase],
-    ["Goal", stamp.goal === "present" ? undefined : stamp.goal],
+    ["Goal", goalText(stamp)],
+    ["Message", stamp.goalDetail?.message],
+    ["Origin", stamp.origin === "adopted" ? "adopted: destroying it only forgets it" : undefined],
+    ["Kept for", stamp.reservedFor],
     ["Cause", stamp.cause],
     ["Waiting on", stamp.waitingOn],
     ["Places", [`tenants ${stamp.used.tenants}/${stamp.capacity.tenants}`, ...units].join(", ")],
+    ["Over-full", stamp.over === undefined ? undefined : `${stamp.over.join(", ")}: it takes no new tenants`],
     ["Endpoints", endpointText(stamp)],
+    ["Verified", verifiedText(stamp.verification)],
+    [
+      "Can",
+      stamp.adoption === undefined ? undefined : stamp.adoption.capabilities.join(", ") || "serve, and nothing else",
+    ],
+    ["Database", stamp.adoption?.hasDatabase === true ? "its URL is sealed" : undefined],
     ["Release", stamp.releaseDigest],
     ["Stamp digest", stamp.stampDigest],
     ["Runs digest", seen?.stampDigest === stamp.stampDigest ? undefined : seen?.stampDigest],
@@ -37,7 +48,8 @@ function stampText(stamp: StampView, nowMs: number): string {
     ["Stamp host", seen?.host],
     ["Observed", seen === undefined ? undefined : `${age(Date.parse(seen.at), nowMs)} ago`],
   ]);
-  if (seen === undefined || seen.components.length === 0) return head;
+  const lacking = lackingText(stamp);
+  if (seen === undefined || seen.components.length === 0) return `${head}${lacking}`;
   const rows = seen.components.map((component) => [
     component.replica === 0 ? component.name : `${component.name}.${component.replica}`,
     component.status,
@@ -46,7 +58,26 @@ function stampText(stamp: StampView, nowMs: number): string {
     age(Date.parse(component.since), nowMs),
     component.reason,
   ]);
-  return `${head}\n${table(["component", "status", "pid", "restarts", "since", "reason"], rows)}`;
+  return `${head}${lacking}\n${table(["component", "status", "pid", "restarts", "since", "reason"], rows)}`;
+}
+
+/** `drained since 3m by token:tok_1, until 2027-01-31T18:00:00.000Z: old disks`. */
+function goalText({ goal, goalDetail }: StampView): string | undefined {
+  if (goal === "present") return undefined;
+  const { by, deadline, reason, force } = goalDetail ?? {};
+  const parts = [
+    ...(by === undefined ? [] : [`by ${by}`]),
+    ...(deadline === undefined ? [] : [`until ${deadline}`]),
+    ...(force === true ? ["by force"] : []),
+  ];
+  return `${[goal, ...parts].join(" ")}${reason === undefined ? "" : `: ${reason}`}`;
+}
+
+function verifiedText(shown: StampView["verification"]): string | undefined {
+  if (shown === undefined) return undefined;
+  const through = shown.through === "router" ? `router ${shown.router}` : "its endpoint";
+  const what = shown.through === "none" ? "by health and digest" : `by ${shown.steps} requests through ${through}`;
+  return `${what}, in ${Math.round(shown.tookMs)} ms${shown.note === undefined ? "" : ` (${shown.note})`}`;
 }
 
 function parametersText(parameters: StampView["parameters"]): string {

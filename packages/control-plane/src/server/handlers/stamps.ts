@@ -1,13 +1,13 @@
-import type { StampView } from "@stampyard/api";
 import { type LogLine, quote, type Stamp, StampyardError } from "@stampyard/domain";
 import type { Revisioned } from "../../store/port.ts";
 import type { Handlers } from "../call.ts";
 import { createStamp } from "../create-stamp.ts";
 import { routeKeyDropMs, type ServerDeps, writeContext } from "../deps.ts";
+import { type lifeNames, viewOfStamp } from "./stamp-life.ts";
 import { mapPage, storePage } from "../paging.ts";
 import { observationView, stampView } from "../views.ts";
 
-type Names = Extract<keyof Handlers, `stamp${string}`>;
+type Names = Exclude<Extract<keyof Handlers, `stamp${string}`>, (typeof lifeNames)[number]>;
 
 export function stampHandlers(deps: ServerDeps): Pick<Handlers, Names> {
   const { store, engine, clock } = deps;
@@ -27,28 +27,31 @@ export function stampHandlers(deps: ServerDeps): Pick<Handlers, Names> {
     },
 
     async stampGet({ params }) {
-      return viewOf(deps, await requireStamp(store, params.name));
+      return viewOfStamp(store, await requireStamp(store, params.name));
     },
 
     async stampCreate(call) {
-      return viewOf(deps, await createStamp(deps, call.body, writeContext(deps, call)));
+      return viewOfStamp(store, await createStamp(deps, call.body, writeContext(deps, call)));
     },
 
     async stampDelete(call) {
       const { params, query, ifMatch } = call;
       const options = { force: query.force, ...(ifMatch === undefined ? {} : { revision: ifMatch }) };
-      return viewOf(deps, await store.stamps.remove(params.name, options, writeContext(deps, call, query.reason)));
+      return viewOfStamp(
+        store,
+        await store.stamps.remove(params.name, options, writeContext(deps, call, query.reason)),
+      );
     },
 
     async stampLogs({ params, query, signal }) {
-      await requireStamp(store, params.name);
+      requireBuilt(await requireStamp(store, params.name), "logs");
       const { component, tail, follow } = query;
       const options = { tail, follow, signal, ...(component === undefined ? {} : { component }) };
       return textOf(engine.logs(params.name, options));
     },
 
     async stampDiff({ params, signal }) {
-      const { value: stamp } = await requireStamp(store, params.name);
+      const { value: stamp } = requireBuilt(await requireStamp(store, params.name), "a release to compare with");
       const spec = await deps.specOf(stamp);
       const [seen, changes] = await Promise.all([engine.observe(stamp.name, signal), engine.plan(spec, signal)]);
       return {
@@ -63,8 +66,9 @@ export function stampHandlers(deps: ServerDeps): Pick<Handlers, Names> {
 
     async stampKeysRotate(call) {
       const { name } = call.params;
+      const row = requireBuilt(await requireStamp(store, name), "route keys of ours");
       const followed = {
-        accepted: await keysInUse(deps, await requireStamp(store, name)),
+        accepted: await keysInUse(deps, row),
         dropAfterMs: deps.routeKeyDropMs ?? routeKeyDropMs,
       };
       const step = await store.stamps.rotateRouteKeys(name, writeContext(deps, call), followed);
@@ -94,12 +98,6 @@ async function keysInUse({ store, acceptedKids }: ServerDeps, { value: stamp }: 
   return (await store.routers.allLiveAcked(head.version)) ? kids : none;
 }
 
-async function viewOf({ store }: ServerDeps, row: Revisioned<Stamp>): Promise<StampView> {
-  const { name } = row.value;
-  const [used, observed] = await Promise.all([store.stamps.used([name]), store.stamps.observation(name)]);
-  return stampView(row, used.get(name), observed);
-}
-
 async function requireStamp(store: ServerDeps["store"], name: string): Promise<Revisioned<Stamp>> {
   const row = await store.stamps.read(name);
   if (row !== undefined) return row;
@@ -111,4 +109,12 @@ async function* textOf(lines: AsyncIterable<LogLine>): AsyncGenerator<string> {
   for await (const { component, replica, text } of lines) {
     yield `${replica === 0 ? component : `${component}.${replica}`} | ${text}`;
   }
+}
+
+/** @throws StampyardError CAPABILITY_MISSING for what nobody but its own people can do with an adopted stamp (D18) */
+function requireBuilt(row: Revisioned<Stamp>, what: string): Revisioned<Stamp> {
+  if (row.value.origin === "built") return row;
+  throw new StampyardError("CAPABILITY_MISSING", `Stamp ${row.value.name} was adopted and has no ${what}`, {
+    mend: "Use the tools that made it; stampyard stamp show says what it can do.",
+  });
 }
