@@ -128,7 +128,7 @@ function tightestOf(units: readonly UnitUseView[]): { tightest?: { unit: string;
 
 /** A unit that somebody takes and no limit names is shown too: nobody looks after it. */
 function unitNames(limits: UnitVector, used: UnitVector): string[] {
-  const names = new Set([...Object.keys(limits), ...Object.keys(used)]);
+  const names = new Set([...Object.keys(limits), ...Object.keys(used).filter((unit) => (used[unit] ?? 0) > 0)]);
   return [...names].sort((a, b) => (unitOrder(a) < unitOrder(b) ? -1 : 1));
 }
 

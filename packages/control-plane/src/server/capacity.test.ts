@@ -75,14 +75,35 @@ test("capacity says what every pool and stamp holds by unit, the tightest first,
   await expect(viewer.capacityGet({ query: { pool: "none" } })).rejects.toMatchObject({ code: "POOL_NOT_FOUND" });
 });
 
+test("capacity takes what was measured where that is more, and says that it was measured (D19)", async () => {
+  const { store, ctx, clients } = server;
+  const unitsOf = async () => {
+    const { pools } = await clients.viewer.capacityGet({ query: { pool: "shared" } });
+    const row = pools[0]?.stamps.find(({ stamp }) => stamp === "shared-1");
+    return { ...row, rps: row?.units.find(({ unit }) => unit === "rps") };
+  };
+  await store.loads.record([{ stamp: "shared-1", amounts: { rps: 40 } }], ctx);
+  expect(await unitsOf()).toMatchObject({
+    basis: "observed",
+    over: false,
+    rps: { observed: 40, reserved: 90, used: 90 },
+  });
+  await store.loads.record([{ stamp: "shared-1", amounts: { rps: 120 } }], ctx);
+  expect(await unitsOf()).toMatchObject({
+    basis: "observed",
+    over: true,
+    rps: { observed: 120, reserved: 90, used: 120, free: 0 },
+  });
+});
+
 test("capacity forecast is honest about too little history, and tenant sizes sum to all tenants", async () => {
   const { viewer } = server.clients;
   const { pools } = await viewer.capacityForecast({ query: { pool: "shared" } });
   expect(pools[0]?.units.map(({ unit, kind }) => [unit, kind])).toEqual([
     ["tenants", "unknown"],
-    ["rps", "unknown"],
+    ["rps", "full"],
   ]);
-  expect(pools[0]?.units[0]?.why).toContain("of history, and 7 are needed");
+  expect(pools[0]?.units[0]?.why).toContain("and 7 days are needed");
   expect(pools[0]?.buildTimeFrom).toBe("measured");
 
   const sizes = (await viewer.capacitySizes()).pools.find((pool) => pool.pool === "shared");

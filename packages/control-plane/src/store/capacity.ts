@@ -1,10 +1,11 @@
 import type { Instant, StampLoad } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
-import { usedPlaces } from "./used-places.ts";
+import { readStampFacts } from "./fleet-sight.ts";
+import { loadOf } from "./fleet-view.ts";
 
 /** What capacity planning reads. Nothing here is written, and every call looks at all tenants: for people, not for loops. */
 export interface CapacityStore {
-  /** What weighs on each stamp (decision D19). Stamps without tenants are absent. */
+  /** What weighs on each stamp (decision D19). */
   loads(): Promise<ReadonlyMap<string, StampLoad>>;
   /** How use changed, by day: tenants that came, and those that have gone since. */
   changes(since: Instant): Promise<readonly UseChange[]>;
@@ -49,13 +50,7 @@ function parts(from: number, to: number, count: number): { share: number; quanti
 export function capacityStore({ db }: { readonly db: Queryable }): CapacityStore {
   return {
     async loads() {
-      const used = await usedPlaces(db);
-      return new Map(
-        [...used].map(([stamp, { tenants, units }]) => [
-          stamp,
-          { reserved: { ...units, tenants }, incoming: {}, waysBack: {} },
-        ]),
-      );
+      return new Map((await readStampFacts(db)).map((facts) => [facts.name, loadOf(facts)]));
     },
     async changes(since) {
       const { rows } = await db.query<{ pool: string; unit: string; day: number; change: number }>(changesSql, [since]);

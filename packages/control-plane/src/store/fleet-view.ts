@@ -8,6 +8,7 @@ import {
   placementSettings,
   placementTrouble,
   type Pool,
+  type StampLoad,
   type StampObservation,
   type UnitVector,
   unitsOf,
@@ -213,21 +214,10 @@ export function candidateOf(
   isQuarantined: boolean,
   now: number,
 ): PlacementCandidate {
-  const { name, region, origin, reservedFor, trouble, use, load } = facts;
+  const { name, region, origin, reservedFor, trouble, use } = facts;
   const tenancy = pool?.tenancy ?? "shared";
   const limits = unitsOf(facts.capacity);
-  const observed =
-    load === undefined
-      ? {}
-      : {
-          observed: {
-            p95: load.p95,
-            windowStart: load.windowStart,
-            at: load.at,
-            placedSince: difference(use.placed, load.placedAtStart, load.p95),
-          },
-        };
-  const { used, basis } = usedCapacity({ reserved: use.reserved, ...observed, incoming: {}, waysBack: {} }, now);
+  const { used, basis } = usedCapacity(loadOf(facts), now);
   return {
     name,
     pool: facts.pool,
@@ -249,6 +239,14 @@ export function candidateOf(
 }
 
 /** What came since, of the units that are measured. */
+/** What weighs on a stamp, by source. */
+export function loadOf({ use, load }: Pick<StampFacts, "use" | "load">): StampLoad {
+  const booked = { reserved: use.reserved, incoming: {}, waysBack: {} };
+  if (load === undefined) return booked;
+  const { p95, windowStart, at, placedAtStart } = load;
+  return { ...booked, observed: { p95, windowStart, at, placedSince: difference(use.placed, placedAtStart, p95) } };
+}
+
 function difference(now: UnitVector, before: UnitVector, units: UnitVector): UnitVector {
   return Object.fromEntries(
     Object.keys(units).map((unit) => [unit, Math.max(0, (now[unit] ?? 0) - (before[unit] ?? 0))]),

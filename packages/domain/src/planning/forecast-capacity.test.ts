@@ -39,7 +39,7 @@ describe("forecastCapacity()", () => {
       daysOfHistory: 0,
     });
     const short = forecastCapacity({ now, history: steadily(1, 1, 3), used: 4, limit: 10 });
-    expect(short).toMatchObject({ kind: "unknown", why: "3 days of history, and 7 are needed" });
+    expect(short).toMatchObject({ kind: "unknown", why: "3 days of history, and 7 days are needed" });
   });
 
   test("says full when it is, and nothing dramatic when nothing grows", () => {

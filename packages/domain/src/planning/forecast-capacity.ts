@@ -64,7 +64,8 @@ export function forecastCapacity(input: ForecastInput): CapacityForecast {
   const changes = dailyChanges(input.history, used, today);
   const days = changes.length;
   if (days < minHistoryDays) {
-    const why = `${days} ${days === 1 ? "day" : "days"} of history, and ${minHistoryDays} are needed`;
+    const there = days === 0 ? "no history yet" : `${days} ${days === 1 ? "day" : "days"} of history`;
+    const why = `${there}, and ${minHistoryDays} days are needed`;
     return { kind: "unknown", why, daysOfHistory: days };
   }
   const mean = changes.reduce((sum, change) => sum + change, 0) / days;

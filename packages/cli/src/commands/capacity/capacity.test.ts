@@ -99,7 +99,8 @@ describe("capacity show", () => {
     expect(Math.max(...out.split("\n").map((line) => [...line].length))).toBeLessThanOrEqual(80);
     expect(out.indexOf("Pool main")).toBeLessThan(out.indexOf("Pool spare"));
     expect(out).toContain("Pool main (shared): 1 of 2 stamps take tenants, 65% of rps used");
-    expect(out.replaceAll("\n", " ")).toContain("4 more allowed. It costs CHF 40.00 in eu, CHF 20.00 in us a month.");
+    expect(out).toContain("The next stamp holds 100 tenants, 50 rps; 4 more allowed");
+    expect(out).toContain("A month of it costs CHF 40.00 in eu, CHF 20.00 in us");
     expect(out).toMatch(/rps +█+ +110% +55 of 50 +5 over/);
     expect(out).toContain("main-2 in eu, reserved, over its limits");
     expect(out).toContain("main-1 in eu, cordoned, observed");
@@ -136,7 +137,7 @@ describe("capacity forecast", () => {
     used: 65,
     limit: 100,
     kind: "unknown",
-    why: "3 days of history, and 7 are needed",
+    why: "3 days of history, and 7 days are needed",
     history: [],
   };
   const pools = [{ pool: "main", buildTimeMs: 720_000, buildTimeFrom: "measured", units: [unknown, growing] }];
@@ -148,7 +149,7 @@ describe("capacity forecast", () => {
     expect(first).toMatch(/^main +tenants +40 of 200 +\+3\.2 +in 50d +27d - never +2026-12-19$/);
     expect(second).toMatch(/^main +rps +65 of 100 +- +unknown +- +-$/);
     expect(out).toContain("main tenants: one day brought 60% of the growth");
-    expect(out).toContain("main rps: 3 days of history, and 7 are needed");
+    expect(out).toContain("main rps: 3 days of history, and 7 days are needed");
     expect(out).toContain("a stamp takes 12m to build, as measured");
   });
 });

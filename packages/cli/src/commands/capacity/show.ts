@@ -1,6 +1,5 @@
 import type { CapacityView, PoolCapacityView, UnitUseView } from "@stampyard/api";
 import { command } from "../../define.ts";
-import { wrapWords } from "../../demo/live-lines.ts";
 import { amount, bar, fullness, money, percent } from "../../output/bar.ts";
 import { type Style, widthOf } from "../../output/style.ts";
 
@@ -43,7 +42,7 @@ export function capacityText(capacity: CapacityView, columns: number, style: Sty
 }
 
 function poolText(pool: PoolCapacityView, columns: number, style: Style, most: number): string {
-  const lines = [style.bold(headOf(pool)), ...wrapWords(`  ${nextOf(pool)}`, columns)];
+  const lines = [style.bold(headOf(pool)), ...nextOf(pool).map((line) => `  ${line}`)];
   const widths = widthsOf(pool, columns);
   for (const unit of pool.units) lines.push(`  ${unitLine("", unit, pool, widths, style)}`);
   for (const row of pool.stamps.slice(0, most)) {
@@ -68,14 +67,19 @@ function headOf(pool: PoolCapacityView): string {
   return `Pool ${pool.pool} (${pool.tenancy}): ${count}${fullest}`;
 }
 
-function nextOf({ newStamp, stampCost, rules, stamps }: PoolCapacityView): string {
-  const holds = Object.entries(newStamp).map(([unit, limit]) => `${amount(limit)} ${unit}`);
-  const costs = Object.entries(stampCost?.regions ?? {}).map(
-    ([region, cost]) => `${money(cost, stampCost?.currency ?? "")} in ${region}`,
+/** What one more stamp would hold and cost; regions beyond the third are left to JSON. */
+function nextOf({ newStamp, stampCost, rules, stamps }: PoolCapacityView): string[] {
+  const units = Object.entries(newStamp).sort(([a], [b]) =>
+    a === "tenants" ? -1 : b === "tenants" ? 1 : a < b ? -1 : 1,
   );
-  const price = costs.length === 0 ? "" : ` It costs ${costs.slice(0, 3).join(", ")} a month.`;
+  const holds = units.map(([unit, limit]) => `${amount(limit)} ${limit === 1 && unit === "tenants" ? "tenant" : unit}`);
   const left = Math.max(0, rules.stamps.max - stamps.length);
-  return `The next stamp holds ${holds.join(", ") || "nothing known"}; ${left} more allowed.${price}`;
+  const lines = [`The next stamp holds ${holds.join(", ") || "nothing known"}; ${left} more allowed`];
+  if (stampCost === undefined) return lines;
+  const costs = Object.entries(stampCost.regions).map(
+    ([region, cost]) => `${money(cost, stampCost.currency)} in ${region}`,
+  );
+  return [...lines, `A month of it costs ${costs.slice(0, 3).join(", ")}${costs.length > 3 ? ", …" : ""}`];
 }
 
 interface Widths {
