@@ -71,14 +71,17 @@ export function roomOf(pool: Pool, stamps: readonly PoolStamp[], newLimits: Unit
   const high = highOf(pool);
   let elsewhere: UnitVector = {};
   const sum = (regions: readonly string[] | undefined) => {
-    const inside = regions === undefined ? slots : slots.filter(({ region }) => regions.includes(region));
-    let limits: UnitVector = {};
-    let used: UnitVector = regions === undefined ? elsewhere : {};
-    for (const slot of inside) {
-      limits = addUnits(limits, slot.limits);
-      used = addUnits(used, slot.used);
+    const limits: Record<string, number> = {};
+    const used: Record<string, number> = {};
+    let count = 0;
+    if (regions === undefined) addInto(used, elsewhere);
+    for (const slot of slots) {
+      if (regions !== undefined && !regions.includes(slot.region)) continue;
+      addInto(limits, slot.limits);
+      addInto(used, slot.used);
+      count += 1;
     }
-    return { limits, used, count: inside.length };
+    return { limits, used, count };
   };
   const tightest = (regions?: readonly string[]) => {
     const { limits, used, count } = sum(regions);
@@ -121,6 +124,11 @@ function isFree(slot: Slot, tenant: WaitingTenant, pool: Pool, high: number): bo
   if (slot.quarantined !== (tenant.quarantined === true) && !(tenant.quarantined === true && isUnused(slot)))
     return false;
   return hasRoom({ used: slot.used, limits: slot.limits, high }, tenant.weight);
+}
+
+/** In place: a pool has thousands of stamps, and each sum would be a copy. */
+function addInto(sum: Record<string, number>, units: UnitVector): void {
+  for (const unit in units) sum[unit] = (sum[unit] ?? 0) + (units[unit] ?? 0);
 }
 
 /** A limit of 0 that nobody uses is not tight: another stamp would have the same. */

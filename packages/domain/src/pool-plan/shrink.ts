@@ -11,6 +11,7 @@ const margin = 0.8;
 const underused = 0.5;
 /** Stamps this far apart, in shares of their tightest unit, are proposed to be evened out. */
 const uneven = 0.4;
+const triedStamps = 8;
 /** Growth of so many days must fit into what is left. */
 const keepDays = 7;
 
@@ -22,8 +23,9 @@ export function spareStamp(state: PoolState, growth: Growth): Omit<ScaleStep, "k
   if (present.some((stamp) => isBuilding(stamp.phase) || stamp.phase === "draining" || stamp.goal === "drained")) {
     return undefined;
   }
-  const candidates = present.filter((stamp) => takesTenants(stamp) && stamp.adopted !== true).sort(byUse);
-  for (const stamp of candidates) {
+  const candidates = byUse(present.filter((stamp) => takesTenants(stamp) && stamp.adopted !== true));
+  // Where none of the emptiest can go, a fuller one cannot either, and each is compared with all others.
+  for (const stamp of candidates.slice(0, triedStamps)) {
     const why = whySpare(
       state,
       stamp,
@@ -96,9 +98,10 @@ export function ongoing(state: PoolState, isNeeded: boolean): readonly ScaleStep
 export function rebalance({ pool, stamps }: PoolState): PoolProposal | undefined {
   if (pool.tenancy === "dedicated") return undefined;
   const active = stamps.filter((stamp) => isPresent(stamp) && stamp.phase === "active" && stamp.quarantined !== true);
-  const from = [...active].sort(byUse).at(-1);
+  const sorted = byUse(active);
+  const from = sorted.at(-1);
   if (from === undefined) return undefined;
-  const to = active.filter(({ name, region }) => name !== from.name && region === from.region).sort(byUse)[0];
+  const to = sorted.find(({ name, region }) => name !== from.name && region === from.region);
   if (to === undefined) return undefined;
   const { unit, share } = tightestOf(from.used, from.limits);
   const other = shareOf(to, unit);
@@ -128,6 +131,8 @@ function shareOf(stamp: PoolStamp, unit?: string): number {
 }
 
 /** Emptiest first; among equals the last name, which is the youngest. */
-function byUse(a: PoolStamp, b: PoolStamp): number {
-  return shareOf(a) - shareOf(b) || (a.name < b.name ? 1 : -1);
+function byUse(stamps: readonly PoolStamp[]): readonly PoolStamp[] {
+  const shares = new Map(stamps.map((stamp) => [stamp, shareOf(stamp)]));
+  const share = (stamp: PoolStamp) => shares.get(stamp) ?? 0;
+  return [...stamps].sort((a, b) => share(a) - share(b) || (a.name < b.name ? 1 : -1));
 }
