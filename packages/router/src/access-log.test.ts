@@ -29,10 +29,18 @@ test("lineOf() is one line of JSON that says what the entry says, whatever the p
     fc.property(fc.string({ unit: "binary" }), fc.option(fc.string(), { nil: undefined }), (path, reason) => {
       const made: AccessEntry = { ...entry(path), ...(reason === undefined ? {} : { reason }) };
       const line = lineOf(made);
+      // One byte per character, or what is counted in characters would not be what is written.
+      expect(Buffer.byteLength(line)).toBe(line.length);
       expect(line.indexOf("\n")).toBe(line.length - 1);
       expect(JSON.parse(line)).toEqual(made);
     }),
   );
+});
+
+test("lineOf() writes times as JSON does", () => {
+  const times = [0, 0.01, 0.1, 0.29, 0.5, 0.99, 1, 1.1, 12.5, 99.99, 100, 1_234.56, 86_400_000, 1e12, 0.123, 1 / 3];
+  for (let n = 0; n < 20_000; n++) times.push(Math.round(n * 7.3) / 100);
+  for (const ms of times) expect(lineOf({ ...entry("/"), ms })).toContain(`,"ms":${JSON.stringify(ms)}}`);
 });
 
 test("several logs on one file never mix their lines", async () => {
@@ -43,6 +51,20 @@ test("several logs on one file never mix their lines", async () => {
   const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
   expect(lines).toHaveLength(3_000);
   for (const line of lines) JSON.parse(line);
+});
+
+test("lines beyond one batch are written without waiting for more, in their order", async () => {
+  const path = join(folder, "access.log");
+  const log = openAccessLog(path);
+  const many = 2_000;
+  for (let n = 0; n < many; n++) log.write(entry(`/${n}/${"x".repeat(100)}`));
+  await eventually(async () => expect((await readFile(path, "utf8")).trimEnd().split("\n")).toHaveLength(many));
+  const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
+  expect(lines.map((line) => (JSON.parse(line) as AccessEntry).path.split("/")[1])).toEqual(
+    Array.from({ length: many }, (_, n) => String(n)),
+  );
+  expect(log.dropped()).toBe(0);
+  await log.close();
 });
 
 test("a log that cannot be opened drops lines and counts them", async () => {

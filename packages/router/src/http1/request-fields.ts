@@ -1,6 +1,7 @@
 import { reservedPrefix } from "@stampyard/guard";
 import { foldName } from "../field-names.ts";
 import { canonicalLine, newFieldLine, readFieldLine } from "./field-line.ts";
+import { kindOfName, knownNames } from "./known-names.ts";
 import type { HeadContext } from "./request-head.ts";
 
 /** The fields of a request that mean something to a router, and the lines of all that may pass. */
@@ -82,9 +83,7 @@ const treatments = new Map<string, number>(Object.entries(treatment));
 const dropped = 14;
 const refused = -1;
 
-/** Names that may need treatment, by length and first letter: most names are passed after one look. */
-const suspects = new Uint8Array(64 * 32);
-for (const name of treatments.keys()) suspects[slotOf(name.length, name.charCodeAt(0))] = 1;
+const known = knownNames(treatments);
 
 const maxFields = 100;
 const line = newFieldLine();
@@ -133,8 +132,7 @@ function treat(text: string, context: HeadContext, named: ReadonlySet<string> | 
   // `st…` may be ours: stampyard-.
   if (first === 0x73 && (text.charCodeAt(line.start + 1) | 0x20) === 0x74) return treatSlowly(text, context, named);
   for (const { name } of context.guarded) if (name.length === length) return treatSlowly(text, context, named);
-  if (length > 63 || suspects[slotOf(length, first)] !== 1) return 0;
-  return treatments.get(text.slice(line.start, line.nameEnd).toLowerCase()) ?? 0;
+  return kindOfName(known, text, line.start, line.nameEnd);
 }
 
 function treatSlowly(text: string, context: HeadContext, named: ReadonlySet<string> | undefined): number {
@@ -209,8 +207,4 @@ function noteAndPass(kind: number, value: string, fields: RequestFields, text: s
 
 function joined(before: string, value: string): string {
   return before === "" ? value : `${before}, ${value}`;
-}
-
-function slotOf(length: number, first: number): number {
-  return (length & 63) * 32 + (first & 31);
 }

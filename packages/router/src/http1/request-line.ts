@@ -45,7 +45,7 @@ export function readRequestLine(text: string, start: number, line: RequestLine):
   if (targetEnd === targetStart) return "bad-syntax";
   const version = readVersion(text, at, line);
   if (version !== undefined) return version;
-  if (!methods.has(method)) return "bad-method";
+  if (method !== "GET" && !methods.has(method)) return "bad-method";
   if (targetEnd - targetStart > maxTarget) return "target-too-long";
   if (odd) return "bad-target";
   line.target = text.slice(targetStart, targetEnd);
