@@ -21,6 +21,7 @@ import { createRouteSigner, type StampKeys } from "./route-signer.ts";
 import { createRouteState, type RouteState } from "./route-state.ts";
 import { routingHeaders } from "./routing-headers.ts";
 import { type CertificateFacts, type CertificateStore, openCertificateStore } from "./tls/certificate-store.ts";
+import type { TenantGate } from "./tenant-gate.ts";
 import { makeTrustedPeers, unmapped } from "./trusted-peers.ts";
 
 export interface ServerLimits {
@@ -72,6 +73,8 @@ export interface DataPlane {
   /** Requests of the tenant wait for the end of its move, within bounds (decision D13). */
   hold(hold: { readonly tenant: string; readonly moveId: string; readonly ttlMs: number }): void;
   release(hold: { readonly tenant: string; readonly moveId: string }): void;
+  /** Which part of its rate each of these tenants has here, and what was seen of demand: `TenantParts`. */
+  readonly tenantRates: Pick<TenantGate, "setParts" | "demand">;
   /** Requests of the tenant on their way to its stamp; tunnels count. */
   inFlightOf(tenant: string): number;
   /** What routing remembers: holds, requests of each tenant on their way, what no tenant claimed. */
@@ -168,6 +171,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       serving.state.holds.hold(tenant, moveId, ttlMs, serving.directory?.lookupTenant(tenant)?.epoch ?? 0);
     },
     release: ({ tenant, moveId }) => serving.state.holds.release(tenant, moveId),
+    tenantRates: serving.state.gate,
     inFlightOf: (tenant) => serving.state.gate.inFlight(tenant),
     routeState: () => serving.state,
     setKeys: (stamp, keys) => serving.signer.setKeys(stamp, keys),

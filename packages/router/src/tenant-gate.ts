@@ -1,4 +1,5 @@
 import type { RoutingLimits, TenantLimits } from "@stampyard/domain";
+import { createTenantParts, type TenantDemand } from "./tenant-parts.ts";
 
 export type GateVerdict =
   | { readonly kind: "in" }
@@ -18,11 +19,17 @@ export interface TenantGate {
   /** Requests of the tenant on their way to a stamp. */
   inFlight(tenant: string): number;
   state(tenant: string, limits: TenantLimits | undefined): TenantState;
+  /** As `TenantParts`. */
+  setParts(parts: ReadonlyMap<string, number>): void;
+  demand(): readonly TenantDemand[];
 }
 
 interface Bucket {
   tokens: number;
   at: number;
+  /** As they were at `at`. */
+  rate: number;
+  burst: number;
 }
 
 const admitted: GateVerdict = { kind: "in" };
@@ -36,7 +43,8 @@ const mostBuckets = 32_768;
  * buckets are kept in two generations: one that nobody touched for a whole generation is full again, so forgetting it
  * changes nothing. Under a flood of more tenants than fit, some start full early: bounded memory comes first.
  * @param now monotonic, milliseconds
- * @param shares processes that share each limit in equal parts, of which none is below one (D17)
+ * @param shares processes that share each limit, in equal parts but for rates that `setParts` divides otherwise; no part
+ * is below one request (D17)
  */
 export function createTenantGate(now: () => number, most: number = mostBuckets, shares = 1): TenantGate {
   const flying = new Map<string, number>();
@@ -55,12 +63,26 @@ export function createTenantGate(now: () => number, most: number = mostBuckets, 
     }
     let bucket = young.get(tenant);
     if (bucket === undefined) {
-      bucket = old.get(tenant) ?? { tokens: burst, at };
+      bucket = old.get(tenant) ?? { tokens: burst, at, rate, burst };
       young.set(tenant, bucket);
     }
-    bucket.tokens = Math.min(burst, bucket.tokens + ((at - bucket.at) / 1_000) * rate);
-    bucket.at = at;
+    bucket.rate = rate;
+    bucket.burst = burst;
+    fill(bucket, at);
     return bucket;
+  }
+
+  const parts = createTenantParts(shares);
+
+  function enterRate(tenant: string, limits: TenantLimits, perSecond: number): GateVerdict {
+    const part = parts.of(tenant);
+    const rate = perSecond * part;
+    const bucket = bucketOf(tenant, rate, Math.max(1, burstOf(limits, perSecond) * part), now());
+    const refused = bucket.tokens < 1;
+    parts.note(tenant, refused);
+    if (refused) return { kind: "rate", retryAfterMs: ((1 - bucket.tokens) / rate) * 1_000 };
+    bucket.tokens -= 1;
+    return admitted;
   }
 
   return {
@@ -69,10 +91,8 @@ export function createTenantGate(now: () => number, most: number = mostBuckets, 
       if (limits !== undefined) {
         if (limits.concurrency !== undefined && count >= Math.ceil(limits.concurrency / shares)) return tooManyAtOnce;
         if (limits.requestsPerSecond !== undefined) {
-          const rate = limits.requestsPerSecond / shares;
-          const bucket = bucketOf(tenant, rate, Math.max(1, burstOf(limits, limits.requestsPerSecond) / shares), now());
-          if (bucket.tokens < 1) return { kind: "rate", retryAfterMs: ((1 - bucket.tokens) / rate) * 1_000 };
-          bucket.tokens -= 1;
+          const verdict = enterRate(tenant, limits, limits.requestsPerSecond);
+          if (verdict.kind !== "in") return verdict;
         }
       }
       flying.set(tenant, count + 1);
@@ -93,7 +113,21 @@ export function createTenantGate(now: () => number, most: number = mostBuckets, 
       const tokens = Math.min(burstOf(limits, rate), bucket.tokens + ((now() - bucket.at) / 1_000) * rate);
       return { inFlight: flying.get(tenant) ?? 0, tokens: Math.floor(tokens) };
     },
+    setParts(next) {
+      const at = now();
+      for (const tenant of parts.set(next)) {
+        // What a bucket got until now it got at its old rate.
+        const bucket = young.get(tenant) ?? old.get(tenant);
+        if (bucket !== undefined) fill(bucket, at);
+      }
+    },
+    demand: parts.take,
   };
+}
+
+function fill(bucket: Bucket, at: number): void {
+  bucket.tokens = Math.min(bucket.burst, bucket.tokens + ((at - bucket.at) / 1_000) * bucket.rate);
+  bucket.at = at;
 }
 
 function burstOf({ burst }: TenantLimits, rate: number): number {

@@ -9,6 +9,7 @@ import type { FromWorker } from "./messages.ts";
 import type { WorkerProcess } from "./place.ts";
 import type { Publications } from "./publications.ts";
 import type { SharedPort } from "./shared-port.ts";
+import type { TenantShares } from "./tenant-shares.ts";
 import type { WorkerLimits, WorkerState } from "./worker-plan.ts";
 import type { WorkerRecorder } from "./worker-record.ts";
 
@@ -43,6 +44,9 @@ export interface Fleet {
   readonly places: readonly Place[];
   readonly publications: Publications;
   readonly keys: Map<string, StampKeys>;
+  readonly shares: TenantShares;
+  /** When its parts were worked out last, by the patient clock. */
+  sharedAt: number;
   readonly recorder: WorkerRecorder;
   /** Of workers that are gone. */
   readonly retired: { readonly counts: Counts; losses: Losses };

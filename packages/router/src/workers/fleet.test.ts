@@ -176,6 +176,33 @@ describe("workers", () => {
     for (let n = 0; n < 8; n++) expect((await ask(router.listenPort, { host: `t${n}.localhost` })).status).toBe(200);
   });
 
+  test("one connection gets its tenant's whole rate after a moment (D17)", async () => {
+    const rate = 200;
+    bed.controlPlane.change({
+      kind: "routing-put",
+      routing: { domains: ["localhost"], limits: { requestsPerSecond: rate, burst: 20 } },
+    });
+    const router = await startWithWorkers(2);
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    let passed = 0;
+    let on = true;
+    const startedAt = performance.now();
+    const asking = (async () => {
+      while (on) if ((await once(router.listenPort, agent)) === 200) passed += 1;
+    })();
+    await eventually(async () => {
+      const [since, before] = [performance.now(), passed];
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      const perSecond = ((passed - before) / (performance.now() - since)) * 1_000;
+      expect(perSecond).toBeGreaterThan(rate * 0.8);
+    }, 15_000);
+    on = false;
+    await asking;
+    agent.destroy();
+    // Both workers began with a full part of the burst.
+    expect(passed).toBeLessThanOrEqual(20 + 2 + ((performance.now() - startedAt) / 1_000) * rate);
+  });
+
   test("one log for all: whole lines, and a new file after it was moved away", async () => {
     const accessLog = join(bed.folder, "access.log");
     const router = await startWithWorkers(2, { accessLog });

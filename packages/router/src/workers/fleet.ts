@@ -8,10 +8,11 @@ import type { Servers } from "../servers.ts";
 import { mergeUnresolved } from "../unresolved.ts";
 import { addLosses, certificates, counts, factsOf, losses, reports, sum, tripped } from "./fleet-numbers.ts";
 import { type Fleet, type FleetOptions, type Place, processes } from "./fleet-state.ts";
-import type { FromWorker, ToWorker, WorkerPulse } from "./messages.ts";
+import { beatMs, type FromWorker, type ToWorker, type WorkerPulse } from "./messages.ts";
 import { startWorker, type WorkerProcess } from "./place.ts";
 import { createPublications } from "./publications.ts";
 import { canReusePort, openSharedPort } from "./shared-port.ts";
+import { createTenantShares } from "./tenant-shares.ts";
 import {
   afterDrain,
   afterExit,
@@ -35,6 +36,7 @@ export function createWorkerFleet(options: FleetOptions): Servers {
   const timer = setInterval(() => {
     fleet.now = clock.turn();
     for (const place of fleet.places) turn(fleet, place);
+    if (fleet.now - fleet.sharedAt >= beatMs) tellParts(fleet, fleet.shares.turn());
   }, turnMs);
   return {
     replaceDirectory: (directory, position) => replace(fleet, directory, position),
@@ -93,6 +95,8 @@ function prepare(options: FleetOptions): Fleet {
     })),
     publications: createPublications(),
     keys: new Map(),
+    shares: createTenantShares(options.workers),
+    sharedAt: 0,
     recorder: createWorkerRecorder(
       options.config.stateDir,
       () => ({ port: fleet.address?.port ?? 0, workers: [...options.orphans(), ...identities(fleet)] }),
@@ -140,6 +144,7 @@ function start(fleet: Fleet, place: Place): void {
   });
   place.process = worker;
   worker.send({ kind: "begin", config: configFor(fleet), shares: workers, keys: fleet.keys });
+  tellParts(fleet, [place.number]);
   if (fleet.directory !== undefined) worker.send({ kind: "table", ...tableOf(fleet, fleet.directory) });
 }
 
@@ -147,6 +152,13 @@ function start(fleet: Fleet, place: Place): void {
 function configFor({ options: { config }, securePort }: Fleet): RouterConfig {
   const { tls } = config;
   return tls === undefined ? config : { ...config, tls: { ...tls, listen: { ...tls.listen, port: securePort } } };
+}
+
+function tellParts(fleet: Fleet, places: readonly number[]): void {
+  fleet.sharedAt = fleet.now;
+  for (const number of places) {
+    fleet.places[number]?.process?.send({ kind: "tenant-parts", parts: fleet.shares.of(number) });
+  }
 }
 
 function hear(fleet: Fleet, place: Place, worker: WorkerProcess, message: FromWorker): void {
@@ -175,6 +187,9 @@ function hear(fleet: Fleet, place: Place, worker: WorkerProcess, message: FromWo
       fleet.reports.get(message.id)?.(worker, message);
       return;
     case "beat":
+      fleet.shares.note(place.number, message.demand);
+      worker.pulse = withCounts(message, worker.pulse);
+      return;
     case "drained":
       worker.pulse = withCounts(message, worker.pulse);
       return;

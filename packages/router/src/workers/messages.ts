@@ -4,6 +4,7 @@ import type { Counts } from "../metrics.ts";
 import type { Losses } from "../open-plane.ts";
 import type { StampKeys } from "../route-signer.ts";
 import type { Hold } from "../servers.ts";
+import type { TenantDemand } from "../tenant-parts.ts";
 import type { CertificateFacts } from "../tls/certificate-store.ts";
 import type { UnresolvedRow } from "../unresolved.ts";
 
@@ -28,6 +29,8 @@ export type ToWorker =
   | { readonly kind: "listen"; readonly host: string; readonly port: number }
   | ({ readonly kind: "hold" } & Hold)
   | { readonly kind: "release"; readonly tenant: string; readonly moveId: string }
+  /** Parts of the rates of tenants, in place of those before. */
+  | { readonly kind: "tenant-parts"; readonly parts: ReadonlyMap<string, number> }
   /** Comes with the parent's listening socket. */
   | { readonly kind: "listen-shared" }
   /** Comes with a connection that the parent accepted. */
@@ -44,7 +47,7 @@ export type FromWorker =
   | { readonly kind: "listening"; readonly port: number; readonly securePort: number }
   | { readonly kind: "failed"; readonly code: string; readonly message: string }
   | { readonly kind: "applied"; readonly seq: number }
-  | ({ readonly kind: "beat" } & WorkerPulse)
+  | ({ readonly kind: "beat"; readonly demand: readonly TenantDemand[] } & WorkerPulse)
   | {
       readonly kind: "report";
       readonly id: number;

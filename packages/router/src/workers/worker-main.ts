@@ -59,6 +59,9 @@ function receive(message: ToWorker, handle: unknown): void {
     case "release":
       plane.release(message);
       return;
+    case "tenant-parts":
+      plane.tenantRates.setParts(message.parts);
+      return;
     case "keys":
       plane.setKeys(message.stamp, message.keys);
       return;
@@ -131,7 +134,9 @@ function beat(): void {
   const now = performance.now();
   lateMs = Math.max(lateMs, now - beatDue);
   beatDue = now + beatMs;
-  if (open !== undefined && !ending) tell({ kind: "beat", ...pulse(open, false) });
+  if (open !== undefined && !ending) {
+    tell({ kind: "beat", demand: open.plane.tenantRates.demand(), ...pulse(open, false) });
+  }
 }
 
 function pulse({ plane, metrics, losses }: OpenPlane, always: boolean): WorkerPulse {
