@@ -1,5 +1,6 @@
 import type { FencingToken, Random, Sha256 } from "@stampyard/domain";
 import { runHousekeeping } from "./reconcilers/housekeeping.ts";
+import { runLoads } from "./reconcilers/observe-load.ts";
 import { runPools } from "./reconcilers/run-pools.ts";
 import { runReconcilers } from "./reconcilers/run-reconcilers.ts";
 import { runSequencer } from "./reconcilers/sequencer.ts";
@@ -16,7 +17,7 @@ export async function lead(
   const ending = AbortSignal.any([signal, failed.signal]);
   // What the last term knew of stamps may be from before another leader's time.
   deps.drift.clear();
-  const loops = [runSequencer, runReconcilers, runPools, runRecovery, runHousekeeping];
+  const loops = [runSequencer, runReconcilers, runPools, runLoads, runRecovery, runHousekeeping];
   const ends = await Promise.allSettled(
     loops.map(async (loop) => {
       try {

@@ -1,5 +1,5 @@
 import { type Clock, type FencingToken, StampyardError } from "@stampyard/domain";
-import type { Store } from "../store/port.ts";
+import type { Store, WriteContext } from "../store/port.ts";
 import type { Log } from "./turn.ts";
 
 const everyMs = 60_000;
@@ -8,17 +8,21 @@ const keepVersions = 100_000;
 const keepVersionsMs = 7 * 24 * 60 * 60_000;
 const forgetRoutersAfterMs = 7 * 24 * 60 * 60_000;
 
+/** Counters are kept by triggers and cannot drift; that they did not is worth an hourly look. */
+const recountEveryTurns = 60;
+
 /** Forgets what nobody needs any more, now and then. Idempotency keys are pruned by the store itself. */
 export async function runHousekeeping(
   deps: { readonly store: Store; readonly clock: Clock; readonly log: Log },
   token: FencingToken,
   signal: AbortSignal,
 ): Promise<void> {
-  while (!signal.aborted) {
+  for (let turn = 1; !signal.aborted; turn++) {
     try {
       const ctx = { actor: "housekeeping", token };
       await deps.store.directory.prune({ keepVersions, keepMs: keepVersionsMs }, ctx);
       await deps.store.routers.forget(forgetRoutersAfterMs);
+      if (turn % recountEveryTurns === 0) await checkCounters(deps, ctx);
     } catch (caught) {
       const error = StampyardError.from(caught);
       if (error.code === "STALE_LEADER") throw error;
@@ -26,4 +30,14 @@ export async function runHousekeeping(
     }
     await deps.clock.sleep(everyMs, signal).catch(() => {});
   }
+}
+
+async function checkCounters(
+  { store, log }: { readonly store: Store; readonly log: Log },
+  ctx: WriteContext,
+): Promise<void> {
+  const differences = await store.placement.counterDifferences();
+  if (differences.length === 0) return;
+  log.error({ differences: differences.slice(0, 10), count: differences.length }, "counters of places were wrong");
+  await store.placement.recount(ctx);
 }

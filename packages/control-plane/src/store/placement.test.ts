@@ -310,3 +310,19 @@ test("what was measured fills a stamp, until it is too old; what was placed sinc
   await run(url, "UPDATE stampyard_control.stamp_loads SET minute = minute - interval '25 hours'");
   expect(await store.loads.prune()).toBe(2);
 });
+
+test("a recount finds a counter that was tampered with, and mends it", async () => {
+  await using opened = await openLed();
+  const { store, ctx, url } = opened;
+  await applyFleet(store, ctx, [stampFixture("shared-1", places(2))]);
+  await store.tenants.create({ key: "a" }, ctx);
+  await run(url, "UPDATE stampyard_control.stamp_use SET reserved = 2");
+  await run(url, "INSERT INTO stampyard_control.stamp_use VALUES ('ghost', 'tenants', 3, 3, 0)");
+  expect(await store.placement.counterDifferences()).toEqual([
+    { stamp: "ghost", unit: "tenants", kept: 3, counted: 0 },
+    { stamp: "shared-1", unit: "tenants", kept: 2, counted: 1 },
+  ]);
+  await store.placement.recount(ctx);
+  expect(await store.placement.counterDifferences()).toEqual([]);
+  expect((await store.tenants.create({ key: "b" }, ctx)).value.stamp).toBe("shared-1");
+});
