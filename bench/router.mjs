@@ -6,6 +6,7 @@
  *   npm run bench:router             15 rounds
  *   npm run bench:router -- --quick  3 short rounds, without the Node proxies
  *   --variant="--some-flag"  the router once more with other flags of Node
+ *   --first  takes the machine before what else runs on it (root only), for a machine that is not quiet
  *   --only=stampyard,nginx  --workloads=small,half  --rounds=5  --profile=FOLDER (a CPU profile of the router)
  *
  * Peers come from Debian (installed, or downloaded by apt and unpacked) and npm (into a folder of the run). Ctrl-C ends
@@ -18,7 +19,7 @@ import { fileURLToPath } from "node:url";
 import { fastName, hasFastIo, node, nodeProxies, programs, startAll } from "./router/candidates.mjs";
 import { connections, openLoop, saturate, workloads } from "./router/load.mjs";
 import { stamps } from "./router/peers.mjs";
-import { run, stopAll } from "./router/processes.mjs";
+import { goFirst, run, stopAll } from "./router/processes.mjs";
 import { fixed, isQuiet, median, paired, verdicts } from "./router/verdicts.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -29,6 +30,7 @@ const chosen = option("workloads")?.split(",");
 const rounds = Number(option("rounds") ?? (quick ? 3 : 15));
 const seconds = quick ? 1 : 2;
 const tenants = 100_000;
+const first = process.argv.includes("--first") && goFirst();
 const half = "half of saturation";
 const ours = ["stampyard", fastName];
 const peers = ["nginx", "haproxy"];
@@ -72,7 +74,7 @@ function announce(plan) {
   const minutes = secondsOf(plan) / 60;
   const end = new Date(Date.now() + minutes * 60_000).toTimeString().slice(0, 5);
   console.log(
-    `About ${minutes.toFixed(1)} minutes, until ${end}; Ctrl-C ends everything. Load now ${loadavg()[0].toFixed(2)}.`,
+    `About ${minutes.toFixed(1)} minutes, until ${end}; Ctrl-C ends everything. Load now ${loadavg()[0].toFixed(2)}${first ? ", and we go first" : ""}.`,
   );
 }
 
@@ -142,8 +144,8 @@ async function measureAll() {
     for (let round = 0; round < count; round++) {
       for (const proxy of shuffled(some)) {
         slices[proxy.name] ??= [];
-        const first = round * 7 * seconds * 10_000;
-        const take = async () => (await openLoop(proxy, { node, rate, seconds, tenants, first })).end();
+        const settings = { node, rate, seconds, tenants, first: round * 7 * seconds * 10_000 };
+        const take = async () => (await openLoop(proxy, settings)).end();
         slices[proxy.name].push(
           rate === undefined ? await saturate(proxy, workload, { wrk, tenants, seconds }) : await take(),
         );
@@ -172,6 +174,7 @@ async function save(results, judged, taken, { found, loadBefore }) {
     ...{ rounds, seconds, connections, tenants },
     upstreams: stamps.length,
     pinned: "proxies on core 0, load and upstreams on core 1",
+    priority: first ? "before all other sessions" : "as others",
     half: "open loop: a fixed schedule, latency from when a request was due; rate in the rows",
     loadBefore,
     loadAtEnd: loadavg(),

@@ -1,6 +1,6 @@
 /** The processes of a benchmark: pinned, measured from /proc, and never left behind. */
 import { spawn } from "node:child_process";
-import { mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -24,8 +24,27 @@ for (const [signal, code] of [
 }
 process.on("exit", () => killAll());
 
+const autogroup = "/proc/self/autogroup";
+let niceBefore;
+
+/**
+ * Takes the machine before whatever else runs on it in other sessions, until the end of this process. Only root may, and
+ * only where the kernel groups processes by session. False: it stays as it was.
+ */
+export function goFirst() {
+  try {
+    niceBefore = /nice (-?[0-9]+)/.exec(readFileSync(autogroup, "utf8"))?.[1];
+    writeFileSync(autogroup, "-20");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** At once, for a run that is interrupted or failed: nothing waits for anything. */
 function killAll() {
+  if (niceBefore !== undefined) writeFileSync(autogroup, niceBefore);
+  niceBefore = undefined;
   for (const child of running) {
     for (const pid of [...childrenOf(child.pid), child.pid]) {
       try {

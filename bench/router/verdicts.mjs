@@ -30,7 +30,7 @@ export function verdicts(taken, ours, nodeProxies) {
   const half = taken["half of saturation"] ?? {};
   const best = cheapest(small, nodeProxies);
   const aa = paired(small["A/A"], small.stampyard, "cpuUs");
-  const halfAA = paired(half["nginx again"], half.nginx, "p99Ms");
+  const halfAA = (key) => paired(half["nginx again"], half.nginx, key);
   const rows = [];
   for (const name of ours) {
     const add = (measure, ratio, must, aim, noise) => {
@@ -43,8 +43,14 @@ export function verdicts(taken, ours, nodeProxies) {
     const bigAA = (slices) => paired(slices["A/A"], slices.stampyard, "cpuUs");
     add("CPU, 1 MiB response ÷ nginx", paired(response[name], response.nginx, "cpuUs"), 2, 1.3, bigAA(response));
     add("CPU, 1 MiB upload ÷ nginx", paired(upload[name], upload.nginx, "cpuUs"), 2, 1.3, bigAA(upload));
-    add("p99 at half of saturation ÷ nginx", paired(half[name], half.nginx, "p99Ms"), undefined, 1.1, halfAA);
-    add("p50 at half of saturation ÷ nginx", paired(half[name], half.nginx, "p50Ms"), undefined, undefined, halfAA);
+    add("p99 at half of saturation ÷ nginx", paired(half[name], half.nginx, "p99Ms"), undefined, 1.1, halfAA("p99Ms"));
+    add(
+      "p50 at half of saturation ÷ nginx",
+      paired(half[name], half.nginx, "p50Ms"),
+      undefined,
+      undefined,
+      halfAA("p50Ms"),
+    );
   }
   return rows;
 }
