@@ -63,7 +63,7 @@ const database: Component = {
   ids: {},
   via: {},
 };
-const plainTemplate: Template = {
+export const template: Template = {
   name: "notes",
   version: "1.0.0",
   parameters: { size: { type: "number", default: 1 } },
@@ -124,7 +124,7 @@ export type World = Awaited<ReturnType<typeof createWorld>>;
 
 /** A real store, real stamp databases, a real application, and an engine made of data. */
 export async function createWorld(postgres: TestPostgres, edit: Partial<Template> = {}) {
-  const template = { ...plainTemplate, ...edit };
+  const edited = { ...template, ...edit };
   const stampUrl = await createStampDatabase(postgres);
   /** Most tests need only one; its tenants have names of their own. */
   const ownDatabases = new Map<string, string>();
@@ -185,7 +185,7 @@ export async function createWorld(postgres: TestPostgres, edit: Partial<Template
     /** One stamp in a region of its own, so that a test's tenant has exactly one possible home. */
     async createStamp(name: string, region = name): Promise<void> {
       const identity = { name, pool: pool.name, region };
-      await store.stamps.create(newStamp(template, { identity, pool, own: {} }, systemSha256, random), ctx());
+      await store.stamps.create(newStamp(edited, { identity, pool, own: {} }, systemSha256, random), ctx());
     },
     async giveDatabase(stamp: string): Promise<void> {
       ownDatabases.set(stamp, await createStampDatabase(postgres));
@@ -199,7 +199,7 @@ export async function createWorld(postgres: TestPostgres, edit: Partial<Template
       await store.close();
     },
   };
-  await setFleet(store, template, ctx());
+  await setFleet(store, edited, ctx());
   return world;
 }
 

@@ -37,13 +37,15 @@ export function writeStamp(
     const before = factsOf(old.value);
     const after = factsOf(stamp);
     const changes = options.changes ?? [];
-    if (same(before, after) && changes.length === 0) {
+    const isShown = !same(old.value.verification ?? null, stamp.verification ?? null);
+    if (same(before, after) && !isShown && changes.length === 0) {
       if (same(notesOf(old.value), notesOf(stamp))) return old;
       return saveStamp(w, stamp);
     }
     const auditId = await audit(w, options.action ?? actionOf(old.value, stamp), `stamp/${stamp.name}`, {
       before,
       after,
+      ...(isShown ? { verification: stamp.verification } : {}),
       ...(changes.length === 0 ? {} : { changes: changes.map((change) => change.kind) }),
     });
     const written = stamp.state.kind === "gone" ? await forget(w, old, stamp) : await saveStamp(w, stamp);
@@ -139,8 +141,7 @@ function requireStep(old: Stamp, next: Stamp): void {
 /** What an audit row must tell of: phase, goal and endpoints. Retries and waiting are notes. */
 function factsOf(stamp: Stamp): Json {
   const { goal, endpoints, endpointRevision } = stamp;
-  const shown = stamp.verification === undefined ? {} : { verification: stamp.verification };
-  return { phase: stamp.state.kind, goal, endpoints, endpointRevision, ...shown } as unknown as Json;
+  return { phase: stamp.state.kind, goal, endpoints, endpointRevision } as unknown as Json;
 }
 
 function notesOf(stamp: Stamp): Json {
@@ -152,6 +153,6 @@ function actionOf(old: Stamp, next: Stamp): string {
   return old.goal === next.goal ? "stamp.update" : "stamp.goal";
 }
 
-export function same(a: Json, b: Json): boolean {
-  return canonicalJson(a) === canonicalJson(b);
+export function same(a: unknown, b: unknown): boolean {
+  return canonicalJson(a as Json) === canonicalJson(b as Json);
 }

@@ -108,7 +108,7 @@ export const stampDrain = command<DrainOptions>({
       }
     }
     run.emit(stamp, () =>
-      wait === true ? `Stamp ${name} is empty\n` : `Stamp ${name} drains: ${tenantsOf(stamp)} are to leave\n`,
+      wait === true ? `Stamp ${name} is empty\n` : `Stamp ${name} drains: ${tenantsOf(stamp)} to leave\n`,
     );
     if (wait !== true) run.say(`See who is still there: stampyard stamp show ${name}`);
   },
