@@ -302,10 +302,10 @@ describe("exit codes", () => {
     const imported = (conflict: object[]): StubApi => ({
       "POST /v1/tenants/import": ({ body }) => {
         expect(body).toMatchObject({ dryRun: true, tenants: [{ key: "acme" }, { key: "globex", stamp: "shared-2" }] });
-        return { json: { applied: false, create: 2, unchanged: 0, conflict } };
+        return { json: { applied: false, create: 2, unchanged: 0, placed: [], waiting: 2, conflict } };
       },
     });
-    const argv = ["tenant", "import", "tenants.ndjson", "--dry-run"];
+    const argv = ["tenant", "import", "tenants.ndjson", "--plan"];
     expect(await run(argv, imported([]))).toMatchObject({ code: 0, err: "" });
     expect((await run(argv, imported([{ key: "acme", why: "lives on shared-1" }]))).code).toBe(1);
   });

@@ -71,7 +71,12 @@ export const routingSchema = z
         default: z.string().optional(),
       })
       .optional(),
-    limits: tenantLimitsSchema.extend({ pools: z.record(z.string(), tenantLimitsSchema).optional() }).optional(),
+    limits: tenantLimitsSchema
+      .extend({
+        pools: z.record(z.string(), tenantLimitsSchema).optional(),
+        tiers: z.record(z.string(), tenantLimitsSchema).optional(),
+      })
+      .optional(),
     /** What takes requests that no tenant claims, from the pool that names it. */
     catchAll: z.object({ stamp: z.string(), until: z.string() }).optional(),
   })
@@ -142,13 +147,22 @@ export const applySchema = z
   })
   .meta({ id: "Apply" });
 
+/** How many tenants a change reaches: those on the stamp, in the pool, or all. Absent where it reaches none that is there. */
+const tenantsAffected = { tenants: z.number().int().optional() };
+
 const fleetChangeSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("release-create"), digest: digestSchema, version: z.string() }),
-  z.object({ kind: z.literal("routing-update") }),
+  z.object({ kind: z.literal("routing-update"), ...tenantsAffected }),
   z.object({ kind: z.literal("pool-create"), pool: z.string() }),
-  z.object({ kind: z.literal("pool-update"), pool: z.string(), fields: z.array(z.string()) }),
+  z.object({ kind: z.literal("pool-update"), pool: z.string(), fields: z.array(z.string()), ...tenantsAffected }),
   z.object({ kind: z.literal("stamp-create"), stamp: z.string(), pool: z.string(), region: z.string() }),
-  z.object({ kind: z.literal("stamp-update"), stamp: z.string(), from: digestSchema, to: digestSchema }),
+  z.object({
+    kind: z.literal("stamp-update"),
+    stamp: z.string(),
+    from: digestSchema,
+    to: digestSchema,
+    ...tenantsAffected,
+  }),
 ]);
 
 export const planSchema = z
@@ -156,6 +170,14 @@ export const planSchema = z
     fleet: z.string(),
     changes: z.array(fleetChangeSchema),
     notes: z.array(z.string()),
+    /** Tenants that any of the changes reaches, each counted once, by stamp; `total` = tenants of the fleet. */
+    affected: z
+      .object({
+        tenants: z.number().int(),
+        total: z.number().int(),
+        stamps: z.array(z.object({ stamp: z.string(), pool: z.string(), tenants: z.number().int() })),
+      })
+      .optional(),
     releaseDigest: digestSchema,
     /** What `expectedFleetRevision` of an apply should say; 0 = no fleet yet. */
     fleetRevision: revisionSchema,

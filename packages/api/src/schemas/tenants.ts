@@ -104,6 +104,10 @@ export const tenantImportedSchema = z
     applied: z.boolean(),
     create: z.number().int(),
     unchanged: z.number().int(),
+    /** Where the new ones live, or would. */
+    placed: z.array(z.object({ stamp: z.string(), tenants: z.number().int() })),
+    /** New ones without a home yet: a stamp for them is still to be built. */
+    waiting: z.number().int(),
     conflict: z.array(z.object({ key: z.string(), why: z.string() })),
   })
   .meta({ id: "TenantImported" });

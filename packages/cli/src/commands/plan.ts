@@ -28,7 +28,7 @@ export function planText(plan: PlanView): string {
     plan.changes.length === 0
       ? `Fleet ${plan.fleet} is what the files say`
       : `Fleet ${plan.fleet}: ${plan.changes.length} ${plan.changes.length === 1 ? "change" : "changes"}`;
-  return `${[head, ...lines, ...costLines(plan.cost), ...notes].join("\n")}\n`;
+  return `${[head, ...lines, ...affectedLines(plan), ...costLines(plan.cost), ...notes].join("\n")}\n`;
 }
 
 /** Changes of more stamps than these are one line: the sum says it. */
@@ -47,7 +47,22 @@ function costLines(cost: PlanView["cost"]): string[] {
   return [...each, ...more, `  cost: ${money(after, currency)} a month, ${sum}`, ...missing];
 }
 
+/** Whom it reaches, where it reaches anybody. */
+function affectedLines({ changes, affected }: PlanView): string[] {
+  if (changes.length === 0 || affected === undefined || affected.tenants === 0) return [];
+  const { tenants, total, stamps } = affected;
+  const where = stamps.length === 0 ? "" : `, on ${stamps.length} ${stamps.length === 1 ? "stamp" : "stamps"}`;
+  return [`  reaches: ${tenants} of ${total} ${total === 1 ? "tenant" : "tenants"}${where}`];
+}
+
 function changeText(change: PlanView["changes"][number]): string {
+  const tenants = "tenants" in change ? change.tenants : undefined;
+  return tenants === undefined
+    ? bareText(change)
+    : `${bareText(change)} (${tenants} ${tenants === 1 ? "tenant" : "tenants"})`;
+}
+
+function bareText(change: PlanView["changes"][number]): string {
   switch (change.kind) {
     case "release-create":
       return `+ release ${change.version} (${short(change.digest)})`;

@@ -213,7 +213,8 @@ test("tenant import is planned, done as a whole, and repeatable", async () => {
     { key: "elsa", pool: "shared", stamp: "shared-2" },
   ];
   const plan = await operator.tenantImport({ body: { tenants, dryRun: true } });
-  expect(plan).toEqual({ applied: false, create: 1, unchanged: 1, conflict: [] });
+  expect(plan).toMatchObject({ applied: false, create: 1, unchanged: 1, conflict: [], waiting: 0 });
+  expect(plan.placed).toHaveLength(1);
   expect(await codeOf(viewer.tenantGet({ params: { key: "elsa" } }))).toBe("TENANT_NOT_FOUND");
   expect(await operator.tenantImport({ body: { tenants } })).toMatchObject({ applied: true, create: 1 });
   expect(await operator.tenantImport({ body: { tenants } })).toMatchObject({ create: 0, unchanged: 2 });

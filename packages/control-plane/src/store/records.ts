@@ -147,9 +147,18 @@ export interface TenantFilter {
   readonly phase?: TenantPhase;
 }
 
+/** Tenants of a pool that have this home; without one, those that wait for a place. */
+export interface TenantCount {
+  readonly pool: string;
+  readonly stamp?: string;
+  readonly tenants: number;
+}
+
 export interface ImportPlan {
   readonly create: readonly string[];
   readonly unchanged: readonly string[];
+  /** How many of `create` each stamp gets; the rest waits for a place. */
+  readonly placed: ReadonlyMap<string, number>;
   readonly conflicts: readonly { readonly key: string; readonly why: string }[];
 }
 

@@ -107,7 +107,9 @@ async function draftImport(
   const placeable = fresh.filter((draft) => !refused.has(draft.key));
   const { registrations, places } = placeAll(base, placeable, sight, ctx, conflicts);
   const create = registrations.map(({ tenant }) => tenant.key);
-  return { plan: { create, unchanged, conflicts }, registrations, places };
+  const placed = new Map<string, number>();
+  for (const { stamp } of places) placed.set(stamp, (placed.get(stamp) ?? 0) + 1);
+  return { plan: { create, unchanged, placed, conflicts }, registrations, places };
 }
 
 /** Every row is checked; the faulty ones become conflicts, so that all faults are told at once. */

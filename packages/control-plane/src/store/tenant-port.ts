@@ -7,6 +7,7 @@ import type {
   Page,
   PageOptions,
   Revisioned,
+  TenantCount,
   TenantEvent,
   TenantFilter,
   TenantInput,
@@ -83,6 +84,8 @@ export interface TenantStore {
   where(key: string, at: Instant): Promise<TenantWhere>;
   /** Keys whose turn it is: all that are not, at rest, what they are to be; those with a `retryAt` after `now` come later. */
   due(now: Instant, limit?: number): Promise<readonly string[]>;
+  /** Non-gone tenants per pool and home. */
+  countHomes(): Promise<readonly TenantCount[]>;
   /** Non-gone tenants per phase. */
   counts(): Promise<Readonly<Record<string, number>>>;
 }

@@ -236,6 +236,10 @@ function describeHistory(open: () => Promise<Store>): void {
     expect((await store.tenants.list({ phase: "preparing" })).items).toHaveLength(1);
     expect((await store.tenants.list({ stamp: "shared-1" })).items).toHaveLength(2);
     expect(await store.tenants.counts()).toEqual({ active: 3, preparing: 1 });
+    expect(await store.tenants.countHomes()).toEqual([
+      { pool: "shared", stamp: "shared-1", tenants: 2 },
+      { pool: "shared", stamp: "shared-2", tenants: 2 },
+    ]);
     await store.tenants.remove("b", {}, ctx);
     const now = Date.now() + 1;
     expect(await store.tenants.due(now)).toEqual(["b", "d"]);
@@ -270,7 +274,15 @@ function describeImport(open: () => Promise<Store>): void {
     expect(await store.tenants.read("a")).toBeUndefined();
 
     const clean = [...inputs.slice(0, 2), { key: "old", hostnames: ["old.example.com"] }];
-    expect(await store.tenants.planImport(clean)).toEqual({ create: ["a", "b"], unchanged: ["old"], conflicts: [] });
+    expect(await store.tenants.planImport(clean)).toEqual({
+      create: ["a", "b"],
+      unchanged: ["old"],
+      conflicts: [],
+      placed: new Map([
+        ["shared-1", 1],
+        ["shared-2", 1],
+      ]),
+    });
     expect(await store.tenants.import(clean, ctx)).toMatchObject({ applied: true, create: ["a", "b"] });
     expect(await store.tenants.import(clean, ctx)).toMatchObject({ create: [], unchanged: ["a", "b", "old"] });
     expect((await store.tenants.read("a"))?.value.stamp).toBe("shared-2");

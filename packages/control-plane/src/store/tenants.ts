@@ -63,6 +63,12 @@ export function tenantStore(base: StoreBase): TenantStore {
       );
       return rows.map((row) => row.key);
     },
+    async countHomes() {
+      const { rows } = await db.query<{ pool: string; stamp: string | null; tenants: number }>(
+        "SELECT pool, stamp, count(*) AS tenants FROM tenants GROUP BY pool, stamp ORDER BY pool, stamp",
+      );
+      return rows.map(({ pool, stamp, tenants }) => ({ pool, ...(stamp === null ? {} : { stamp }), tenants }));
+    },
     async counts() {
       const { rows } = await db.query<{ phase: string; count: number }>(
         "SELECT phase, count(*) AS count FROM tenants GROUP BY phase",

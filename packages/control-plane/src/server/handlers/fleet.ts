@@ -5,12 +5,14 @@ import {
   type Problem,
   publishedRouting,
   quote,
+  type Stamp,
   StampyardError,
   type Template,
 } from "@stampyard/domain";
 import { parseFleet, parseTemplate, releaseDigest } from "@stampyard/manifest";
 import type { FleetRecord, Revisioned } from "../../store/port.ts";
 import type { Handlers } from "../call.ts";
+import { affectedBy } from "../affected.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
 import { mapPage, storePage } from "../paging.ts";
 import { costOfPlan } from "../plan-cost.ts";
@@ -44,7 +46,7 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       const { row, now } = await readNow();
       requireSameFleet(row, files);
       const plan = planOf(now, files, sha256);
-      return { ...planView(files, plan, row, deps), ...(await costOfPlan(store, now.stamps, files, plan)) };
+      return await planViewOf(deps, files, plan, row, now.stamps);
     },
 
     async apply(call) {
@@ -59,7 +61,7 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       }
       const plan = planOf(now, files, sha256);
       const rows = rowsOf(now, files, plan, sha256, random);
-      const view = { ...planView(files, plan, row, deps), ...(await costOfPlan(store, now.stamps, files, plan)) };
+      const view = await planViewOf(deps, files, plan, row, now.stamps);
       // Nothing to record: the same files again leave no trace but this answer.
       const nothing = plan.changes.length === 0 && rows.stampUpdates.length === 0;
       if (row !== undefined && nothing && row.value.fleet.template === files.fleet.template) {
@@ -153,20 +155,22 @@ function stale(expected: number, present: number): StampyardError {
   });
 }
 
-function planView(
+/** The plan, with what it costs and whom it reaches. */
+async function planViewOf(
+  { sha256, store }: Pick<ServerDeps, "sha256" | "store">,
   files: FleetFiles,
   plan: FleetPlan,
   row: Revisioned<FleetRecord> | undefined,
-  { sha256 }: Pick<ServerDeps, "sha256">,
-): PlanView {
+  stamps: readonly Stamp[],
+): Promise<PlanView> {
+  const [cost, counts] = await Promise.all([costOfPlan(store, stamps, files, plan), store.tenants.countHomes()]);
   return {
     fleet: files.fleet.name,
-    changes: plan.changes.map((change) =>
-      change.kind === "pool-update" ? { ...change, fields: [...change.fields] } : { ...change },
-    ),
+    ...affectedBy(plan.changes, stamps, counts),
     notes: [...plan.notes],
     releaseDigest: releaseDigest(files.template, sha256),
     fleetRevision: row?.revision ?? 0,
+    ...cost,
   };
 }
 

@@ -56,6 +56,8 @@ export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
         applied: result.applied,
         create: result.create.length,
         unchanged: result.unchanged.length,
+        placed: [...result.placed].map(([stamp, count]) => ({ stamp, tenants: count })),
+        waiting: result.create.length - [...result.placed.values()].reduce((sum, count) => sum + count, 0),
         conflict: result.conflicts.map(({ key, why }) => ({ key, why })),
       };
     },
