@@ -109,6 +109,26 @@ describe("simulateFleet()", () => {
     expect(tooBig).toEqual({ tenants: 1_000, biggest: { unit: "rps", share: 1.5 } });
   });
 
+  test("a tier's scale makes its tenants bigger, and no more of them; a fleet of stamps alone has one tenant on each", () => {
+    const sizes = { rps: { kind: "fixed" as const, value: 1 } };
+    const pools = [{ ...pool, capacity: { tenants: 100, rps: 1_000 } }, own];
+    const tiers = [{ name: "all", share: 1, scale: 20 }];
+    expect(last({ ...plain, sizes, pools, tiers })).toMatchObject({ stamps: 20, fullest: { unit: "rps", share: 1 } });
+    const weighed = [{ name: "all", share: 1, scale: 20, weight: { rps: 2 } }];
+    expect(last({ ...plain, sizes, pools, tiers: weighed }).stamps).toBe(10);
+    expect(last({ ...plain, pools, dedicatedShare: 1 }).blastRadius).toMatchObject({ worstTenants: 1 / 1_000 });
+  });
+
+  test("makes the same tenants big in every unit as far as it is told", () => {
+    const big = { kind: "lognormal" as const, median: 1, sigma: 1 };
+    const pools = [{ ...pool, capacity: { tenants: 100, rps: 8, gib: 8 } }];
+    const tooBig = (correlation: number) =>
+      simulateFleet({ ...plain, tenants: 5_000, sizes: { rps: big, gib: big }, pools, correlation }).tooBig.tenants;
+    // Above e^2.08 in a unit are 1.9%: in both at once where they go together, in either where they do not.
+    expect(tooBig(1) / 5_000).toBeCloseTo(0.019, 2);
+    expect(tooBig(0) / tooBig(1)).toBeGreaterThan(1.5);
+  });
+
   test("counts failover only where a restore was tested (D19)", () => {
     const pools = [{ ...pool, failover: "one" as const }];
     expect(simulateFleet({ ...plain, pools }).failover).toMatchObject([{ stamps: 1, counts: false }]);
@@ -169,6 +189,9 @@ describe("simulateFleet()", () => {
     expect(answer.sampled).toMatchObject({ samples: 5, tenantsPerSample: 200_000, factor: 15 });
     const error = answer.sampled?.error ?? 1;
     expect(error).toBeLessThan(0.02);
+    // Half a stamp begun in each of two regions is not all of it: samples differ.
+    expect(error).toBeGreaterThan(answer.sampled === undefined ? 1 : answer.sampled.factor / (month?.stamps ?? 1));
+    expect((month?.blastRadius.averageTenants ?? 0) * (month?.stamps ?? 0)).toBeCloseTo(1, 2);
     // A million tenants are reckoned one by one; three million need three times as much.
     const exact = simulateFleet({ ...plain, tenants: 1_000_000, sizes, pools });
     expect(exact.sampled).toBe(undefined);
