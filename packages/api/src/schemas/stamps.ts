@@ -137,6 +137,8 @@ export const stampDiffSchema = z
         why: z.string(),
       }),
     ),
+    /** What its pool has done about it: `heal` = the control plane mends it within a minute or so. */
+    drift: z.enum(["report", "heal"]).optional(),
     observation: observationSchema,
   })
   .meta({ id: "StampDiff" });

@@ -1,5 +1,6 @@
 import { type LogLine, quote, type Stamp, StampyardError } from "@stampyard/domain";
 import type { Revisioned } from "../../store/port.ts";
+import { driftPolicy } from "../../reconcilers/drift.ts";
 import type { Handlers } from "../call.ts";
 import { createStamp } from "../create-stamp.ts";
 import { routeKeyDropMs, type ServerDeps, writeContext } from "../deps.ts";
@@ -60,6 +61,7 @@ export function stampHandlers(deps: ServerDeps): Pick<Handlers, Names> {
         goalDigest: stamp.stampDigest,
         ...(seen.stampDigest === undefined ? {} : { observedDigest: seen.stampDigest }),
         changes: changes.map(({ component, change, why }) => ({ component, change, why })),
+        drift: await driftPolicy(deps, stamp),
         observation: observationView(seen, clock.now()),
       };
     },
