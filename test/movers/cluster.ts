@@ -21,6 +21,7 @@ export interface Cluster extends AsyncDisposable {
 }
 
 export interface TestDatabase {
+  url(role: Role): string;
   connect(role: Role): Promise<Connection>;
   /** One statement as one role on a connection of its own. */
   run(role: Role, sql: string, values?: unknown[]): Promise<Record<string, unknown>[]>;
@@ -63,6 +64,7 @@ export async function startCluster(options: { readonly durable?: boolean } = {})
       await once(urlOf("postgres", "postgres"), `create database ${name}`);
       await once(urlOf("postgres", name), `${grantsSql} ${stampSchemaSql}`);
       return {
+        url: (role) => urlOf(role, name),
         connect: (role) => connect(urlOf(role, name)),
         run: (role, sql, values) => once(urlOf(role, name), sql, values),
       };
@@ -80,7 +82,8 @@ const rolesSql = `
 create role stampyard nologin;
 create role stampyard_owner login;
 create role stampyard_app login;
-create role stampyard_mover login bypassrls in role pg_read_all_data, pg_write_all_data;`;
+create role stampyard_mover login bypassrls in role pg_read_all_data, pg_write_all_data;
+grant set on parameter session_replication_role to stampyard_mover;`;
 
 const grantsSql = `
 create schema stampyard authorization stampyard;

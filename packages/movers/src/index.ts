@@ -1,3 +1,14 @@
+export { captureRound, type Round, type RoundOptions } from "./postgres-rows/capture.ts";
+export {
+  classifyTables,
+  type MoveTable,
+  type RowsPlan,
+  type RowsPolicy,
+  type TableProblem,
+} from "./postgres-rows/classify.ts";
+export { compareTenant, type ComparedTable, type TableComparison } from "./postgres-rows/compare.ts";
+export { connectMover, type MoverDb } from "./postgres-rows/connect.ts";
+export { type CopyOptions, type CopyPosition, type CopyProgress, copyTenant } from "./postgres-rows/copy.ts";
 export {
   abortMove,
   armMove,
@@ -26,3 +37,5 @@ export {
   removeFence,
 } from "./postgres-rows/install-fence.ts";
 export type { SqlClient, TableName } from "./postgres-rows/sql.ts";
+export { readTables, type TableFacts } from "./postgres-rows/tables.ts";
+export { admitTenant, forgetImport, forgetRows, openTenant } from "./postgres-rows/target.ts";

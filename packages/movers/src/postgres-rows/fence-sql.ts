@@ -56,6 +56,11 @@ create table if not exists stampyard.fence_report (
   state text
 );
 alter table stampyard.fence_report owner to stampyard;
+create table if not exists stampyard.move_copied (
+  move_id text primary key,
+  position jsonb not null
+);
+alter table stampyard.move_copied owner to stampyard;
 create sequence if not exists stampyard.move_starts;
 alter sequence stampyard.move_starts owner to stampyard;
 create table if not exists stampyard.move_started (
@@ -65,7 +70,8 @@ create table if not exists stampyard.move_started (
 alter table stampyard.move_started owner to stampyard;
 insert into stampyard.move_started (n) select last_value from stampyard.move_starts on conflict do nothing;
 create index if not exists tenant_home_moves on stampyard.tenant_home (tenant) where move_id is not null;
-revoke all on stampyard.move_change, stampyard.fence_report, stampyard.move_started from public;
+revoke all on stampyard.move_change, stampyard.move_copied, stampyard.fence_report, stampyard.move_started from public;
+grant select, insert, update, delete on stampyard.move_copied to stampyard_mover;
 grant select, delete on stampyard.move_change, stampyard.fence_report to stampyard_mover;
 grant select on stampyard.move_started to public;
 grant select on sequence stampyard.move_starts to public;
@@ -262,6 +268,6 @@ begin
     execute format('drop function %s', f.signature);
   end loop;
 end $body$;
-drop table if exists stampyard.move_change, stampyard.fence_report, stampyard.move_started;
+drop table if exists stampyard.move_change, stampyard.move_copied, stampyard.fence_report, stampyard.move_started;
 drop sequence if exists stampyard.move_starts;
 drop index if exists stampyard.tenant_home_moves;`;
