@@ -201,7 +201,10 @@ function sightOf(state: State, now: () => number): FleetSight {
       const pool = poolOf(state.facts?.fleet, name);
       if (pool === undefined) return {};
       let present = 0;
-      for (const { phase } of candidates(name)) if (phase !== "destroying" && phase !== "gone") present += 1;
+      for (const { phase, adopted } of candidates(name)) {
+        // What was adopted was there before: it does not count to what the pool may still get.
+        if (phase !== "destroying" && phase !== "gone" && adopted !== true) present += 1;
+      }
       return settingsOf(pool, present, state.facts?.capacity);
     },
   };

@@ -1,7 +1,7 @@
 import { hasRoom, isBuilding, percent } from "../placement/filters.ts";
 import { forecastOf, type Growth } from "./growth.ts";
 import type { NextStamp, PoolAlert, PoolState, WaitingTenant } from "./pool-state.ts";
-import { highOf, isPresent, isStuck, lowOf, type Room, tightestOf } from "./room.ts";
+import { highOf, isOurs, isPresent, isStuck, lowOf, type Room, tightestOf } from "./room.ts";
 
 /** So many are built at a time, whatever is missing: the next turn sees what these came to. */
 const buildsAtOnce = 4;
@@ -18,7 +18,7 @@ export interface Wanted {
 export function planGrowth(state: PoolState, room: Room, growth: Growth): Wanted {
   const alerts: PoolAlert[] = [];
   const unmet = state.waiting.filter((tenant) => tenant.conflict !== undefined || !room.take(tenant));
-  const present = state.stamps.filter(isPresent);
+  const present = state.stamps.filter(isOurs);
   const left = Math.max(0, state.pool.stamps.max - present.length);
   const building = present.filter((stamp) => isBuilding(stamp.phase) && !isStuck(stamp)).length;
   const wanted: NextStamp[] = [];

@@ -117,6 +117,22 @@ describe("planPool() grows", () => {
   });
 });
 
+describe("planPool() beside an adopted stamp", () => {
+  const zero = stampWith("zero", 12, { adopted: true });
+
+  test("counts its room and its tenants, and not the stamp itself", () => {
+    const pool = { ...sharedPool, stamps: { min: 1, max: 1 } };
+    expect(creates({ pool, stamps: [zero] })).toEqual(["eu"]);
+    expect(creates({ pool, stamps: [zero, stampWith("a", 0)] })).toEqual([]);
+    expect(
+      creates({
+        pool: { ...pool, stamps: { min: 0, max: 2 } },
+        stamps: [{ ...zero, goal: "cordoned", phase: "cordoned" }],
+      }),
+    ).toEqual([]);
+  });
+});
+
 describe("planPool() stops", () => {
   test("at the maximum, with an alert, and says what it waits for", () => {
     const pool = { ...sharedPool, stamps: { min: 1, max: 2 } };

@@ -2,7 +2,7 @@ import type { Instant } from "../ports.ts";
 import { forecastOf, growthOf } from "./growth.ts";
 import { buildTimeOf, duration, overAlerts, planGrowth } from "./grow.ts";
 import type { NextStamp, PoolAlert, PoolForecast, PoolPlan, PoolProposal, PoolState, ScaleStep } from "./pool-state.ts";
-import { isPresent, isUnused, roomOf, takesTenants } from "./room.ts";
+import { isOurs, isPresent, isUnused, roomOf, takesTenants } from "./room.ts";
 import { ongoing, rebalance, spareStamp } from "./shrink.ts";
 
 /**
@@ -71,7 +71,7 @@ function waitsForWord(growing: readonly NextStamp[]): string | undefined {
 /** The pool will be full before the next stamp can be there, and none can come. */
 function lateAlert({ pool, stamps }: PoolState, { fullInMs, orderInMs }: PoolForecast): readonly PoolAlert[] {
   if (fullInMs === undefined || orderInMs !== 0 || pool.tenancy === "dedicated") return [];
-  if (stamps.filter(isPresent).length < pool.stamps.max) return [];
+  if (stamps.filter(isOurs).length < pool.stamps.max) return [];
   return [
     { kind: "late", text: `pool ${pool.name} is full in ${duration(fullInMs)}, and has its ${pool.stamps.max} stamps` },
   ];

@@ -21,9 +21,14 @@ export function isStuck(stamp: PoolStamp): boolean {
   return stamp.phase === "failed" && (stamp.attempts ?? 0) >= stuckAttempts;
 }
 
-/** Those that count to the pool's `max`: all but what is on its way out for good. */
+/** All but what is on its way out for good. */
 export function isPresent(stamp: PoolStamp): boolean {
   return stamp.goal !== "absent" && stamp.phase !== "destroying" && stamp.phase !== "gone";
+}
+
+/** Those that count to the pool's `min` and `max`: what was there before us is nothing that we built. */
+export function isOurs(stamp: PoolStamp): boolean {
+  return isPresent(stamp) && stamp.adopted !== true;
 }
 
 /** Takes tenants, or will once it is built. */

@@ -3,7 +3,7 @@ import { amount, isBuilding, percent } from "../placement/filters.ts";
 import { dayMs, forecastOf, type Growth } from "./growth.ts";
 import { buildTimeOf } from "./grow.ts";
 import type { PoolProposal, PoolState, PoolStamp, ScaleStep } from "./pool-state.ts";
-import { highOf, isPresent, isUnused, lowOf, roomOf, takesTenants, tightestOf } from "./room.ts";
+import { highOf, isOurs, isPresent, isUnused, lowOf, roomOf, takesTenants, tightestOf } from "./room.ts";
 
 /** The pool stays this much below the low mark after a removal, so that it does not build again at once. */
 const margin = 0.8;
@@ -19,7 +19,7 @@ const keepDays = 7;
 export function spareStamp(state: PoolState, growth: Growth): Omit<ScaleStep, "kind"> | undefined {
   const { pool, stamps, waiting } = state;
   const present = stamps.filter(isPresent);
-  if (waiting.length > 0 || present.length <= pool.stamps.min) return undefined;
+  if (waiting.length > 0 || stamps.filter(isOurs).length <= pool.stamps.min) return undefined;
   if (present.some((stamp) => isBuilding(stamp.phase) || stamp.phase === "draining" || stamp.goal === "drained")) {
     return undefined;
   }
