@@ -3,7 +3,7 @@
  * store on PostgreSQL as `up` starts it, with its sequencer, and 50 of the router's feed clients in another process.
  *
  *   npm run bench:feed              400 changes at 20 per second, 400 at 100 per second
- *   npm run bench:feed -- --quick   60 of each
+ *   npm run bench:feed -- --quick   80 of each
  *
  * The parts of the control plane are taken from their sources, since its package exports only the whole.
  */
@@ -103,7 +103,7 @@ async function main() {
     writeFileSync(tokenFile, world.token, { mode: 0o600 });
     const readers = await startReaders(world.url, tokenFile);
     try {
-      for (const perSecond of [20, 100]) results.push(await measure(world, readers, perSecond, quick ? 60 : 400));
+      for (const perSecond of [20, 100]) results.push(await measure(world, readers, perSecond, quick ? 80 : 400));
     } finally {
       readers.send({ ask: "stop" });
       await world.close();
@@ -201,7 +201,8 @@ async function measure({ store, ctx }, readers, perSecond, count) {
     if (due > now()) await wait(due - now());
     const at = now();
     asked.push(at);
-    // Gives each tenant a hostname and takes it away again, so that every change is as small as most are.
+    // Gives each tenant a hostname and takes it away again, so that every change is as small as most are. The counts are
+    // even multiples of the tenants: the next round begins without hostnames, and all of its writes change something.
     const tenant = tenantOf(number % tenants);
     const isGiven = Math.floor(number / tenants) % 2 === 0;
     if (isGiven) await store.tenants.addHostname(tenant, `www.${tenant}.example.com`, {}, ctx);
