@@ -67,7 +67,12 @@ export const poolCapacitySchema = z
   .meta({ id: "PoolCapacity" });
 
 export const capacitySchema = z
-  .object({ at: timeSchema, pools: z.array(poolCapacitySchema) })
+  .object({
+    at: timeSchema,
+    pools: z.array(poolCapacitySchema),
+    /** What a tenant of a tier takes unless it says otherwise, by tier; absent without tiers. */
+    tiers: z.record(z.string(), amountsSchema).optional(),
+  })
   .meta({ id: "CapacityAnswer" });
 export type CapacityView = z.output<typeof capacitySchema>;
 export type PoolCapacityView = CapacityView["pools"][number];

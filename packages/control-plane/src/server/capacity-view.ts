@@ -34,7 +34,14 @@ export function capacityView(facts: CapacityFacts, only: string | undefined): Ca
   const { fleet, stamps, now } = facts;
   const names = new Set([...(fleet?.pools ?? []).map((pool) => pool.name), ...stamps.map((stamp) => stamp.pool)]);
   const wanted = [...names].filter((name) => only === undefined || name === only).sort();
-  return { at: time(now), pools: wanted.map((name) => poolCapacity(name, facts)) };
+  const tiers = fleet?.tiers === undefined ? undefined : Object.entries(fleet.tiers);
+  return {
+    at: time(now),
+    pools: wanted.map((name) => poolCapacity(name, facts)),
+    ...(tiers === undefined
+      ? {}
+      : { tiers: Object.fromEntries(tiers.map(([name, { weight }]) => [name, { ...weight }])) }),
+  };
 }
 
 function poolCapacity(name: string, facts: CapacityFacts): PoolCapacityView {

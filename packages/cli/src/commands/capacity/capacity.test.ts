@@ -27,6 +27,7 @@ metadata: { name: shop }
 template: ./stamp.yaml
 pools: { main: { regions: [eu, us], stamps: { min: 2, max: 6 } } }
 routing: { domains: [localhost] }
+tiers: { big: { weight: { rps: 25 } } }
 prices: { currency: CHF, components: { service: 40 }, regions: { us: 0.5 } }
 `,
   );
@@ -208,6 +209,13 @@ describe("capacity simulate", () => {
       { name: "main", capacity: { tenants: 100, rps: 50 }, regions: ["eu", "us"] },
     ]);
     expect(answer.aboveMax).toMatchObject([{ pool: "main", max: 6, month: 0 }]);
+    const tiers = ["--tenants", "100", "--tiers", "small=90%,big=10%", "-o", "json"];
+    const weighed = JSON.parse((await offline(["capacity", "simulate", "--from-fleet", ...tiers])).out);
+    expect(weighed.input.tiers).toEqual([
+      { name: "small", share: 0.9 },
+      { name: "big", share: 0.1, weight: { tenants: 1, rps: 25 } },
+    ]);
+    expect(weighed.months[0].fullest.unit).toBe("rps");
   });
 
   test("takes tenants, sizes and growth of the fleet that runs", async () => {

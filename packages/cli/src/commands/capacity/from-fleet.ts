@@ -13,6 +13,8 @@ export interface FleetQuestion {
   readonly tenants?: number;
   readonly sizes?: SimulationInput["sizes"];
   readonly growthPerMonth?: number;
+  /** What a tenant of a tier takes, by tier. */
+  readonly tiers?: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
 /** From the control plane when one answers, else from the files: a plan must not need a running fleet. */
@@ -61,6 +63,7 @@ async function fromControlPlane(client: Client, signal: AbortSignal): Promise<Fl
     tenants: sizes.pools.reduce((sum, pool) => sum + pool.tenants, 0),
     sizes: sizesOf(sizes),
     growthPerMonth: Math.min(1, Math.max(0, ...growth)),
+    ...(capacity.tiers === undefined ? {} : { tiers: capacity.tiers }),
   };
 }
 
@@ -126,7 +129,8 @@ async function fromFiles(run: Run<unknown>): Promise<FleetQuestion> {
     };
   });
   const { prices } = fleet.fleet;
-  if (prices === undefined) return { source: "files", pools };
+  const tiers = Object.fromEntries(Object.entries(fleet.fleet.tiers ?? {}).map(([name, tier]) => [name, tier.weight]));
+  if (prices === undefined) return { source: "files", pools, tiers };
   const all = [...new Set(pools.flatMap((pool) => pool.regions))];
   const regions = Object.fromEntries(
     all.map((region) => [region, stampCost(template.template, region, prices).monthly] as const),
@@ -134,6 +138,7 @@ async function fromFiles(run: Run<unknown>): Promise<FleetQuestion> {
   return {
     source: "files",
     pools,
+    tiers,
     prices: { currency: prices.currency, regions, otherwise: Math.max(...Object.values(regions)) },
   };
 }

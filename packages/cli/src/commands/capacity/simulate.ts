@@ -94,7 +94,7 @@ async function questionOf(run: Run<Options>): Promise<SimulationInput> {
     });
   }
   const regions = options.regions === undefined ? undefined : readShares("regions", options.regions);
-  const tiers = options.tiers === undefined ? undefined : readTiers("tiers", options.tiers);
+  const tiers = options.tiers === undefined ? undefined : weighed(readTiers("tiers", options.tiers), fleet);
   const dedicatedShare = options.dedicated === undefined ? undefined : readShare("dedicated", options.dedicated);
   const isAlone = (dedicatedShare ?? 0) > 0 || (tiers ?? []).some((tier) => tier.dedicated === true);
   const pools = poolsOf(options, fleet, regions === undefined ? ["anywhere"] : Object.keys(regions), isAlone);
@@ -114,6 +114,18 @@ async function questionOf(run: Run<Options>): Promise<SimulationInput> {
     pools,
     ...(prices === undefined ? {} : { prices }),
   };
+}
+
+/** A tier that the fleet knows weighs what the fleet says, unless a multiple is given. */
+function weighed(
+  tiers: NonNullable<SimulationInput["tiers"]>,
+  fleet: FleetQuestion | undefined,
+): NonNullable<SimulationInput["tiers"]> {
+  return tiers.map((tier) => {
+    const known =
+      fleet?.tiers !== undefined && Object.hasOwn(fleet.tiers, tier.name) ? fleet.tiers[tier.name] : undefined;
+    return known === undefined || tier.scale !== undefined ? tier : { ...tier, weight: { tenants: 1, ...known } };
+  });
 }
 
 function poolsOf(
