@@ -4,6 +4,7 @@ import type { PlacementCandidate, PlacementRequest } from "./candidate.ts";
 import { choosePlacement } from "./choose.ts";
 import { explainPlacement } from "./explain.ts";
 import { hasRoom } from "./filters.ts";
+import { isBig } from "./scores.ts";
 import { acme, anyCandidates, anyRequest, anySettings, candidate } from "./test-candidates.ts";
 
 const full = candidate("a", { used: { tenants: 2 } });
@@ -56,6 +57,16 @@ describe("choosePlacement()", () => {
     const pack = { strategy: "pack" } as const;
     expect(choose({ ...acme, weight: { gib: 200 } }, [withBig, without], pack)).toEqual({ kind: "place", stamp: "b" });
     expect(choose({ ...acme, weight: { gib: 2 } }, [withBig, without], pack)).toEqual({ kind: "place", stamp: "a" });
+  });
+
+  test("says nothing against the first big tenant, and calls nobody big for the one place that all take", () => {
+    const small = candidate("a", { limits: { tenants: 5, gib: 10 } });
+    const [first] = explainPlacement({ ...acme, weight: { gib: 5 } }, [small], {}).verdicts;
+    expect(first?.scores).toMatchObject({ blast: 0 });
+    expect(isBig({}, small.limits, {})).toBe(false);
+    expect(isBig({ tenants: 2 }, small.limits, {})).toBe(true);
+    expect(isBig({ gib: 1 }, small.limits, {})).toBe(true);
+    expect(isBig({ gib: 1 }, small.limits, { bigFrom: 0.2 })).toBe(false);
   });
 
   test("goes back to the stamp it lived on, unless another is much emptier", () => {
