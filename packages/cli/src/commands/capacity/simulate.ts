@@ -32,12 +32,7 @@ export const capacitySimulate = command<Options>({
   usage: "simulate",
   summary: "Try a fleet that is not there: stamps, cost and blast radius for so many tenants",
   about: `Places tenants one after the other by the pools' rules, as the platform would, and grows them month by month. It changes nothing, and works without a control plane. Up to 1,000,000 tenants are placed one by one; more are reckoned from samples, and the answer says how far off it may be.
-
-Sizes of tenants, per unit of capacity:
-  fixed:2                         each takes 2
-  lognormal:median=0.5,sigma=1.2  half take less than 0.5; sigma is unevenness
-  pareto:min=0.1,alpha=1.5        few are very big; the more, the lower alpha
-  buckets:90%=1,9%=10,1%=200      as you counted them`,
+What a tenant takes of a unit is fixed:2 (each takes 2), lognormal:median=0.5,sigma=1.2 (half take less than 0.5; the higher sigma, the more uneven), pareto:min=0.1,alpha=1.5 (few are very big; the lower alpha, the bigger) or buckets:90%=1,9%=10,1%=200 (as you counted them).`,
   options: (c) => {
     c.option("--tenants <count>", "tenants today", numberIn("tenants", 1, 1e9))
       .option("--growth <share>", "growth of their count: 5%/month, or 80%/year")
