@@ -193,6 +193,13 @@ describe("planPool() of dedicated stamps", () => {
     expect(creates({ pool, newLimits: limits, stamps: [kept, empty], waiting })).toEqual(["us:initech"]);
   });
 
+  test("puts nobody beside a tenant, even where the stamp could hold more", () => {
+    const roomy = stampWith("d-1", 1, { limits: { tenants: 10 } });
+    expect(creates({ pool: dedicatedPool, stamps: [roomy], waiting: [waiter("acme", { regions: ["eu"] })] })).toEqual([
+      "eu:acme",
+    ]);
+  });
+
   test("keeps spares, and proposes to remove what was built for a tenant that is no more", () => {
     const limits = { tenants: 1 };
     const pool = { ...dedicatedPool, stamps: { min: 0, max: 4, spare: 1 } };
@@ -237,6 +244,7 @@ describe("planPool() shrinks", () => {
     const needed = planOf({ stamps: [stampWith("a", 9), leaving] });
     expect(needed.steps).toMatchObject([{ kind: "recall", stamp: "c" }]);
     expect(needed.create).toEqual([]);
+    expect(planOf({ stamps: [stampWith("a", 3), { ...leaving, phase: "draining" }] }).steps).toEqual([]);
     const byOperator = { ...leaving, scalingDown: false };
     expect(planOf({ stamps: [stampWith("a", 3), byOperator] }).steps).toEqual([]);
   });
