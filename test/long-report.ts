@@ -35,8 +35,3 @@ function memoryMiB(): { readonly heap: number; readonly rss: number } {
   const { heapUsed, rss } = process.memoryUsage();
   return { heap: Math.round(heapUsed / 2 ** 20), rss: Math.round(rss / 2 ** 20) };
 }
-
-/** Memory of this process, which holds router, stamps and clients of a suite. */
-export function residentMiB(): number {
-  return Math.round(process.memoryUsage.rss() / 2 ** 20);
-}
