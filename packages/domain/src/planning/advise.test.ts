@@ -31,7 +31,8 @@ describe("advise()", () => {
     expect(advice.verdict).toBe("not-yet");
     expect(advice.because).toContain("more than they bring");
     expect(advice.instead.length).toBeGreaterThan(2);
-    expect(advice.reasonsAgainst.join("\n")).toContain("more per month");
+    expect(advice.reasonsAgainst.join("\n")).toContain("cost 225 more per month");
+    expect(advise({ ...young, currency: "CHF" }).reasonsAgainst.join("\n")).toContain("cost CHF 225 more per month");
   });
 
   test("tells a company at its ceiling to begin", () => {

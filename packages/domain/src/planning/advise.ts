@@ -37,12 +37,13 @@ const muchOfTeam = 0.2;
 export function advise(input: AdviceInput): Advice {
   const answers = answersOf(input);
   const { numbers, figures } = reckonAdvice(input, answers);
-  const { verdict, because } = decide(answers, numbers);
+  const money: Money = (value) => (input.currency === undefined ? whole(value) : `${input.currency} ${whole(value)}`);
+  const { verdict, because } = decide(answers, numbers, money);
   return {
     verdict,
     because,
-    reasonsFor: reasonsFor(answers, numbers),
-    reasonsAgainst: reasonsAgainst(answers, numbers),
+    reasonsFor: reasonsFor(answers, numbers, money),
+    reasonsAgainst: reasonsAgainst(answers, numbers, money),
     instead: insteadOf(input, answers, numbers),
     figures,
     inputs: adviceQuestions.flatMap(({ key, ask }) => {
@@ -53,7 +54,9 @@ export function advise(input: AdviceInput): Advice {
   };
 }
 
-function decide(answers: Answers, n: AdviceNumbers): { verdict: Verdict; because: string } {
+type Money = (value: number) => string;
+
+function decide(answers: Answers, n: AdviceNumbers, money: Money): { verdict: Verdict; because: string } {
   const of = (key: AdviceKey) => answers[key]?.value ?? 0;
   const regions = of("residencyRegions");
   const demands = of("dedicatedDemands");
@@ -77,7 +80,7 @@ function decide(answers: Answers, n: AdviceNumbers): { verdict: Verdict; because
   }
   const tooMuch = n.teamShare > muchOfTeam;
   if (n.net !== undefined && n.net > 0 && !tooMuch) {
-    return { verdict: "yes", because: `they bring ${whole(n.net)} per month more than they cost` };
+    return { verdict: "yes", because: `they bring ${money(n.net)} per month more than they cost` };
   }
   if (demands > 0) return { verdict: "for-some", because: dedicatedBecause(demands) };
   if (n.runwayBiggest <= sightMonths) {
@@ -91,14 +94,14 @@ function decide(answers: Answers, n: AdviceNumbers): { verdict: Verdict; because
       because: `one system has ${left}, and nothing given here says that outages cost more than stamps`,
     };
   }
-  return { verdict: "not-yet", because: `they cost ${whole(-n.net)} per month more than they bring` };
+  return { verdict: "not-yet", because: `they cost ${money(-n.net)} per month more than they bring` };
 }
 
 function dedicatedBecause(demands: number): string {
   return `${demands} ${plural(demands, "customer")} ${demands === 1 ? "demands" : "demand"} a system of their own; the others can stay together`;
 }
 
-function reasonsFor(answers: Answers, n: AdviceNumbers): string[] {
+function reasonsFor(answers: Answers, n: AdviceNumbers, money: Money): string[] {
   const of = (key: AdviceKey) => answers[key]?.value ?? 0;
   const out: string[] = [];
   out.push(
@@ -110,15 +113,15 @@ function reasonsFor(answers: Answers, n: AdviceNumbers): string[] {
     out.push(`${of("dedicatedDemands")} ${plural(of("dedicatedDemands"), "customer")} can have a stamp alone`);
   if (n.runwayBiggest <= sightMonths)
     out.push(`The ceiling of one system is ${months(n.runwayBiggest)} away, and a fleet has none`);
-  if (n.saved !== undefined) out.push(`Outages cost ${whole(n.saved)} less per month`);
+  if (n.saved !== undefined) out.push(`Outages cost ${money(n.saved)} less per month`);
   return out;
 }
 
-function reasonsAgainst(answers: Answers, n: AdviceNumbers): string[] {
+function reasonsAgainst(answers: Answers, n: AdviceNumbers, money: Money): string[] {
   const of = (key: AdviceKey) => answers[key]?.value ?? 0;
   const out: string[] = [];
   const extra = n.costStamps - n.costNow;
-  if (extra > 0) out.push(`${n.stamps} stamps cost ${whole(extra)} more per month than one system`);
+  if (extra > 0) out.push(`${n.stamps} stamps cost ${money(extra)} more per month than one system`);
   out.push(
     `They take ${round(n.hoursPerMonth)} hours per month (${percent(n.teamShare)} of the team) and ${n.hoursOnce} hours once`,
   );

@@ -86,7 +86,7 @@ export const adviseCommand = command<Options>({
       adviceText(advice, {
         columns,
         style: run.style,
-        currency: input.currency ?? "EUR",
+        currency: input.currency,
         fromFleet: fromFleetKeys,
         isLong,
       }),
@@ -121,11 +121,13 @@ async function answersOf(client: Client, signal: AbortSignal): Promise<Partial<A
   if (tenants === 0) return {};
   const stamps = capacity.pools.reduce((sum, pool) => sum + pool.stamps.length, 0);
   const costs = capacity.pools.flatMap((pool) => Object.values(pool.stampCost?.regions ?? {}));
+  const currency = capacity.pools.find((pool) => pool.stampCost !== undefined)?.stampCost?.currency;
   return {
     tenants,
     biggestShare: biggestShare(sizes, capacity),
     ...(stamps >= 2 ? { stamps } : {}),
     ...(costs.length === 0 ? {} : { stampCost: costs.reduce((sum, cost) => sum + cost, 0) / costs.length }),
+    ...(currency === undefined ? {} : { currency }),
   };
 }
 

@@ -20,7 +20,7 @@ export function questionsText(questions: Questions): string {
     "# Whether every row of the database names its tenant already: yes or no; assumed: no",
     "# tenant-key: no",
     "",
-    "# Currency of all amounts",
+    "# Currency of all amounts, for display",
     "# currency: EUR",
   ];
   return `# Answers for: stampyard advise --answers FILE\n# Take the # away where you know better.\n\n${[...lines, ...last].join("\n")}\n`;

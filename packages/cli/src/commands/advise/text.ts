@@ -15,7 +15,7 @@ const verdicts = {
 export interface AdviceTextOptions {
   readonly columns: number;
   readonly style: Style;
-  readonly currency: string;
+  readonly currency: string | undefined;
   /** Names of answers that the fleet gave. */
   readonly fromFleet: readonly string[];
   /** Every number with its formula, and every assumption. */
@@ -70,14 +70,14 @@ function figuresOf(advice: Advice, { style, currency, fromFleet }: AdviceTextOpt
   return `${style.bold("Numbers")}\n${figures}\n${style.bold("Made from")}\n${inputs}`;
 }
 
-function shownOf(figure: Advice["figures"][number], currency: string): string {
+function shownOf(figure: Advice["figures"][number], currency: string | undefined): string {
   const { value, unit } = figure;
   if (value === undefined) return "never";
   switch (unit) {
     case "share":
       return percent(value);
     case "money":
-      return wholeMoney(value, currency);
+      return currency === undefined ? amount(Math.round(value)) : wholeMoney(value, currency);
     case "hours":
       return `${amount(value)} h`;
     case "months":
