@@ -134,6 +134,7 @@ export {
   type RoutingLimits,
   type RoutingRule,
   routingRules,
+  standardTier,
   type TenantLimits,
   tenantLabel,
 } from "./routing.ts";
@@ -145,7 +146,7 @@ export {
   type SharingReport,
   type SharingVerdict,
 } from "./share-nothing/find-sharing.ts";
-export { factsOfRendering, type RenderedInput } from "./share-nothing/rendered-facts.ts";
+export { addressFacts, factsOfRendering, type RenderedInput } from "./share-nothing/rendered-facts.ts";
 export {
   afterFailure,
   type GoalDetail,
