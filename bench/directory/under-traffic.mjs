@@ -6,7 +6,16 @@
 import { appendFileSync, cpSync } from "node:fs";
 import { createConnection } from "node:net";
 import { join } from "node:path";
-import { fastName, hasFastIo, node, programs, startHaproxy, startNginx, startOurs } from "../router/candidates.mjs";
+import {
+  fastEnv,
+  fastName,
+  hasFastIo,
+  node,
+  programs,
+  startHaproxy,
+  startNginx,
+  startOurs,
+} from "../router/candidates.mjs";
 import { openLoop } from "../router/load.mjs";
 import { homeOf, stamps, writeHaproxy, writeNginx, writeUpstream } from "../router/peers.mjs";
 import { answers, ask, dir, freePorts, measure, run, stop, wait } from "../router/processes.mjs";
@@ -41,8 +50,7 @@ export async function measureUnderTraffic({ sizes, rounds, seconds }) {
   };
   await add(ours(world, sizes.ours, { name: "stampyard", workers: 0 }));
   await add(ours(world, sizes.ours, { name: "stampyard, parent and worker", workers: 1 }));
-  if (hasFastIo())
-    await add(ours(world, sizes.ours, { name: fastName, workers: 0, env: { STAMPYARD_ROUTER_IO: "fast" } }));
+  if (hasFastIo()) await add(ours(world, sizes.ours, { name: fastName, workers: 0, env: fastEnv }));
   for (const perSecond of [1_000, 1]) await add(haproxy(world, sizes.haproxy, perSecond));
   for (const entries of sizes.nginx) await add(nginx(world, entries));
   await stop(upstream);

@@ -12,6 +12,7 @@ const root = join(here, "../..");
 export const node = join(root, "node_modules/.bin/node");
 export const nodeProxies = ["http-proxy", "fastify", "undici"];
 export const fastName = "stampyard (fast I/O)";
+export const fastEnv = { STAMPYARD_ROUTER_IO: "fast" };
 
 /** Debian's programs: what is installed, or downloaded by apt and unpacked. */
 export const programs = () => ({
@@ -81,7 +82,9 @@ export async function startAll({ found, tenants, wants, quick, profile, variant 
     });
   await ours("stampyard", { flags: profile ? ["--cpu-prof", `--cpu-prof-dir=${profile}`] : [] });
   if (variant !== undefined) await ours("variant", { flags: variant.split(" ") });
-  if (hasFastIo()) await ours(fastName, { env: { STAMPYARD_ROUTER_IO: "fast" } });
+  if (hasFastIo()) {
+    await ours(fastName, { env: fastEnv }).catch((error) => console.log(`Without ${fastName}: ${error.message}`));
+  }
   await add("nginx", (port) => {
     writeNginx(dir, port, ports, tenants);
     return startNginx(0, found, "nginx");
