@@ -59,6 +59,17 @@ export {
   planFleet,
 } from "./fleet-plan.ts";
 export {
+  type HomeSeen,
+  type Move,
+  type MoveAction,
+  moveNext,
+  type MovePhase,
+  type MovePlan,
+  type MoveSeen,
+  type MoveState,
+} from "./move/move.ts";
+export { isDecided, planMove } from "./move/plan-move.ts";
+export {
   isHostname,
   isName,
   isReservedTenantKey,
