@@ -16,8 +16,11 @@ export interface DatabaseCount {
   readonly tables: readonly TableCount[];
 }
 
-/** What was done to be rid of a tenant. `stamp-gone` = its stamp was destroyed before, and its data with it. */
-export type ErasureBasis = "erased" | "stamp-gone" | "never-placed";
+/**
+ * What was done to be rid of a tenant. `withdrawn` = nobody is sent to it any more, and of its data nothing is known: there was
+ * no hook to call and no table to count. `stamp-gone` = its stamp was destroyed before, and its data with it.
+ */
+export type ErasureBasis = "erased" | "withdrawn" | "stamp-gone" | "never-placed";
 
 /** What is known when a tenant is gone. */
 export interface ErasureFacts {

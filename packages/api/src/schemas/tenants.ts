@@ -153,8 +153,11 @@ export const tenantCertificateSchema = z
       stamp: z.string().optional(),
       epoch: z.number().int(),
       at: timeSchema,
-      /** `stamp-gone` = its stamp was destroyed before, and its data with it. */
-      basis: z.enum(["erased", "stamp-gone", "never-placed"]),
+      /**
+       * `withdrawn` = there was neither a hook nor a table to count: nothing is known of its data. `stamp-gone` = its stamp
+       * was destroyed before, and its data with it.
+       */
+      basis: z.enum(["erased", "withdrawn", "stamp-gone", "never-placed"]),
       hook: z.enum(["called", "none", "not-needed"]),
       column: z.string().optional(),
       /** Every table that has the tenant column, with the rows of the tenant that were found. */

@@ -26,10 +26,11 @@ export async function eraseTenant(
   const spec = await deps.specOf(stamp);
   await deps.homes.close(spec, key, epoch, turn.signal);
   await deps.hooks.call({ hook: "tenant.onDelete", stamp, spec, tenant: key, epoch }, turn);
-  const checked = await check(deps, spec, key, turn);
+  const checked = stamp.origin === "adopted" ? adopted(stamp) : await check(deps, spec, key, turn);
   await deps.homes.forget(spec, key, epoch, turn.signal);
   const hook = spec.rendered.hooks.onDelete === undefined ? "none" : "called";
-  return { tenant: key, stamp: stamp.name, epoch, basis: "erased", hook, ...checked };
+  const isKnown = hook === "called" || checked.databases.length > 0;
+  return { tenant: key, stamp: stamp.name, epoch, basis: isKnown ? "erased" : "withdrawn", hook, ...checked };
 }
 
 /** A tenant that has nothing in any stamp: it never had a home, or its home is destroyed. */
@@ -37,6 +38,14 @@ export function nothingToErase({ key, stamp, epoch }: Tenant): ErasureFacts {
   const known = { tenant: key, epoch, hook: "not-needed", databases: [] } as const;
   if (stamp === undefined) return { ...known, basis: "never-placed", unchecked: "it never had a home" };
   return { ...known, stamp, basis: "stamp-gone", unchecked: `stamp ${stamp} is destroyed, and its databases with it` };
+}
+
+/** Nothing of an adopted stamp is ours to erase or to count (decision D18). */
+function adopted({ name }: Stamp): Pick<ErasureFacts, "databases" | "unchecked"> {
+  return {
+    databases: [],
+    unchecked: `stamp ${name} was adopted: what is in its databases is for its own tools to erase`,
+  };
 }
 
 async function check(

@@ -1,4 +1,4 @@
-import { certificateDigest } from "@stampyard/domain";
+import { certificateDigest, type Stamp } from "@stampyard/domain";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run, startTestPostgres, type TestPostgres } from "../store/test-postgres.ts";
 import { systemSha256 } from "../system-ports.ts";
@@ -127,6 +127,42 @@ describe("deleting a tenant", () => {
       hook: "not-needed",
       databases: [],
       unchecked: "stamp doomed is destroyed, and its databases with it",
+    });
+  });
+
+  test("only withdraws from an adopted stamp, and does not call that erased", async () => {
+    const adoption = {
+      endpoints: [world.application.endpoint],
+      hasDatabase: false,
+      capabilities: { guard: false, fence: false, drain: false, restore: false },
+    };
+    const zero: Stamp = {
+      name: "zero",
+      pool: "main",
+      region: "zero",
+      state: { kind: "requested" },
+      goal: "present",
+      origin: "adopted",
+      adoption,
+      releaseDigest: "sha256:none",
+      stampDigest: "sha256:none",
+      parameters: {},
+      capacity: { tenants: 10, units: {} },
+      endpoints: [],
+      endpointRevision: 0,
+    };
+    await world.store.stamps.adopt({ stamp: zero }, world.ctx());
+    await settle(world, world.freshDeps());
+    await world.store.tenants.create({ key: "old", pool: "main", stamp: "zero" }, world.ctx());
+    await settle(world, world.freshDeps());
+    expect(await tenantOf("old")).toMatchObject({ state: { kind: "active" }, stamp: "zero" });
+    await world.store.tenants.remove("old", {}, world.ctx());
+    await settle(world, world.freshDeps());
+    expect((await world.store.tenants.certificate("old")).certificate).toMatchObject({
+      basis: "withdrawn",
+      hook: "none",
+      databases: [],
+      unchecked: expect.stringContaining("was adopted"),
     });
   });
 });

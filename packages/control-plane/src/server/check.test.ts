@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { FleetCheckView } from "@stampyard/api";
-import type { EngineFact } from "@stampyard/domain";
+import type { EngineFact, Stamp } from "@stampyard/domain";
 import { createManualClock, createSimulatedEngine } from "@stampyard/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startTestPostgres, type TestPostgres } from "../store/test-postgres.ts";
@@ -104,6 +104,35 @@ test("fleetCheck finds what two stamps share, tells what is outside, and shows n
     advisory,
   ]);
   await expect(viewer.fleetCheck({ query: { stamp: "nobody" } })).rejects.toMatchObject({ code: "STAMP_NOT_FOUND" });
+});
+
+test("fleetCheck compares an adopted stamp by what is known of it, and says that this is little", async () => {
+  const adoption = {
+    endpoints: [{ host: "10.0.0.1", port: 8080 }],
+    hasDatabase: true,
+    capabilities: { guard: false, fence: false, drain: false, restore: false },
+  };
+  const zero: Stamp = {
+    name: "zero",
+    pool: "shared",
+    region: "eu",
+    state: { kind: "requested" },
+    goal: "present",
+    origin: "adopted",
+    adoption,
+    releaseDigest: "sha256:none",
+    stampDigest: "sha256:none",
+    parameters: {},
+    capacity: { tenants: 10, units: {} },
+    endpoints: [],
+    endpointRevision: 0,
+  };
+  const databaseUrl = "postgres://zero:a-password-of-zero@reports.corp.example/zero";
+  await server.store.stamps.adopt({ stamp: zero, databaseUrl }, server.ctx);
+  const report = await server.clients.viewer.fleetCheck({ query: { stamp: "zero" } });
+  expect(told(report)).toEqual(["shared database four+three+zero reports.corp.example:5432"]);
+  expect(report.unseen).toEqual([{ stamp: "zero", why: expect.stringContaining("it was adopted") }]);
+  expect(JSON.stringify(report)).not.toContain("a-password-of-zero");
 });
 
 test("residencyList tells where each tenant lives, where it may, by which rule, and who must not", async () => {

@@ -1,5 +1,7 @@
 import { createHmac } from "node:crypto";
 import {
+  addressFacts,
+  adoptedDatabaseSecret,
   factsOfRendering,
   type Fingerprint,
   findSharing,
@@ -46,17 +48,29 @@ async function look(deps: Deps, stamp: Stamp, fingerprint: Fingerprint, signal: 
       return [];
     }
   };
-  const rendered = await attempt("its description", async () =>
-    factsOfRendering({ ...(await deps.specOf(stamp)), parameters: stamp.parameters }, fingerprint),
-  );
+  const rendered = await attempt("its description", async () => {
+    if (stamp.origin === "adopted") return await adoptedFacts(deps, stamp, fingerprint);
+    return factsOfRendering({ ...(await deps.specOf(stamp)), parameters: stamp.parameters }, fingerprint);
+  });
   const observed = await attempt("its machine", async () => {
     if (stamp.origin === "adopted") return [];
     const facts = (await deps.engine.facts?.(stamp.name, signal)) ?? [];
     return facts.map(({ component, ...fact }) => ({ ...fact, where: component, relation: "own" as const }));
   });
+  if (stamp.origin === "adopted") unseen.push("it was adopted: only its endpoints and its database URL are known");
   const endpoints = stamp.endpoints.map(({ host, port }): ResourceFact => {
     const shown = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
     return { kind: "endpoint", identity: shown, shown, where: "its endpoints", relation: "own" };
   });
   return { stamp: stamp.name, facts: [...rendered, ...observed, ...endpoints], unseen };
+}
+
+/** Of an adopted stamp the platform knows what it was told: perhaps where its database is. */
+async function adoptedFacts(
+  { store }: Deps,
+  { name }: Stamp,
+  fingerprint: Fingerprint,
+): Promise<readonly ResourceFact[]> {
+  const url = (await store.stamps.secrets(name))[adoptedDatabaseSecret];
+  return url === undefined ? [] : addressFacts("", url, "its database URL", "own", fingerprint);
 }

@@ -21,7 +21,7 @@ export function factsOfRendering(input: RenderedInput, fingerprint: Fingerprint)
   const spelled = [
     ...componentsOf(rendered).flatMap((component) => spelledFacts(component, fingerprint)),
     ...Object.entries(parameters).flatMap(([name, value]) =>
-      outsideFacts(name, String(value), `parameter ${name}`, "undeclared", fingerprint),
+      addressFacts(name, String(value), `parameter ${name}`, "undeclared", fingerprint),
     ),
   ];
   // What an external component declares is declared, wherever else it is spelled.
@@ -32,22 +32,23 @@ export function factsOfRendering(input: RenderedInput, fingerprint: Fingerprint)
 function declaredFacts(component: Component, fingerprint: Fingerprint): readonly ResourceFact[] {
   if (component.kind !== "external") return [];
   const where = `external component ${component.name}`;
-  return outsideFacts(component.name, textOf(component.url), where, "declared", fingerprint);
+  return addressFacts(component.name, textOf(component.url), where, "declared", fingerprint);
 }
 
 function spelledFacts(component: Component, fingerprint: Fingerprint): readonly ResourceFact[] {
   if (component.kind !== "service" && component.kind !== "job") return [];
   const { name } = component;
   const env = Object.entries(component.env).flatMap(([variable, text]) =>
-    outsideFacts(variable, textOf(text), `env ${variable} of ${name}`, "undeclared", fingerprint),
+    addressFacts(variable, textOf(text), `env ${variable} of ${name}`, "undeclared", fingerprint),
   );
   const words = (component.command ?? []).flatMap((text) =>
-    outsideFacts("", textOf(text), `command of ${name}`, "undeclared", fingerprint),
+    addressFacts("", textOf(text), `command of ${name}`, "undeclared", fingerprint),
   );
   return [...env, ...words];
 }
 
-function outsideFacts(
+/** What the addresses in one text say; `where` is for people. A password in them leaves as a fingerprint only. */
+export function addressFacts(
   name: string,
   text: string,
   where: string,
