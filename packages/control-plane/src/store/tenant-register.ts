@@ -1,4 +1,4 @@
-import { StampyardError, type Tenant } from "@stampyard/domain";
+import { type Json, StampyardError, type Tenant } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
 import type { Revisioned, WriteContext } from "./records.ts";
 import { hostnameTaken } from "./tenant-rows.ts";
@@ -23,10 +23,12 @@ interface AddedRow extends Record<string, unknown> {
   revision: number;
   created_at: number;
   updated_at: number;
+  /** Of its hostnames, those that it got. */
+  named: string[] | null;
 }
 
-/** The planner of a statement thinks lists are short, and compares each row with each. */
-const rowsPerStatement = 500;
+/** One statement's text and rows stay small beside the memory of both sides. */
+const rowsPerStatement = 1_000;
 
 /**
  * Writes tenants with hostnames, history and, if `audited`, one audit row each. Keys must differ from each other. Rows
@@ -54,36 +56,26 @@ async function registerPart(
   registrations: readonly Registration[],
   options: { readonly audited: boolean },
 ): Promise<Registered> {
-  const claims = registrations.flatMap(({ tenant }) =>
-    tenant.hostnames.map((hostname) => ({ hostname, tenant: tenant.key })),
-  );
-  const { rows } = await tx.query<AddedRow & { named: string[] | null }>(
+  const { rows } = await tx.query<AddedRow>(
     registerSql,
-    [
-      ...columnsOf(registrations, options.audited),
-      claims.map((claim) => claim.hostname),
-      claims.map((claim) => claim.tenant),
-    ],
+    [JSON.stringify(registrations.map((registration) => rowOf(registration, options.audited)))],
     { prepared: true },
   );
   const added = new Map(rows.map((row) => [row.key, row]));
-  const named = new Set(rows[0]?.named ?? []);
   const faults = new Map<string, StampyardError>();
   const tenants = new Map<string, Revisioned<Tenant>>();
   for (const { tenant } of registrations) {
     const row = added.get(tenant.key);
     if (row === undefined) {
       faults.set(tenant.key, new StampyardError("ALREADY_EXISTS", `Tenant ${tenant.key} exists already`));
-    } else {
-      const { epoch, revision, created_at: createdAt, updated_at: updatedAt } = row;
-      tenants.set(tenant.key, { value: { ...tenant, epoch }, revision, createdAt, updatedAt });
+      continue;
     }
+    const { epoch, revision, created_at: createdAt, updated_at: updatedAt } = row;
+    tenants.set(tenant.key, { value: { ...tenant, epoch }, revision, createdAt, updatedAt });
+    const named = new Set(row.named);
+    const refused = tenant.hostnames.find((hostname) => !named.has(hostname));
+    if (refused !== undefined) faults.set(tenant.key, hostnameTaken(refused, await holderOf(tx, refused)));
   }
-  const refused = claims.filter(
-    (claim) => tenants.has(claim.tenant) && !named.has(`${claim.tenant} ${claim.hostname}`),
-  );
-  for (const claim of refused)
-    faults.set(claim.tenant, hostnameTaken(claim.hostname, await holderOf(tx, claim.hostname)));
   return { tenants, faults };
 }
 
@@ -94,41 +86,42 @@ async function holderOf(tx: Queryable, hostname: string): Promise<string> {
   return rows[0]?.tenant ?? "another one";
 }
 
-function columnsOf(registrations: readonly Registration[], audited: boolean): unknown[] {
-  const of = (value: (registration: Registration) => unknown) => registrations.map(value);
-  return [
-    of(({ tenant }) => tenant.key),
-    of(({ tenant }) => tenant.pool),
-    of(({ tenant }) => tenant.tier),
-    of(({ tenant }) => JSON.stringify(tenant.residency)),
-    of(({ tenant }) => JSON.stringify(tenant.weight)),
-    of(({ tenant }) => JSON.stringify(tenant.state)),
-    of(({ tenant }) => tenant.stamp ?? null),
-    of(({ tenant }) => tenant.waitingOn ?? null),
-    of(({ tenant }) => tenant.tenancy ?? null),
-    of(({ tenant }) => tenant.channel ?? null),
-    of(({ isBig }) => isBig),
-    of(({ ctx }) => ctx.actor),
-    of(({ ctx }) => ctx.reason ?? null),
-    of(({ ctx }) => ctx.requestId ?? null),
-    of(({ tenant }) => (audited ? JSON.stringify(detailOf(tenant)) : null)),
-  ];
+function rowOf({ tenant, isBig, ctx }: Registration, audited: boolean): Json {
+  return {
+    key: tenant.key,
+    pool: tenant.pool,
+    tier: tenant.tier,
+    residency: [...tenant.residency],
+    weight: { ...tenant.weight },
+    hostnames: [...tenant.hostnames],
+    state: tenant.state as Json,
+    stamp: tenant.stamp ?? null,
+    waiting_on: tenant.waitingOn ?? null,
+    tenancy: tenant.tenancy ?? null,
+    channel: tenant.channel ?? null,
+    big: isBig,
+    actor: ctx.actor,
+    reason: ctx.reason ?? null,
+    request_id: ctx.requestId ?? null,
+    detail: audited ? (detailOf(tenant) as Json) : null,
+  };
 }
 
 function detailOf({ pool, tier, residency, weight, hostnames, stamp }: Registration["tenant"]) {
   return { pool, tier, residency, weight, hostnames, ...(stamp === undefined ? {} : { stamp }) };
 }
 
+/** As records of one JSON text: the planner then expects many rows, and hashes what it joins. */
 const registerSql = `
 WITH input AS MATERIALIZED (
-  SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-    $9::text[], $10::text[], $11::boolean[], $12::text[], $13::text[], $14::text[], $15::text[]) WITH ORDINALITY
-    AS t (key, pool, tier, residency, weight, state, stamp, waiting_on, tenancy, channel, big, actor, reason, request_id,
-      detail, n)
+  SELECT * FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (key text, pool text, tier text, residency text[],
+    weight jsonb, hostnames text[], state jsonb, stamp text, waiting_on text, tenancy text, channel text, big boolean,
+    actor text, reason text, request_id text, detail jsonb)) WITH ORDINALITY
+    AS t (key, pool, tier, residency, weight, hostnames, state, stamp, waiting_on, tenancy, channel, big, actor, reason,
+      request_id, detail, n)
 ), added AS (
   INSERT INTO tenants (key, pool, tier, residency, weight, goal, state, stamp, epoch, waiting_on, tenancy, channel, big)
-  SELECT key, pool, tier, ARRAY(SELECT jsonb_array_elements_text(residency::jsonb)), weight::jsonb, 'present',
-    state::jsonb, stamp,
+  SELECT key, pool, tier, residency, weight, 'present', state, stamp,
     -- A new home is a new epoch, above those of earlier tenants of this key.
     coalesce((SELECT e.epoch FROM tenant_epochs e WHERE e.key = input.key), 0) + (stamp IS NOT NULL)::int,
     waiting_on, tenancy, channel, big
@@ -136,18 +129,20 @@ WITH input AS MATERIALIZED (
   RETURNING key, epoch, revision, created_at, updated_at
 ), named AS (
   INSERT INTO tenant_hostnames (hostname, tenant)
-  SELECT h.hostname, h.tenant FROM unnest($16::text[], $17::text[]) AS h (hostname, tenant)
-  JOIN added ON added.key = h.tenant ORDER BY h.hostname ON CONFLICT (hostname) DO NOTHING
-  RETURNING tenant || ' ' || hostname AS claim
+  SELECT hostname, key FROM input JOIN added USING (key), unnest(hostnames) AS hostname
+  ORDER BY hostname ON CONFLICT (hostname) DO NOTHING
+  RETURNING tenant, hostname
 ), audited AS (
   INSERT INTO audit (actor, action, subject, reason, request_id, detail)
   SELECT actor, 'tenant.create', 'tenant/' || key, reason, request_id,
-    detail::jsonb || jsonb_build_object('epoch', added.epoch)
-  FROM input JOIN added USING (key) WHERE detail IS NOT NULL ORDER BY n
+    detail || jsonb_build_object('epoch', added.epoch)
+  FROM input JOIN added USING (key) WHERE jsonb_typeof(detail) = 'object' ORDER BY n
 ), told AS (
   INSERT INTO tenant_events (tenant, event, phase, stamp, epoch, actor)
-  SELECT key, e.event, input.state::jsonb ->> 'kind', CASE e.event WHEN 'placed' THEN stamp END, added.epoch, actor
+  SELECT key, e.event, input.state ->> 'kind', CASE e.event WHEN 'placed' THEN stamp END, added.epoch, actor
   FROM input JOIN added USING (key), (VALUES (1, 'created'), (2, 'placed')) AS e (step, event)
   WHERE e.event = 'created' OR stamp IS NOT NULL ORDER BY n, e.step
 )
-SELECT key, epoch, revision, created_at, updated_at, (SELECT array_agg(claim) FROM named) AS named FROM added`;
+SELECT key, epoch, revision, created_at, updated_at, named.hostnames AS named
+FROM added LEFT JOIN (SELECT tenant, array_agg(hostname) AS hostnames FROM named GROUP BY tenant) AS named
+  ON named.tenant = added.key`;
