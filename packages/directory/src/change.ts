@@ -23,6 +23,8 @@ export type DirectoryChange =
       readonly hostnames: readonly string[];
       /** Other keys that lead to the tenant, e.g. `account:4711`; unique over all tenants. Absent when there are none. */
       readonly aliases?: readonly string[];
+      /** Absent for `standardTier`. Limits go by it (FEED.md); a router that does not know it applies those of the pool. */
+      readonly tier?: string;
       /**
        * Where a suspended tenant really lives; `stamp` is then `suspendedHome`, which no stamp is called, so that a
        * router that knows nothing of suspension refuses the tenant too (FEED.md). For people only: nothing routes by it.

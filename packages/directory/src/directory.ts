@@ -61,10 +61,12 @@ export interface DirectoryView {
   epochAt(home: HomeRef): number;
   tenantAt(home: HomeRef): string;
   /**
-   * Fields of the tenant's change that this version of the table does not know, e.g. limits that a newer control plane
-   * sends. Parsed at every call.
+   * Fields of the tenant's change beside its home and its keys, those that only a newer version knows among them. Parsed
+   * at every call.
    */
   detailsAt(home: HomeRef): Readonly<Record<string, unknown>> | undefined;
+  /** Absent for the standard one. Parsed at every call. */
+  tierAt(home: HomeRef): string | undefined;
 
   lookupStamp(name: string): StampEntry | undefined;
   routing(): Routing;

@@ -26,7 +26,7 @@ export type Fields = Readonly<Record<string, unknown>>;
 const maxHostnames = 1_000;
 const maxAliases = 1_000;
 const maxEndpoints = 1_000;
-/** Of the fields of one tenant that this version does not know, as JSON. */
+/** Of the fields of one tenant that are not in its record's own form, as JSON; those of newer versions among them. */
 const maxDetailCharacters = 16_384;
 const kindText = /^[a-z][a-z0-9-]{0,63}$/;
 const aliasText = /^[\x21-\x7e]{1,255}$/;
@@ -102,6 +102,7 @@ function checkTenant(value: unknown, at: string): void {
     for (const alias of aliases) textOf(alias, aliasText, `${at}.aliases[]`);
     if (new Set(aliases).size !== aliases.length) throw new Unreadable(`${at}.aliases holds an alias twice`);
   }
+  if (fields["tier"] !== undefined) nameOf(fields["tier"], `${at}.tier`);
   const unknown = Object.keys(fields).filter((name) => !tenantFields.has(name));
   if (unknown.length === 0) return;
   const details = JSON.stringify(unknown.map((name) => [name, fields[name]]));

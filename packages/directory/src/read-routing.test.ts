@@ -19,7 +19,13 @@ const routing = {
     regions: { eu: ["DE", "FR"] },
     default: "eu",
   },
-  limits: { requestsPerSecond: 0.5, burst: 2, concurrency: 3, pools: { big: { concurrency: 9 } } },
+  limits: {
+    requestsPerSecond: 0.5,
+    burst: 2,
+    concurrency: 3,
+    pools: { big: { concurrency: 9 } },
+    tiers: { gold: { burst: 9 } },
+  },
   catchAll: { stamp: "zero", until: "2027-03-31" },
 };
 const read = (changed: object) => readChange({ kind: "routing-put", routing: { ...routing, ...changed } });
@@ -41,6 +47,8 @@ describe("readChange() of routing", () => {
     ["a country in words", { geography: { ...routing.geography, regions: { eu: ["Germany"] } } }],
     ["a region that is no name", { geography: { ...routing.geography, regions: { __proto__x: ["DE"] } } }],
     ["a limit of nothing", { limits: { requestsPerSecond: 0 } }],
+    ["a limit of nothing for a tier", { limits: { tiers: { gold: { concurrency: 0 } } } }],
+    ["limits of a tier that is no name", { limits: { tiers: { "Gold tier": {} } } }],
     ["a fallback without end", { catchAll: { stamp: "zero" } }],
     ["a fallback until a word", { catchAll: { stamp: "zero", until: "never" } }],
   ])("refuses %s (I14)", (_, changed) => {

@@ -131,13 +131,20 @@ function geographyOf(value: unknown, at: string): Geography {
 }
 
 function routingLimitsOf(value: unknown, at: string): RoutingLimits {
-  const { pools, ...own } = recordOf(value, [], at, [...limitNames, "pools"]);
-  if (pools === undefined) return tenantLimitsOf(own, at);
-  const byPool = entriesOf(pools, `${at}.pools`).map(([pool, limits]) => [
-    pool,
-    tenantLimitsOf(recordOf(limits, [], `${at}.pools`, limitNames), `${at}.pools`),
+  const { pools, tiers, ...own } = recordOf(value, [], at, [...limitNames, "pools", "tiers"]);
+  return {
+    ...tenantLimitsOf(own, at),
+    ...(pools === undefined ? {} : { pools: limitsByName(pools, `${at}.pools`) }),
+    ...(tiers === undefined ? {} : { tiers: limitsByName(tiers, `${at}.tiers`) }),
+  };
+}
+
+function limitsByName(value: unknown, at: string): Readonly<Record<string, TenantLimits>> {
+  const limits = entriesOf(value, at).map(([name, own]) => [
+    name,
+    tenantLimitsOf(recordOf(own, [], at, limitNames), at),
   ]);
-  return { ...tenantLimitsOf(own, at), pools: Object.fromEntries(byPool) };
+  return Object.fromEntries(limits);
 }
 
 const limitNames = ["requestsPerSecond", "burst", "concurrency"];

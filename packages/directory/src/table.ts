@@ -80,7 +80,11 @@ export function directoryOf(parts: TableParts): Directory {
     stampAt: (home) => stampNumbers.names[stampIdOfRecord(arena, home)],
     epochAt: (home) => epochOfRecord(arena, home),
     tenantAt: (home) => tenantOfRecord(arena, home),
-    detailsAt: (home) => contentOf(arena, home).details,
+    detailsAt: (home) => detailsIn(arena, home),
+    tierAt(home) {
+      const tier = home < 0 ? undefined : detailsIn(arena, home)?.["tier"];
+      return typeof tier === "string" ? tier : undefined;
+    },
     lookupStamp: (name) => stamps.get(name),
     routing: () => parts.routing ?? noRouting,
     counts: () => countsOf(parts),
@@ -223,14 +227,21 @@ interface Content {
 function contentOf(arena: Arena, record: number): Content {
   const hostnames: string[] = [];
   const aliases: string[] = [];
-  const details: number[] = [];
+  let hasDetails = false;
   for (const { kind, bytes, start, end } of entriesOf(arena, record)) {
     if (kind === kinds.hostname) hostnames.push(asciiText(bytes, start, end));
     else if (kind === kinds.alias) aliases.push(asciiText(bytes, start, end));
-    else if (kind === kinds.details) details.push(...bytes.subarray(start, end));
+    else if (kind === kinds.details) hasDetails = true;
   }
-  const text = details.length === 0 ? undefined : new TextDecoder().decode(Uint8Array.from(details));
-  return { hostnames, aliases, details: text === undefined ? undefined : JSON.parse(text) };
+  return { hostnames, aliases, details: hasDetails ? detailsIn(arena, record) : undefined };
+}
+
+function detailsIn(arena: Arena, record: number): Content["details"] {
+  const pieces: number[] = [];
+  for (const { kind, bytes, start, end } of entriesOf(arena, record)) {
+    if (kind === kinds.details) pieces.push(...bytes.subarray(start, end));
+  }
+  return pieces.length === 0 ? undefined : JSON.parse(new TextDecoder().decode(Uint8Array.from(pieces)));
 }
 
 function* tenantsIn(parts: TableParts): Iterable<TenantEntry> {

@@ -64,7 +64,12 @@ export interface TenantLimits {
 export interface RoutingLimits extends TenantLimits {
   /** Instead of the above for tenants at home in these pools. */
   readonly pools?: Readonly<Record<string, TenantLimits>>;
+  /** Instead of all of the above for tenants of these tiers. A router from before them applies the others. */
+  readonly tiers?: Readonly<Record<string, TenantLimits>>;
 }
+
+/** The tier of a tenant that names none; the directory does not say it. */
+export const standardTier = "standard";
 
 /** The rules of either form, in their order. */
 export function routingRules(routing: Routing): readonly RoutingRule[] {

@@ -1,4 +1,4 @@
-import { type RoutingRule, tenantLabel } from "@stampyard/domain";
+import { type RoutingRule, standardTier, tenantLabel } from "@stampyard/domain";
 import { at, once } from "./findings.ts";
 import { asMap } from "./outline.ts";
 import type { Finding, Path } from "./problem.ts";
@@ -35,7 +35,7 @@ export function checkRouting(file: ReadFile, findings: Finding[]): void {
   const built = rules.map((rule, index) => checkFields(asMap(rule), ["routing", "rules", index], say));
   checkOrder(built, say);
   checkGeography(routing, asMap(root["pools"]), built, say);
-  checkLimits(asMap(routing["limits"]), asMap(root["pools"]), say);
+  checkLimits(asMap(routing["limits"]), root, say);
   checkCatchAlls(asMap(root["pools"]), say);
 }
 
@@ -194,8 +194,16 @@ function checkRegions(geography: PlainMap, poolRegions: Plain | undefined, say: 
   }
 }
 
-function checkLimits(limits: PlainMap, pools: PlainMap, say: Say): void {
+function checkLimits(limits: PlainMap, root: PlainMap, say: Say): void {
   const path = ["routing", "limits"];
+  const pools = asMap(root["pools"]);
+  // Without a list of tiers every tier is known.
+  const tiers = root["tiers"] === undefined ? undefined : asMap(root["tiers"]);
+  for (const tier of tiers === undefined ? [] : Object.keys(asMap(limits["tiers"]))) {
+    if (tier === standardTier || Object.hasOwn(tiers ?? {}, tier)) continue;
+    const mend = didYouMean(tier, Object.keys(tiers ?? {}), "Declare it in tiers first.");
+    say("key", [...path, "tiers", tier], `Unknown tier ${tier}`, mend);
+  }
   for (const pool of Object.keys(asMap(limits["pools"]))) {
     if (Object.hasOwn(pools, pool)) continue;
     say(
@@ -207,10 +215,9 @@ function checkLimits(limits: PlainMap, pools: PlainMap, say: Say): void {
   }
   const all: [Path, PlainMap][] = [
     [path, limits],
-    ...Object.entries(asMap(limits["pools"])).map(([pool, own]): [Path, PlainMap] => [
-      [...path, "pools", pool],
-      asMap(own),
-    ]),
+    ...["pools", "tiers"].flatMap((kind) =>
+      Object.entries(asMap(limits[kind])).map(([one, own]): [Path, PlainMap] => [[...path, kind, one], asMap(own)]),
+    ),
   ];
   for (const [where, one] of all) {
     if (!("burst" in one) || "requestsPerSecond" in one) continue;

@@ -123,6 +123,13 @@ export const routing = fields("a map with domains, path and header, or rules", {
     )
       .optional()
       .describe("Other limits for tenants of these pools"),
+    tiers: mapOf(
+      name("tier"),
+      fields("a map of limits", limitFields).describe("Limits of its tenants"),
+      "a map of tier names and limits",
+    )
+      .optional()
+      .describe("Other limits for tenants of these tiers, whatever their pool"),
   })
     .optional()
     .describe("What one tenant may take of one router process; more is answered 429"),

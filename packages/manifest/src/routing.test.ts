@@ -37,6 +37,11 @@ routing:
     concurrency: 20
     pools:
       big: { requestsPerSecond: 1000, burst: 5000 }
+    tiers:
+      gold: { requestsPerSecond: 500 }
+      standard: { concurrency: 5 }
+tiers:
+  gold: {}
 `;
 
 const path = "    - path: /t/{tenant}\n      strip: true\n";
@@ -156,6 +161,14 @@ const rows: readonly Row[] = [
   ["country in two regions", "us: [US]", "us: [US, ‸DE]", "Country DE belongs to region eu already", "one region"],
   ["country in lower case", "[DE, FR]", "[‸de, FR]", 'Invalid value "de" of routing.geography.regions.eu[0]', "DE"],
   ["limits of an unknown pool", "      big: {", "      ‸bg: {", "Unknown pool bg", '"big"'],
+  ["limits of an unknown tier", "      gold: {", "      ‸gould: {", "Unknown tier gould", '"gold"'],
+  [
+    "burst alone for a tier",
+    "gold: { requestsPerSecond: 500",
+    "gold: { ‸burst: 500",
+    "Field burst means nothing without requestsPerSecond",
+    "remove burst",
+  ],
   [
     "burst alone",
     "requestsPerSecond: 1000, burst",
@@ -202,6 +215,7 @@ describe("parseFleet() of routing rules", () => {
         requestsPerSecond: 100,
         concurrency: 20,
         pools: { big: { requestsPerSecond: 1000, burst: 5000 } },
+        tiers: { gold: { requestsPerSecond: 500 }, standard: { concurrency: 5 } },
       },
     });
   });

@@ -159,7 +159,7 @@ function details(
   const region = entry?.region ?? (decision.kind === "refuse" ? decision.region : undefined);
   const routing = directory.routing();
   const hold = state?.holds.states().find((held) => held.tenant === tenant);
-  const limits = limitsFor(routing.limits, entry?.pool ?? "");
+  const limits = limitsFor(routing.limits, entry?.pool ?? "", directory, tenant ?? "");
   const unresolved = decision.kind === "forward" ? decision.unresolved : undefined;
   const isSuspended = decision.kind === "refuse" && decision.reason === "tenant-suspended";
   const home = isSuspended ? directory.detailsAt(directory.findTenant(tenant ?? ""))?.["home"] : undefined;

@@ -118,7 +118,8 @@ function enter(
   { gate }: RouteState,
 ): FoundRefusal | undefined {
   if (decision.tenant === undefined) return undefined;
-  const verdict = gate.enter(decision.tenant, limitsFor(directory.routing().limits, pool));
+  const limits = limitsFor(directory.routing().limits, pool, directory, decision.tenant);
+  const verdict = gate.enter(decision.tenant, limits);
   switch (verdict.kind) {
     case "in":
       return undefined;

@@ -108,6 +108,15 @@ describe("routing by the file's long form", () => {
     expect(refused.json()).toMatchObject({ code: "RATE_LIMITED", reason: "too-many-requests" });
     expect(Number(refused.headers["retry-after"])).toBeGreaterThan(50);
     expect((await ask(router.listenPort, { host: "umbrella.localhost" })).status).toBe(200);
+    const tiers = { gold: { requestsPerSecond: 1_000 } };
+    const limits = { requestsPerSecond: 0.01, burst: 2, tiers };
+    const acme = tenantPut("acme", "eu-1", 3, ["notes.acme.com"]);
+    bed.controlPlane.change({ kind: "routing-put", routing: { domains: ["localhost"], limits } });
+    bed.controlPlane.change({ ...acme, tier: "gold" } as typeof acme);
+    await eventually(async () => {
+      expect(await explain("http://acme.localhost/")).toMatchObject({ limits: { limits: tiers.gold } });
+    });
+    for (let n = 0; n < 5; n++) expect((await ask(router.listenPort)).status).toBe(200);
     bed.controlPlane.change({ kind: "routing-put", routing: { domains: ["localhost"], limits: { concurrency: 1 } } });
     await eventually(async () => expect((await ask(router.listenPort)).status).toBe(200));
     const [slow] = bed.stamps;

@@ -1,3 +1,5 @@
+import { createDirectory } from "@stampyard/directory";
+import type { RoutingLimits } from "@stampyard/domain";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createTenantGate, limitsFor } from "./tenant-gate.ts";
@@ -58,9 +60,20 @@ describe("createTenantGate()", () => {
   });
 });
 
-test("limitsFor() takes the pool's limits instead of the general ones", () => {
+test("limitsFor() takes the tier's limits, else the pool's, else the general ones", () => {
   const limits = { requestsPerSecond: 1, pools: { big: { concurrency: 9 } } };
-  expect(limitsFor(limits, "big")).toEqual({ concurrency: 9 });
-  expect(limitsFor(limits, "shared")).toBe(limits);
-  expect(limitsFor(undefined, "big")).toBeUndefined();
+  const directory = createDirectory();
+  for (const [tenant, tier] of [["acme", "gold"], ["globex", "silver"], ["umbrella"]] as const) {
+    const put = { kind: "tenant-put", tenant, stamp: "eu-1", epoch: 1, hostnames: [] } as const;
+    directory.apply(tier === undefined ? put : { ...put, tier });
+  }
+  const of = (of: RoutingLimits | undefined, pool: string, tenant = "acme") => limitsFor(of, pool, directory, tenant);
+  expect(of(limits, "big")).toEqual({ concurrency: 9 });
+  expect(of(limits, "shared")).toBe(limits);
+  expect(of(undefined, "big")).toBeUndefined();
+  const byTier = { ...limits, tiers: { gold: { concurrency: 50 }, standard: { concurrency: 2 } } };
+  expect(of(byTier, "big")).toEqual({ concurrency: 50 });
+  expect(of(byTier, "big", "globex")).toEqual({ concurrency: 9 });
+  expect(of(byTier, "shared", "globex")).toBe(byTier);
+  expect(of(byTier, "big", "umbrella")).toEqual({ concurrency: 2 });
 });

@@ -1,4 +1,5 @@
-import type { RoutingLimits, TenantLimits } from "@stampyard/domain";
+import type { DirectoryView } from "@stampyard/directory";
+import { type RoutingLimits, standardTier, type TenantLimits } from "@stampyard/domain";
 import { createTenantParts, type TenantDemand } from "./tenant-parts.ts";
 
 export type GateVerdict =
@@ -134,7 +135,19 @@ function burstOf({ burst }: TenantLimits, rate: number): number {
   return burst ?? Math.max(1, rate * 2);
 }
 
-/** The limits of a tenant that is at home in this pool. */
-export function limitsFor(limits: RoutingLimits | undefined, pool: string): TenantLimits | undefined {
+/**
+ * The limits of a tenant that is at home in this pool: those of its tier, else of the pool, else the general ones.
+ * @param tierOf asked only where there are limits of tiers; undefined = the standard one
+ */
+export function limitsFor(
+  limits: RoutingLimits | undefined,
+  pool: string,
+  directory: Pick<DirectoryView, "tierAt" | "findTenant">,
+  tenant: string,
+): TenantLimits | undefined {
+  if (limits?.tiers !== undefined) {
+    const own = limits.tiers[directory.tierAt(directory.findTenant(tenant)) ?? standardTier];
+    if (own !== undefined) return own;
+  }
   return limits?.pools?.[pool] ?? limits;
 }

@@ -25,6 +25,8 @@ export const directoryChangeSchema = z.discriminatedUnion("kind", [
     epoch: count,
     hostnames: z.array(z.string().max(253)).max(1_000),
     aliases: z.array(z.string().max(255)).max(1_000).optional(),
+    tier: nameSchema.optional(),
+    home: nameSchema.optional(),
   }),
   z.strictObject({ kind: z.literal("tenant-remove"), tenant: tenantKeySchema }),
   z.strictObject({ kind: z.literal("routing-put"), routing: fleetSchema.shape.routing }),

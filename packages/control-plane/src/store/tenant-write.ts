@@ -4,6 +4,7 @@ import {
   type ErasureCertificate,
   type Json,
   requireAlias,
+  standardTier,
   StampyardError,
   suspendable,
   suspendedHome,
@@ -167,8 +168,15 @@ function isPublished({ state }: Tenant): boolean {
  * home is one that no stamp can have.
  */
 export function entryOf(tenant: Tenant): DirectoryChange {
-  const { key, stamp = "", epoch } = tenant;
-  const put = { kind: "tenant-put", tenant: key, stamp, epoch, ...directoryNames(tenant.hostnames) } as const;
+  const { key, stamp = "", epoch, tier } = tenant;
+  const put = {
+    kind: "tenant-put",
+    tenant: key,
+    stamp,
+    epoch,
+    ...directoryNames(tenant.hostnames),
+    ...(tier === standardTier ? {} : { tier }),
+  } as const;
   return tenant.state.kind === "active" ? put : { ...put, stamp: suspendedHome, home: stamp };
 }
 

@@ -158,7 +158,7 @@ function forwarding(deciding: Deciding, directory: DirectoryView, decision: Forw
 /** The rate only: when the request ends is known to the ingress and not here. */
 function overRate(state: RouteState, directory: DirectoryView, decision: Decision, pool: string): Answer | undefined {
   if (decision.tenant === undefined) return undefined;
-  const { requestsPerSecond, burst } = limitsFor(directory.routing().limits, pool) ?? {};
+  const { requestsPerSecond, burst } = limitsFor(directory.routing().limits, pool, directory, decision.tenant) ?? {};
   if (requestsPerSecond === undefined) return undefined;
   const verdict = state.gate.enter(decision.tenant, { requestsPerSecond, ...(burst === undefined ? {} : { burst }) });
   if (verdict.kind !== "rate") {
