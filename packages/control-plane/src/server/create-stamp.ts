@@ -53,14 +53,6 @@ async function planOneMore(deps: CreateDeps, asked: AskedStamp, notThese: Readon
     });
   }
   const stamps = (await store.stamps.all()).map((row) => row.value);
-  const present = stamps.filter(
-    (stamp) => stamp.pool === pool.name && stamp.goal !== "absent" && stamp.origin === "built",
-  ).length;
-  if (present >= pool.stamps.max) {
-    throw new StampyardError("POOL_FULL", `Pool ${pool.name} has ${present} stamps and may have ${pool.stamps.max}`, {
-      mend: "Raise max in the fleet file and apply it.",
-    });
-  }
   const release = await store.fleet.release(value.release);
   if (release === undefined) throw new StampyardError("RELEASE_NOT_FOUND", `No release ${value.release}`);
   const taken = new Set([...stamps.map((stamp) => stamp.name), ...notThese]);
@@ -68,5 +60,7 @@ async function planOneMore(deps: CreateDeps, asked: AskedStamp, notThese: Readon
   const identity = { name, pool: pool.name, region };
   const create = newStamp(release.template, { identity, pool, own: asked.parameters ?? {} }, sha256, random);
   const { reservedFor } = asked;
-  return reservedFor === undefined ? create : { ...create, stamp: { ...create.stamp, reservedFor } };
+  const stamp = reservedFor === undefined ? create.stamp : { ...create.stamp, reservedFor };
+  // Counted by the store, under a lock: a person and the pool's own plan may ask at the same time.
+  return { ...create, stamp, most: pool.stamps.max };
 }

@@ -145,6 +145,8 @@ export interface StampCreate {
   readonly stamp: Stamp;
   /** name → plain value, names as `secretNames(rendered)` lists them. */
   readonly secrets: Readonly<Record<string, string>>;
+  /** So many built stamps the pool may have with this one. @default any number */
+  readonly most?: number;
 }
 
 export interface StampAdopt {
@@ -189,7 +191,8 @@ export interface StampStore {
   reservedNames(): Promise<readonly string[]>;
   /**
    * One more stamp, its secrets and its first route key.
-   * @throws StampyardError ALREADY_EXISTS also while tenants still name a destroyed stamp of this name as their home
+   * @throws StampyardError ALREADY_EXISTS also while tenants still name a destroyed stamp of this name as their home;
+   *   POOL_FULL when the pool has its `most`, also when two ask at once
    */
   create(input: StampCreate, ctx: WriteContext): Promise<Revisioned<Stamp>>;
   /**

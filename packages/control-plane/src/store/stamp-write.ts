@@ -9,12 +9,30 @@ import { audit, leaveChanges, requireNormal, staleRevision, type Write, write } 
 export function createStamp(base: Sealer, input: StampCreate, ctx: WriteContext): Promise<Revisioned<Stamp>> {
   return write(base, ctx, async (w) => {
     requireNormal(w);
+    if (input.most !== undefined) await requirePoolRoom(w, input.stamp.pool, input.most);
     const created = await insertStamp(w, input.stamp);
     await sealNewStamp(w, base.masters, input.stamp.name, input.secrets);
     const { name, pool, region, releaseDigest, stampDigest } = input.stamp;
     await audit(w, "stamp.create", `stamp/${name}`, { pool, region, releaseDigest, stampDigest });
     w.tell({ kind: "stamp", stamp: name, phase: input.stamp.state.kind });
     return created;
+  });
+}
+
+/** First half of the lock's key: any number, but ours. */
+const poolLock = 620_512;
+
+/** A person and the pool's own plan may ask at the same time, and only one of them may have the last place. */
+async function requirePoolRoom(w: Write, pool: string, most: number): Promise<void> {
+  await w.query("SELECT pg_advisory_xact_lock($1, hashtext($2))", [poolLock, pool]);
+  const { rows } = await w.query<{ present: number }>(
+    "SELECT count(*)::int AS present FROM stamps WHERE pool = $1 AND goal <> 'absent' AND origin = 'built'",
+    [pool],
+  );
+  const present = rows[0]?.present ?? 0;
+  if (present < most) return;
+  throw new StampyardError("POOL_FULL", `Pool ${pool} has ${present} stamps and may have ${most}`, {
+    mend: "Raise max in the fleet file and apply it.",
   });
 }
 
