@@ -40,6 +40,16 @@ describe("following", () => {
     await serves(router, "initech", 404);
   });
 
+  test("says where clients enter: its own door, another address, or nothing behind the PROXY protocol", async () => {
+    const router = await bed.start();
+    await eventually(() => expect(bed.controlPlane.entrances).toEqual([`http://127.0.0.1:${router.listenPort}`]));
+    await router.close();
+    await (await bed.start({ entrance: "https://edge.example.com" })).close();
+    await (await bed.start({ proxyPeers: ["10.0.0.5"] })).close();
+    await eventually(() => expect(bed.controlPlane.entrances).toHaveLength(3));
+    expect(bed.controlPlane.entrances.slice(1)).toEqual(["https://edge.example.com", undefined]);
+  });
+
   test("sends its token from the file, read anew for each connection", async () => {
     const tokenFile = join(bed.folder, "token");
     await writeFile(tokenFile, "first\n");

@@ -8,6 +8,7 @@ import {
   type DirectoryReport,
   type DirectoryVersion,
   encodeFrame,
+  entranceHeader,
   type FeedMessage,
   type FeedPosition,
   nextChain,
@@ -22,6 +23,8 @@ export interface FakeControlPlane {
   readonly port: number;
   /** What routers asked with, in order. */
   readonly asked: FeedPosition[];
+  /** Where each of them said that clients enter. */
+  readonly entrances: (string | undefined)[];
   readonly acknowledged: (FeedPosition & { router: string })[];
   readonly reports: DirectoryReport[];
   readonly authorizations: (string | undefined)[];
@@ -58,6 +61,7 @@ export async function startFakeControlPlane(port = 0): Promise<FakeControlPlane>
   };
   const fake = {
     asked: [] as FeedPosition[],
+    entrances: [] as (string | undefined)[],
     acknowledged: [] as (FeedPosition & { router: string })[],
     reports: [] as DirectoryReport[],
     authorizations: [] as (string | undefined)[],
@@ -72,6 +76,7 @@ export async function startFakeControlPlane(port = 0): Promise<FakeControlPlane>
         chain: url.searchParams.get("chain") ?? "",
       };
       fake.asked.push(from);
+      fake.entrances.push(request.headers[entranceHeader]?.toString());
       serveFeed(world, from, response);
       return;
     }
