@@ -73,8 +73,8 @@ export function openWatch(url: string, applicationName: string, db: () => Databa
     await client.connect();
     listening = client;
     await client.query(`LISTEN ${directoryChannel}`);
-    await client.query(`LISTEN ${keysChannel}`);
     await client.query(`LISTEN ${holdsChannel}`);
+    await client.query(`LISTEN ${keysChannel}`);
   }
 
   /** One look at a time; a database that is away is tried again by the next poll. */
