@@ -62,6 +62,10 @@ interface Up {
   readonly stamps: readonly { readonly name: string; readonly phase: string }[];
 }
 
+interface Certificate {
+  readonly databases: readonly { readonly tables: readonly { readonly rows: number }[] }[];
+}
+
 /** A request as a client on this machine sends it. */
 function get(router: string, tenant: string): Promise<{ status: number; body: Record<string, unknown> }> {
   const { hostname, port } = new URL(router);
@@ -108,6 +112,30 @@ describe("up and down", { timeout: 180_000 }, () => {
     expect(tenant).toMatchObject({ phase: "active", stamp: "shared-1" });
     expect(await get(router, "acme")).toMatchObject({ status: 200, body: { tenant: "acme", stamp: "shared-1" } });
     expect((await get(router, "nobody")).status).toBe(404);
+  });
+
+  test("a tenant is suspended, resumed and deleted with a certificate, and stamps share nothing", async () => {
+    await json("tenant", "create", "guest", "--wait");
+    expect(await json("tenant", "suspend", "guest", "--reason", "a test")).toMatchObject({ phase: "suspended" });
+    expect(await get(router, "guest")).toMatchObject({ status: 403, body: { code: "TENANT_SUSPENDED" } });
+    expect(await json("tenant", "resume", "guest")).toMatchObject({ phase: "active" });
+    expect((await get(router, "guest")).status).toBe(200);
+
+    const check = await json<{ findings: readonly { verdict: string }[]; unseen: readonly unknown[] }>(
+      "fleet",
+      "check",
+    );
+    expect(check.unseen).toEqual([]);
+    expect(check.findings.filter(({ verdict }) => verdict !== "advisory")).toEqual([]);
+
+    await json("tenant", "delete", "guest", "--yes");
+    const certified = async () => (await run("tenant", "certificate", "guest")).code;
+    await expect.poll(certified, { timeout: 20_000, interval: 100 }).toBe(0);
+    const { certificate } = await json<{ certificate: Certificate }>("tenant", "certificate", "guest");
+    expect(certificate).toMatchObject({ tenant: "guest", stamp: "shared-1", basis: "erased", hook: "called" });
+    const [database] = certificate.databases;
+    expect(database?.tables.length).toBeGreaterThan(5);
+    expect(database?.tables.every(({ rows }) => rows === 0)).toBe(true);
   });
 
   test("up repeated changes nothing and starts nothing (I27); plan agrees", async () => {
