@@ -61,6 +61,8 @@ interface State {
   readonly stamps: Map<string, { readonly facts: StampFacts; readonly candidate: PlacementCandidate }>;
   /** By name; a list is made when it is first asked for. */
   readonly byPool: Map<string, PlacementCandidate[]>;
+  /** Their names; made again with the lists. */
+  pools: readonly string[] | undefined;
   readonly touched: Set<string>;
   facts: FleetFacts | undefined;
   isFleetTouched: boolean;
@@ -71,6 +73,7 @@ export function createFleetView(now: () => number): FleetView {
   const state: State = {
     stamps: new Map(),
     byPool: new Map(),
+    pools: undefined,
     touched: new Set(),
     facts: undefined,
     isFleetTouched: true,
@@ -126,13 +129,18 @@ function booked(facts: StampFacts, { key, weight, isBig }: Taken, tenancy: Place
   };
 }
 
+function forgetLists(state: State): void {
+  state.byPool.clear();
+  state.pools = undefined;
+}
+
 function put(state: State, facts: StampFacts, now: number): void {
   const pool = poolOf(state.facts?.fleet, facts.pool);
   const candidate = candidateOf(facts, pool, state.facts?.quarantined.has(facts.name) ?? false, now);
   const seen = state.stamps.get(facts.name);
   state.stamps.set(facts.name, { facts, candidate });
   if (seen === undefined || seen.candidate.pool !== candidate.pool) {
-    state.byPool.clear();
+    forgetLists(state);
     return;
   }
   const list = state.byPool.get(candidate.pool);
@@ -150,7 +158,7 @@ async function readAll(state: State, tx: Queryable, now: () => number): Promise<
     const found = await readStampFacts(tx);
     state.facts = facts;
     state.stamps.clear();
-    state.byPool.clear();
+    forgetLists(state);
     for (const stamp of found) put(state, stamp, started);
     state.readAt = started;
   } catch (error) {
@@ -167,7 +175,7 @@ async function readTouched(state: State, tx: Queryable, now: () => number): Prom
       put(state, facts, now());
       names.delete(facts.name);
     }
-    for (const name of names) if (state.stamps.delete(name)) state.byPool.clear();
+    for (const name of names) if (state.stamps.delete(name)) forgetLists(state);
   } catch (error) {
     for (const name of names) state.touched.add(name);
     throw error;
@@ -175,6 +183,10 @@ async function readTouched(state: State, tx: Queryable, now: () => number): Prom
 }
 
 function sightOf(state: State, now: () => number): FleetSight {
+  const poolNames = () => {
+    const named = (state.facts?.fleet?.pools ?? []).map((pool) => pool.name);
+    return [...new Set([...named, ...[...state.stamps.values()].map((seen) => seen.facts.pool)])].sort();
+  };
   const candidates = (pool: string) => {
     const known = state.byPool.get(pool);
     if (known !== undefined) return known;
@@ -188,8 +200,8 @@ function sightOf(state: State, now: () => number): FleetSight {
       return state.facts?.fleet;
     },
     get pools() {
-      const named = (state.facts?.fleet?.pools ?? []).map((pool) => pool.name);
-      return [...new Set([...named, ...[...state.stamps.values()].map((seen) => seen.facts.pool)])].sort();
+      state.pools ??= poolNames();
+      return state.pools;
     },
     get overrides() {
       return inForce(state.facts?.overrides ?? new Map(), now());

@@ -7,6 +7,9 @@ export const placementSql = `
 -- Big for the stamp that it was placed on, by the policy of that day.
 ALTER TABLE tenants ADD COLUMN big boolean NOT NULL DEFAULT false;
 
+-- What it was for, the counters below answer.
+DROP INDEX tenants_units;
+
 -- Narrow, and with room in its pages: a stamp that is being packed is written with every tenant.
 CREATE TABLE stamp_use (
   stamp text NOT NULL,
