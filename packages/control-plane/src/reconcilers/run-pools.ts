@@ -3,8 +3,11 @@ import { type PoolDeps, reconcilePool } from "./reconcile-pool.ts";
 import type { ReconcileDeps } from "./turn.ts";
 import { createTurns } from "./turns.ts";
 
-/** At most one look a second, however many tenants come: a pool of thousands of stamps is a long read. */
+/** At most one look a second, however many tenants come. */
 const everyMs = 1_000;
+/** A pool of thousands of stamps is a long read: looking takes at most this share of the time. */
+const lookingShare = 0.05;
+const longestPauseMs = 10_000;
 
 /** Keeps every pool of the fleet as large as it should be while this process leads. */
 export async function runPools(
@@ -15,8 +18,16 @@ export async function runPools(
   const lost = new AbortController();
   const ending = AbortSignal.any([signal, lost.signal]);
   const poolDeps: PoolDeps = { ...deps, poolMemory: { said: new Map() } };
+  let spentMs = 0;
   const pools = createTurns({
-    turn: (name) => reconcilePool(poolDeps, name, { token, signal: ending }),
+    async turn(name) {
+      const began = deps.clock.now();
+      try {
+        return await reconcilePool(poolDeps, name, { token, signal: ending });
+      } finally {
+        spentMs += Math.max(0, deps.clock.now() - began);
+      }
+    },
     concurrency: 1,
     clock: deps.clock,
     random: deps.random,
@@ -43,7 +54,9 @@ export async function runPools(
           if (!ending.aborted) deps.log.warn({ err: caught }, "pools cannot be read");
         });
       }
-      await deps.clock.sleep(everyMs, ending).catch(() => {});
+      const pauseMs = Math.min(longestPauseMs, Math.max(everyMs, spentMs / lookingShare));
+      spentMs = 0;
+      await deps.clock.sleep(pauseMs, ending).catch(() => {});
     }
   } finally {
     unwatch();

@@ -67,15 +67,15 @@ export function poolStore(base: StoreBase): PoolStore {
     },
     sample: (pool, used, ctx) =>
       write(base, ctx, async (w) => {
-        const at = [pool, base.now()];
         await w.query(
           `INSERT INTO pool_samples (pool, at, used) VALUES ($1, to_timestamp($2::float8 / 1000), $3)
            ON CONFLICT DO NOTHING`,
-          [...at, JSON.stringify(used)],
+          [pool, base.now(), JSON.stringify(used)],
         );
+        // Of all pools: one that is not in the file any more is sampled no more.
         await w.query(
-          `DELETE FROM pool_samples WHERE pool = $1 AND at < to_timestamp($2::float8 / 1000) - interval '${keptSamples}'`,
-          at,
+          `DELETE FROM pool_samples WHERE at < to_timestamp($1::float8 / 1000) - interval '${keptSamples}'`,
+          [base.now()],
         );
       }),
   };
