@@ -65,6 +65,8 @@ export async function startRouterUnderTest(
       drainMs: 100,
       maxConnections: 20_000,
       maxConnectionsPerClient: 10_000,
+      // The same tests for the other way to serve sockets.
+      ...(process.env["STAMPYARD_ROUTER_IO"] === "fast" ? { io: "fast" as const } : {}),
       ...config,
     },
     { log: () => {}, backoff: { firstMs: 20, mostMs: 100 }, ...ports },

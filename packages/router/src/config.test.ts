@@ -30,6 +30,7 @@ test("readRouterConfig() reads everything", () => {
     STAMPYARD_ROUTER_QUEUE_TIMEOUT_MS: "700",
     STAMPYARD_ROUTER_WORKERS: "0",
     STAMPYARD_ROUTER_TENANT_METRICS: "50",
+    STAMPYARD_ROUTER_IO: "fast",
     OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318/",
     OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20x, x-org = 7",
   };
@@ -47,6 +48,7 @@ test("readRouterConfig() reads everything", () => {
     queueTimeoutMs: 700,
     workers: 0,
     tenantMetrics: 50,
+    io: "fast",
     tracing: {
       url: "http://127.0.0.1:4318/v1/traces",
       headers: { authorization: "Bearer x", "x-org": "7" },
@@ -63,6 +65,7 @@ test("readRouterConfig() complains about everything at once", () => {
       STAMPYARD_ROUTER_ADMIN: "0.0.0.0:8081",
       STAMPYARD_API: "ftp://x",
       STAMPYARD_ROUTER_DRAIN_MS: "-1",
+      STAMPYARD_ROUTER_IO: "quick",
       STAMPYARD_ROUTER_ANSWER_TIMEOUT_MS: "1",
     });
     expect.unreachable();
@@ -77,6 +80,7 @@ test("readRouterConfig() complains about everything at once", () => {
       "API",
       "ROUTER_DRAIN_MS",
       "ROUTER_ANSWER_TIMEOUT_MS",
+      "ROUTER_IO",
     ]);
     expect(problems.every((problem) => problem.mend !== undefined)).toBe(true);
   }

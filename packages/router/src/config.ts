@@ -32,6 +32,8 @@ export interface RouterConfig extends RegionConfig, EntranceConfig, LimitsConfig
   readonly maxConnectionsPerClient?: number;
   /** Processes that serve requests, under a parent that does not. 0 = this process serves by itself. @default 0 */
   readonly workers?: number;
+  /** By Node's public interface, or past it where this Node allows that. @default "public" */
+  readonly io?: "public" | "fast";
   /** So many tenants are counted by name, for `/metrics?tenants`. @default 0 */
   readonly tenantMetrics?: number;
   readonly tracing?: TracingConfig;
@@ -50,6 +52,7 @@ export type Env = Readonly<Record<string, string | undefined>>;
  * - `STAMPYARD_ROUTER_NAME`, default `router`
  * - `STAMPYARD_ROUTER_ACCESS_LOG` file, `STAMPYARD_ROUTER_ACCESS_LOG_MAX_BYTES`
  * - `STAMPYARD_ROUTER_WORKERS` processes that serve, default one per core; 0 = the process serves by itself
+ * - `STAMPYARD_ROUTER_IO` `public` or `fast`, how sockets are served, default public
  * - `STAMPYARD_ROUTER_TENANT_METRICS` tenants counted by name, default 0
  * - `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `OTEL_EXPORTER_OTLP_HEADERS`,
  *   `OTEL_SERVICE_NAME`, as OpenTelemetry names them
@@ -93,6 +96,10 @@ export function readRouterConfig(env: Env, cores = availableParallelism()): Rout
   const limits = readLimitsConfig(number);
   const workers = number("STAMPYARD_ROUTER_WORKERS", 0, 256) ?? Math.min(cores, 256);
   const tenantMetrics = number("STAMPYARD_ROUTER_TENANT_METRICS", 0, 10_000);
+  const io = env["STAMPYARD_ROUTER_IO"] || "public";
+  if (io !== "public" && io !== "fast") {
+    complain("STAMPYARD_ROUTER_IO", `${quote(io)} is not a way to serve sockets`, "Use public or fast.");
+  }
   const accessLogMaxBytes = number("STAMPYARD_ROUTER_ACCESS_LOG_MAX_BYTES", 0, 999_999_999);
   const tracing = readTracing(env, name, complain);
   const scope = readRegionConfig(env, complain);
@@ -116,6 +123,7 @@ export function readRouterConfig(env: Env, cores = availableParallelism()): Rout
     ...(maxConnectionsPerClient === undefined ? {} : { maxConnectionsPerClient }),
     ...limits,
     workers,
+    ...(io === "fast" ? { io } : {}),
     ...(tenantMetrics === undefined ? {} : { tenantMetrics }),
     ...(accessLogMaxBytes === undefined ? {} : { accessLogMaxBytes }),
     ...(tracing === undefined ? {} : { tracing }),

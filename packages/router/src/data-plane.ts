@@ -6,9 +6,11 @@ import { createClientCaps } from "./bulkhead/client-caps.ts";
 import { createStampBreakers } from "./bulkhead/stamp-breakers.ts";
 import { createEntrance } from "./entrance.ts";
 import type { TlsConfig } from "./entrance-config.ts";
+import { directIoProblem } from "./front/direct-io.ts";
 import type { ClientSide, Exchange } from "./front/exchange.ts";
 import { forwardExchange } from "./front/forwarding.ts";
 import { type Front, openFront } from "./front/front.ts";
+import type { IoMode } from "./front/io.ts";
 import { endWhatMoved } from "./front/long-lived.ts";
 import { recordRefusedHead } from "./front/record.ts";
 import { headContext, type Serving, type Timeouts } from "./front/serving.ts";
@@ -39,6 +41,8 @@ export interface DataPlaneOptions {
   /** Connections to one stamp; requests above wait for one. @default maxInFlightPerStamp */
   readonly maxConnectionsPerStamp?: number;
   readonly metrics: Metrics;
+  /** How sockets are served. @default "public" */
+  readonly io?: IoMode | undefined;
   readonly accessLog: AccessSink | undefined;
   /** Wall time, milliseconds. */
   readonly now: () => number;
@@ -120,6 +124,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const serving: Serving = {
     ...options,
     maxConnectionsPerStamp: options.maxConnectionsPerStamp ?? options.maxInFlightPerStamp,
+    io: options.io ?? "public",
     directory: undefined,
     trusted: () => false,
     signer: createRouteSigner(now),
@@ -135,6 +140,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     inFlight: 0,
     draining: false,
   };
+  const problem = options.io === "fast" ? directIoProblem() : undefined;
+  if (problem !== undefined)
+    (options.log ?? stderrLog)("warn", "The fast way to serve sockets is not used", { problem });
   const front = openFront(serving);
   const readRouting = () => {
     serving.trusted =

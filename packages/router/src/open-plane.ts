@@ -55,6 +55,7 @@ export function openPlane(config: RouterConfig, shares: number, ports: PlanePort
     maxInFlightPerStamp: part(maxInFlightPerStamp),
     maxConnectionsPerStamp: part(maxConnectionsPerStamp),
     metrics,
+    io: config.io,
     accessLog: bothOf(file, spans),
     now: ports.now ?? Date.now,
     regions: config.regions,

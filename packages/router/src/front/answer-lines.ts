@@ -1,3 +1,5 @@
+import type { AnswerBody } from "./exchange.ts";
+
 /** Names and values in turn as lines; the length is written by who writes the body. */
 export function answerLines(headers: readonly string[]): string {
   let lines = "";
@@ -5,4 +7,16 @@ export function answerLines(headers: readonly string[]): string {
     if (headers[index] !== "content-length") lines += `${headers[index]}: ${headers[index + 1]}\r\n`;
   }
   return lines;
+}
+
+/** What says where an answer's body ends. @param chunked how a body ends that has no length yet */
+export function framingLines(body: AnswerBody, length: number, chunked: boolean): string {
+  switch (body.kind) {
+    case "length":
+      return `content-length: ${body.length}\r\n`;
+    case "none":
+      return length >= 0 ? `content-length: ${length}\r\n` : "";
+    case "open":
+      return chunked ? "transfer-encoding: chunked\r\n" : "";
+  }
 }

@@ -1,15 +1,14 @@
-import { randomUUID } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { type ChunkSink, type ChunkState, isChunkedDone, newChunkState, readChunks } from "../http1/chunked.ts";
 import { maxHeadBytes } from "../http1/octets.ts";
 import { type HeadContext, readRequestHead } from "../http1/request-head.ts";
 import { statusLine } from "../http1/status-text.ts";
-import { problemAnswer, type RefusalReason } from "../refusals.ts";
-import { answerLines } from "./answer-lines.ts";
+import type { RefusalReason } from "../refusals.ts";
+import { framingLines } from "./answer-lines.ts";
 import type { AnswerBody, ClientSide, Exchange, PeerFacts } from "./exchange.ts";
 import { forwardExchange } from "./forwarding.ts";
 import { type Channel, type ChannelEvents, openChannel } from "./io.ts";
-import { recordRefusedHead } from "./record.ts";
+import { refuseHead } from "./record.ts";
 import { headContexts, type Serving } from "./serving.ts";
 import type { Timed } from "./timer-wheel.ts";
 
@@ -44,6 +43,8 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
   #requests = 0;
   /** Inside `#run`: whoever finishes an answer then must not start it again. */
   #running = false;
+  /** What `#run` reads now stays valid; false = it was lent to us for this call. */
+  #owned = true;
   #headBegan = false;
   #paused = false;
   #isHead = false;
@@ -62,7 +63,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     this.#serving = serving;
     this.peer = peer;
     this.#contextOf = headContexts(serving, peer.address);
-    this.#channel = openChannel(socket, this);
+    this.#channel = openChannel(socket, this, serving.io);
     serving.connections.add(this);
     serving.wheel.set(this, serving.timeouts.headMs ?? 10_000);
   }
@@ -79,7 +80,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
   onBytes(bytes: Buffer): void {
     switch (this.#state) {
       case "tunnel":
-        if (this.#exchange?.onTunnelBytes(bytes) === false) this.#pause();
+        if (this.#exchange?.onTunnelBytes(this.#channel.lends ? Buffer.from(bytes) : bytes) === false) this.#pause();
         return;
       case "linger":
         this.#lingerOn();
@@ -87,14 +88,15 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
       case "dead":
         return;
       default:
-        this.#runSafely(this.#pending === undefined ? bytes : Buffer.concat([this.#pending, bytes]));
+        if (this.#pending === undefined) this.#runSafely(bytes, !this.#channel.lends);
+        else this.#runSafely(Buffer.concat([this.#pending, bytes]), true);
     }
   }
 
   /** A mistake of ours in one request costs its connection, never the process that serves all the others. */
-  #runSafely(bytes: Buffer): void {
+  #runSafely(bytes: Buffer, owned: boolean): void {
     try {
-      this.#run(bytes);
+      this.#run(bytes, owned);
     } catch (caught) {
       this.#serving.metrics.count("failures", caught instanceof Error ? caught.name : "unknown");
       this.#channel.destroy();
@@ -157,7 +159,6 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
   onChunkData(bytes: Buffer, from: number, to: number): void {
     if (this.#exchange?.onBodyBytes(bytes.subarray(from, to)) === false) this.pauseBody();
   }
-
   inform(status: number, lines: string): void {
     if (!this.#http10) this.#channel.write(`${statusLine(status)}${lines}\r\n`);
   }
@@ -207,7 +208,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     const ahead = this.#pending;
     // Not from here: answers that are at hand could otherwise nest as deep as requests were sent ahead.
     setImmediate(() => {
-      if (this.#state === "head" && this.#pending === ahead) this.#runSafely(ahead);
+      if (this.#state === "head" && this.#pending === ahead) this.#runSafely(ahead, true);
     });
   }
 
@@ -217,7 +218,6 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     if (this.#http10 && this.#began) this.#channel.reset();
     else this.#channel.destroy();
   }
-
   wantBody(): void {
     if (this.#state !== "body" || this.#bodyWanted) return;
     this.#bodyWanted = true;
@@ -226,7 +226,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     this.#serving.wheel.set(this, this.#serving.timeouts.bodyIdleMs ?? 30_000);
     this.#resume();
     const pending = this.#pending;
-    if (pending !== undefined && !this.#running) this.#run(pending);
+    if (pending !== undefined && !this.#running) this.#run(pending, true);
   }
   pauseBody(): void {
     // The stamp is slow, not the client.
@@ -237,7 +237,6 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     if (this.#state === "body") this.#serving.wheel.set(this, this.#serving.timeouts.bodyIdleMs ?? 30_000);
     this.#resume();
   }
-
   openTunnel(lines: string): void {
     this.#state = "tunnel";
     this.#serving.wheel.clear(this);
@@ -255,18 +254,23 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     this.#endNow();
   }
 
-  #run(bytes: Buffer): void {
+  #run(read: Buffer, owned: boolean): void {
     this.#pending = undefined;
     this.#running = true;
+    this.#owned = owned;
+    let bytes = read;
     let at = 0;
     while (at < bytes.length && at >= 0) {
       if (this.#state === "head") at = this.#readHead(bytes, at);
-      else if (this.#state === "body" && this.#bodyWanted) at = this.#readBody(bytes, at);
-      else break;
+      else if (this.#state === "body" && this.#bodyWanted) {
+        // The stamp's connection may hold parts of a body for long.
+        bytes = this.#rest(bytes, at);
+        at = this.#readBody(bytes, 0);
+      } else break;
     }
     this.#running = false;
     if (at < 0 || at >= bytes.length) return;
-    const rest = at === 0 ? bytes : bytes.subarray(at);
+    const rest = this.#rest(bytes, at);
     if (this.#state === "head" || this.#state === "wait" || this.#state === "body") this.#pending = rest;
     if (this.#state === "body" || rest.length > maxAhead) this.#pause();
   }
@@ -276,7 +280,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     const text = bytes.toString("latin1", at, Math.min(bytes.length, at + maxHeadBytes + 4));
     const found = readRequestHead(text, this.#contextOf());
     if (found.kind === "incomplete") {
-      this.#pending = at === 0 ? bytes : bytes.subarray(at);
+      this.#pending = this.#rest(bytes, at);
       // From the first byte, however slowly the others come.
       if (!this.#headBegan) this.#serving.wheel.set(this, this.#serving.timeouts.headMs ?? 10_000);
       this.#headBegan = true;
@@ -302,8 +306,10 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     const short = head.body === "length" && head.length <= shortBody && bytes.length - bodyAt >= head.length;
     if (head.body === "none" || short) {
       this.#state = "wait";
-      exchange.start(short && head.length > 0 ? bytes.subarray(bodyAt, bodyAt + head.length) : undefined);
-      return short ? bodyAt + head.length : bodyAt;
+      const bodyEnd = short ? bodyAt + head.length : bodyAt;
+      const body = bytes.subarray(bodyAt, bodyEnd);
+      exchange.start(bodyEnd === bodyAt ? undefined : this.#owned ? body : Buffer.from(body));
+      return bodyEnd;
     }
     this.#state = "body";
     this.#since = performance.now();
@@ -311,6 +317,13 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     this.#chunks = head.body === "chunked" ? newChunkState() : undefined;
     exchange.start(undefined);
     return bodyAt;
+  }
+
+  /** What is not read yet, to be kept. */
+  #rest(bytes: Buffer, at: number): Buffer {
+    const rest = this.#owned ? bytes.subarray(at) : Buffer.from(bytes.subarray(at));
+    this.#owned = true;
+    return rest;
   }
 
   #readBody(bytes: Buffer, at: number): number {
@@ -345,28 +358,20 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
   #answerHead(status: number, lines: string, body: AnswerBody, length: number): string {
     // An answer before the whole request was read: nothing that follows it could be told apart from its body (I10).
     if (this.#state === "body" || this.#serving.draining) this.#closing = true;
+    if (body.kind === "open" && this.#http10) this.#closing = true;
     this.#began = true;
-    let framing = "";
-    this.#chunkedAnswer = false;
-    if (body.kind === "length") framing = `content-length: ${body.length}\r\n`;
-    else if (body.kind === "none") framing = length >= 0 ? `content-length: ${length}\r\n` : "";
-    else if (this.#http10) this.#closing = true;
-    else {
-      this.#chunkedAnswer = true;
-      framing = "transfer-encoding: chunked\r\n";
-    }
+    this.#chunkedAnswer = body.kind === "open" && !this.#http10;
+    const framing = framingLines(body, length, this.#chunkedAnswer);
     return `${statusLine(status)}${lines}${framing}${this.#closing ? "connection: close\r\n\r\n" : "\r\n"}`;
   }
 
   /** Answers a head that could not be read. Its end may be another than we think: nothing follows it. */
   #refuse(reason: RefusalReason, method: string): void {
-    const requestId = randomUUID();
-    const { status, headers, body } = problemAnswer(reason, { requestId, jitter: Math.random() });
-    recordRefusedHead(this.#serving, { reason, status, method, requestId });
+    const { status, lines, body } = refuseHead(this.#serving, reason, method);
     this.#closing = true;
     this.#http10 = false;
     this.#isHead = method === "HEAD";
-    this.whole(status, answerLines(headers), body);
+    this.whole(status, lines, body);
   }
 
   #pause(): void {
@@ -378,7 +383,6 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     this.#paused = false;
     this.#channel.resume();
   }
-
   #endNow(): void {
     if (this.#state === "dead" || this.#state === "linger") return;
     this.#state = "linger";
@@ -388,7 +392,6 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     this.#channel.end();
     this.#resume();
   }
-
   #lingerOn(): void {
     if (performance.now() - this.#since > longestLingerMs) this.#channel.destroy();
     else this.#serving.wheel.set(this, lingerMs);

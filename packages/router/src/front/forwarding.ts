@@ -285,8 +285,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
       this.#endWait = waitForConnection(pool, this, this.#serving, () => this.#refuse("too-busy"));
       return;
     }
-    const { wheel, timeouts } = this.#serving;
-    this.#upstream = new Upstream(pool, lane, wheel, timeouts.connectMs, this, !tunnel);
+    this.#upstream = new Upstream(pool, lane, this.#serving, this, !tunnel);
   }
 
   #send(upstream: Upstream): void {

@@ -1,6 +1,9 @@
+import { randomUUID } from "node:crypto";
 import { type AccessEntry, traceparentOf } from "../access-log.ts";
 import type { Decision } from "../decide.ts";
 import type { RequestHead } from "../http1/request-head.ts";
+import { problemAnswer, type RefusalReason } from "../refusals.ts";
+import { answerLines } from "./answer-lines.ts";
 import type { Serving } from "./serving.ts";
 
 /** What became known of a request on its way. */
@@ -53,6 +56,18 @@ export function recordRefusedHead(
   const { reason, status, method, requestId } = refused;
   serving.metrics.record({ stamp: undefined, status, reason, ms: 0 });
   serving.accessLog?.write({ time: timeOf(serving.now()), requestId, method, path: "", status, reason, ms: 0 });
+}
+
+/** Counts and logs a head that could not be read, and says what it is answered. */
+export function refuseHead(
+  serving: Serving,
+  reason: RefusalReason,
+  method: string,
+): { readonly status: number; readonly lines: string; readonly body: string } {
+  const requestId = randomUUID();
+  const { status, headers, body } = problemAnswer(reason, { requestId, jitter: Math.random() });
+  recordRefusedHead(serving, { reason, status, method, requestId });
+  return { status, lines: answerLines(headers), body };
 }
 
 /** ISO 8601; made once per millisecond. */

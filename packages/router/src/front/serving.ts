@@ -5,6 +5,7 @@ import type { Knowledge } from "../find-route.ts";
 import type { GuardedField, HeadContext } from "../http1/request-head.ts";
 import type { Metrics } from "../metrics.ts";
 import { routingHeaders } from "../routing-headers.ts";
+import type { IoMode } from "./io.ts";
 import type { LongLivedByTenant } from "./long-lived.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 
@@ -36,6 +37,7 @@ export interface Serving extends Knowledge {
   readonly breakers: StampBreakers;
   readonly caps: ClientCaps;
   readonly wheel: TimerWheel;
+  readonly io: IoMode;
   /** Wall time, milliseconds. */
   readonly now: () => number;
   /** Client connections, to be ended. */

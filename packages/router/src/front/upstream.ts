@@ -3,6 +3,7 @@ import { type ChunkSink, type ChunkState, isChunkedDone, newChunkState, readChun
 import { maxHeadBytes } from "../http1/octets.ts";
 import { newResponseHead, type ResponseHead, readResponseHead } from "../http1/response-head.ts";
 import { type BorrowingChannel, type ChannelEvents, connectChannel } from "./io.ts";
+import type { Serving } from "./serving.ts";
 import type { Lane, StampPool } from "./stamp-pool.ts";
 import type { Timed, TimerWheel } from "./timer-wheel.ts";
 
@@ -33,6 +34,8 @@ export interface UpstreamTimes {
   /** @default idleMs */
   readonly answerMs?: number;
 }
+
+type UpstreamServing = Pick<Serving, "wheel" | "timeouts" | "io">;
 
 type State = "connecting" | "idle" | "head" | "body" | "tunnel" | "dead";
 
@@ -73,15 +76,16 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
   readonly #counted: boolean;
 
   /** @param counted false for a tunnel, which has a bound of its own */
-  constructor(pool: StampPool, lane: Lane, wheel: TimerWheel, connectMs: number, user: UpstreamUser, counted: boolean) {
+  constructor(pool: StampPool, lane: Lane, serving: UpstreamServing, user: UpstreamUser, counted: boolean) {
+    const { wheel, timeouts, io } = serving;
     this.#pool = pool;
     this.lane = lane;
     this.#wheel = wheel;
     this.#user = user;
     this.#counted = counted;
     if (counted) pool.connections += 1;
-    wheel.set(this, connectMs);
-    this.#channel = connectChannel(lane, this, () => {
+    wheel.set(this, timeouts.connectMs);
+    this.#channel = connectChannel(lane, this, io, () => {
       if (this.#state !== "connecting") return;
       this.#state = "idle";
       this.#user?.onConnected(this);

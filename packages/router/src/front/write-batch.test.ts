@@ -15,7 +15,7 @@ function recorded() {
       done();
     },
   });
-  const channel = openChannel(socket, { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} });
+  const channel = openChannel(socket, { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} }, "public");
   return { channel, chunks, socket };
 }
 

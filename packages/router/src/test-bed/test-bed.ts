@@ -142,6 +142,8 @@ export async function makeTestBed(): Promise<TestBed> {
           stateDir: folder,
           controlPlane: { url: controlPlane.url },
           drainMs: 200,
+          // The same tests for the other way to serve sockets.
+          ...(process.env["STAMPYARD_ROUTER_IO"] === "fast" ? { io: "fast" as const } : {}),
           ...config,
         },
         { ...testPorts, ...ports },

@@ -1,0 +1,42 @@
+/** Buffers that a socket reads into one after the other. What is read is valid until the next read, unless it is kept. */
+export interface LentReads {
+  /** Where the next read goes. Asked once at the start, and then behind every read: only there a buffer changes hands. */
+  buffer(): Buffer;
+  /** What was just read. */
+  read(length: number): Buffer;
+  readFor(what: "head" | "body"): void;
+  keep(): void;
+}
+
+const headReadBytes = 64 * 1024;
+const bodyReadBytes = 128 * 1024;
+/** Where all reads of heads go: one after the other, each is looked at and forgotten before the next. */
+export const lentBuffer = Buffer.allocUnsafeSlow(headReadBytes);
+/** Buffers of bodies that ended. */
+const spare: Buffer[] = [];
+const mostSpare = 32;
+
+export function lentReads(): LentReads {
+  let own = false;
+  let kept = false;
+  let current: Buffer = lentBuffer;
+  return {
+    buffer() {
+      if (own) {
+        if (kept || current === lentBuffer) current = spare.pop() ?? Buffer.allocUnsafeSlow(bodyReadBytes);
+      } else {
+        if (!kept && current !== lentBuffer && spare.length < mostSpare) spare.push(current);
+        current = lentBuffer;
+      }
+      kept = false;
+      return current;
+    },
+    read: (length) => current.subarray(0, length),
+    readFor(what) {
+      own = what === "body";
+    },
+    keep() {
+      kept = true;
+    },
+  };
+}
