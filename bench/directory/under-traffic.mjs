@@ -99,12 +99,12 @@ async function compare(target, tenants, { rounds, seconds }, change) {
 
 async function ours(world, entries, { name, workers, env }) {
   const [port] = await freePorts(1);
-  const state = join(dir, `state of ${name}`);
+  const state = join(dir, `state-of-${fileNameOf(name)}`);
   cpSync(world.state, state, { recursive: true });
   const feed = await startFeedServer(world.position);
   const settings = { STAMPYARD_API: feed.url, STAMPYARD_ROUTER_WORKERS: String(workers), ...env };
   const child = await startOurs({ name, port, state, env: settings });
-  await answers(port, name);
+  await answers(port, fileNameOf(name));
   for (let tries = 0; feed.followers() === 0; tries++) {
     if (tries > 400) throw new Error("The router does not follow the feed");
     await wait(25);

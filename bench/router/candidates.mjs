@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { needDebianBinary } from "../../test/debian-binary.ts";
 import { writeHaproxy, writeHomes, writeNginx, writeUpstream } from "./peers.mjs";
-import { answers, dir, freePorts, run, start } from "./processes.mjs";
+import { answers, dir, freePorts, logOf, run, start } from "./processes.mjs";
 import { writeState } from "./state.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -36,19 +36,23 @@ export function startHaproxy(core, { haproxy }, log) {
   return start(core, haproxy.path, ["-db", "-f", join(dir, "haproxy.cfg")], { log, env: haproxy.env });
 }
 
+/** Names of rows hold what paths cannot. */
+export const fileNameOf = (name) => name.replace(/[^a-z0-9]+/gi, "-");
+
 /** One process of our router on a folder that holds its directory; `env` adds to its configuration. */
 export async function startOurs({ name, port, state, flags = [], env = {} }) {
+  const log = fileNameOf(name);
   const [admin] = await freePorts(1);
   const settings = {
     STAMPYARD_ROUTER_STATE: state,
     STAMPYARD_ROUTER_LISTEN: `127.0.0.1:${port}`,
     STAMPYARD_ROUTER_ADMIN: `127.0.0.1:${admin}`,
-    STAMPYARD_ROUTER_ACCESS_LOG: join(dir, `${name}.log`),
+    STAMPYARD_ROUTER_ACCESS_LOG: join(dir, `${log}.log`),
     STAMPYARD_ROUTER_WORKERS: "0",
     ...env,
   };
   const args = [...flags, join(root, "packages/router/dist/main.js")];
-  return start(0, node, args, { log: name, env: settings });
+  return start(0, node, args, { log, env: settings });
 }
 
 async function installNodeProxies() {
@@ -71,19 +75,23 @@ export async function startAll({ found, tenants, wants, quick, profile, variant 
     if (!wants(name)) return;
     const [port] = await freePorts(1);
     const child = await starting(port);
-    await answers(port, name);
+    await answers(port, fileNameOf(name));
     list.push({ name, port, pid: child.pid });
   };
   const ours = (name, options) =>
     add(name, async (port) => {
-      const state = join(dir, `state of ${name}`);
+      const state = join(dir, `state-of-${fileNameOf(name)}`);
       await writeState(state, ports, tenants);
       return startOurs({ name, port, state, ...options });
     });
   await ours("stampyard", { flags: profile ? ["--cpu-prof", `--cpu-prof-dir=${profile}`] : [] });
   if (variant !== undefined) await ours("variant", { flags: variant.split(" ") });
   if (hasFastIo()) {
-    await ours(fastName, { env: fastEnv }).catch((error) => console.log(`Without ${fastName}: ${error.message}`));
+    await ours(fastName, { env: fastEnv });
+    // It says so where it goes the public way all the same.
+    if (/fast way to serve sockets is not used/.test(logOf(fileNameOf(fastName)))) {
+      console.log(`Without ${fastName}: ${list.pop().name} is served by the public interface on this Node`);
+    }
   }
   await add("nginx", (port) => {
     writeNginx(dir, port, ports, tenants);
