@@ -4,7 +4,7 @@
  *   node scripts/long-run.mjs fuzz --minutes 30 [--seed 7]      mutated requests and mutated answers of stamps
  *   node scripts/long-run.mjs soak [--requests 100000]          every fault of a stamp, beside healthy ones
  *
- * Runs shorter than that are printed only. What ends by Ctrl-C keeps the parts that were over.
+ * With STAMPYARD_ROUTER_IO=fast, by that way. Runs shorter than that are printed only. What ends by Ctrl-C keeps the parts that were over.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -30,6 +30,8 @@ for (const [option, value] of Object.entries(values)) {
 if (suite === undefined) throw new RangeError(`Name a suite: ${Object.keys(suites).join(" or ")}`);
 
 const size = Number((name === "fuzz" ? values.minutes : values.requests) ?? suite.long);
+/** Which way the router serves its sockets; a run by the faster one has a record of its own. */
+const sockets = process.env.STAMPYARD_ROUTER_IO || "public";
 const folder = mkdtempSync(join(tmpdir(), "stampyard-long-"));
 const reported = join(folder, "parts");
 const startedAt = new Date();
@@ -63,6 +65,7 @@ function keep(code) {
     at: startedAt.toISOString(),
     seconds: Math.round((Date.now() - startedAt) / 1_000),
     asked: { [name === "fuzz" ? "minutes" : "requestsPerFault"]: size },
+    sockets,
     passed: code === 0,
     interrupted,
     commit: commitOf(),
@@ -74,7 +77,10 @@ function keep(code) {
   if (size < suite.long) return;
   const results = join(root, "bench/results");
   mkdirSync(results, { recursive: true });
-  const file = join(results, `long-${name}-${startedAt.toISOString().slice(0, 10)}.json`);
+  const file = join(
+    results,
+    `long-${name}${sockets === "public" ? "" : `-${sockets}`}-${startedAt.toISOString().slice(0, 10)}.json`,
+  );
   writeFileSync(file, `${JSON.stringify(outcome, undefined, 2)}\n`);
   console.log(`${code === 0 ? "Passed" : "Failed"}, ${parts.length} parts: ${file}`);
 }
