@@ -26,6 +26,8 @@ const maxRequests = 1_000;
 const maxAhead = 64 * 1024;
 /** Bodies up to this size, if they came with their head, leave in one write with it. */
 const shortBody = 8 * 1024;
+/** How long a new connection has for its first request when its router stops, in milliseconds. */
+const freshMs = 1_000;
 const lingerMs = 500;
 const longestLingerMs = 5_000;
 const requestMs = 300_000;
@@ -70,7 +72,11 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
 
   /** Ends the connection now if it is idle, else after the answer that is on its way. */
   drain(): void {
-    if (this.#state === "head" && this.#pending === undefined) this.#endNow();
+    if (this.#state === "head" && this.#pending === undefined) {
+      // The first request of a new connection is on its way: clients connect when they have something to ask.
+      if (this.#requests === 0) this.#serving.wheel.set(this, freshMs);
+      else this.#endNow();
+    }
     this.#closing = true;
   }
   destroy(): void {

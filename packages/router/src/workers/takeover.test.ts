@@ -99,8 +99,8 @@ test("workers serve on when their parent is killed, and the next one takes over 
   on = false;
   await asking;
   expect(orphans.filter(isAlive)).toEqual([]);
-  // One may be in the queue of a socket at the moment that it closes.
-  expect(failed).toBeLessThanOrEqual(1);
+  // One may be in the queue of each of the two sockets at the moment that it closes.
+  expect(failed).toBeLessThanOrEqual(2);
   expect(asked).toBeGreaterThan(5);
   for (let n = 0; n < 12; n++) expect((await ask(first.port, { host: "initech.localhost" })).status).toBe(200);
 

@@ -159,10 +159,19 @@ function pulse({ plane, metrics, losses }: OpenPlane, always: boolean): WorkerPu
   };
 }
 
+/**
+ * A socket that is closed takes the connections in its queue with it, and the system gives none of them to the sockets of
+ * other processes. So it is closed at the one moment when the queue was just emptied: right behind a turn of accepting.
+ */
+async function acceptedAll(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
 async function drain(): Promise<void> {
   if (ending || open === undefined) return;
   ending = true;
   const { plane, closeLogs } = open;
+  await acceptedAll();
   shared?.close();
   await plane.close(drainMs);
   await closeLogs();
