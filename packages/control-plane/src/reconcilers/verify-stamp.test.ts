@@ -23,10 +23,14 @@ let notes: Map<string, string>;
 let asked: string[];
 beforeAll(async () => {
   postgres = await startTestPostgres();
-});
-afterAll(() => postgres?.[Symbol.asyncDispose]());
-beforeEach(async () => {
   world = await createWorld(postgres, { verify: steps });
+});
+afterAll(async () => {
+  await world?.[Symbol.asyncDispose]();
+  await postgres?.[Symbol.asyncDispose]();
+});
+beforeEach(() => {
+  world.setPoint(() => {});
   notes = new Map();
   asked = [];
   world.application.state.serve = (request, tenant) => serve(request, tenant);
@@ -34,7 +38,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await router?.close();
   router = undefined;
-  await world[Symbol.asyncDispose]();
 });
 
 function serve(request: IncomingMessage, tenant: string): string | undefined {
@@ -102,6 +105,21 @@ async function expectNothingLeft(name: string): Promise<void> {
 }
 
 describe("a new stamp", () => {
+  test("is asked at its endpoint while no router can be asked, and its record says so", async () => {
+    await world.createStamp("alone-1");
+    await settle(world, world.freshDeps());
+    expect(await stampOf("alone-1")).toMatchObject({
+      state: { kind: "active" },
+      verification: { through: "endpoint", note: "not through a router: none was connected" },
+    });
+    router = await startRouter("old", false);
+    await world.createStamp("alone-2");
+    await settle(world, world.freshDeps());
+    const note = "not through a router: old did not say where it is entered";
+    expect((await stampOf("alone-2"))?.verification).toMatchObject({ through: "endpoint", note });
+    await expectNothingLeft("alone-2");
+  });
+
   test("takes tenants after one of ours was written, read and removed through a router", async () => {
     router = await startRouter();
     await world.createStamp("eu-1");
@@ -126,21 +144,6 @@ describe("a new stamp", () => {
     ]);
   });
 
-  test("is asked at its endpoint while no router can be asked, and its record says so", async () => {
-    await world.createStamp("eu-1");
-    await settle(world, world.freshDeps());
-    expect(await stampOf("eu-1")).toMatchObject({
-      state: { kind: "active" },
-      verification: { through: "endpoint", note: "not through a router: none was connected" },
-    });
-    router = await startRouter("old", false);
-    await world.createStamp("eu-2");
-    await settle(world, world.freshDeps());
-    const note = "not through a router: old did not say where it is entered";
-    expect((await stampOf("eu-2"))?.verification).toMatchObject({ through: "endpoint", note });
-    await expectNothingLeft("eu-2");
-  });
-
   test("that answers wrongly takes no tenants, says which request it was, and is tried again", async () => {
     router = await startRouter();
     let isForgetful = true;
@@ -148,7 +151,7 @@ describe("a new stamp", () => {
       const answer = serve(request, tenant);
       return isForgetful && request.method === "GET" ? "of somebody else" : answer;
     };
-    await world.createStamp("eu-1");
+    await world.createStamp("wrong-1");
     const deps = world.freshDeps();
     const failures: string[] = [];
     const warn = (_: object, message: string) => {
@@ -166,12 +169,12 @@ describe("a new stamp", () => {
     await settle(world, { ...deps, log: { ...deps.log, warn }, store: { ...deps.store, stamps } });
     expect(failures).toHaveLength(2);
     expect(writes[0]).toMatch(
-      /^GET \/notes\/[0-9a-f-]{36} through router edge was answered without "of stampyard-verify-eu-1": "of somebody else"\. Mend/,
+      /^GET \/notes\/[0-9a-f-]{36} through router edge was answered without "of stampyard-verify-wrong-1": "of somebody else"\. Mend/,
     );
-    expect(await stampOf("eu-1")).toMatchObject({ state: { kind: "active" }, verification: { through: "router" } });
+    expect(await stampOf("wrong-1")).toMatchObject({ state: { kind: "active" }, verification: { through: "router" } });
     // What the failed attempts wrote is the application's to remove, with its hook.
-    for (const place of notes.keys()) expect(place).toMatch(/^stampyard-verify-eu-1/);
-    expect(await world.homesOf(verifyTenantKey("eu-1"))).toEqual([]);
+    for (const place of notes.keys()) expect(place).toMatch(/^stampyard-verify-wrong-1/);
+    expect(await world.homesOf(verifyTenantKey("wrong-1"))).toEqual([]);
   });
 
   test("is shown to work once more, and nothing is left, wherever a verification was killed (I26, I27)", async () => {
@@ -182,9 +185,11 @@ describe("a new stamp", () => {
     await world.createStamp("whole");
     await settle(world, world.freshDeps());
     expect(points).toContain("homes.forget:after");
-    expect(points.length).toBeGreaterThan(15);
+    // Between the end of one step and the beginning of the next nothing is durable: killed there is killed once.
+    const places = points.flatMap((name, at) => (at > 0 && name.endsWith(":before") ? [] : [at]));
+    expect(places.length).toBeGreaterThan(10);
 
-    for (let crashAt = 0; crashAt < points.length; crashAt++) {
+    for (const crashAt of places) {
       const name = `crash-${crashAt}`;
       let passed = 0;
       let life = new AbortController();
@@ -212,18 +217,18 @@ describe("a new stamp", () => {
 
   test("that is not wanted any more is not verified to the end", async () => {
     router = await startRouter();
-    await world.createStamp("eu-1");
+    await world.createStamp("unwanted-1");
     let hasAsked = false;
     world.application.state.serve = (request, tenant) => {
-      if (!hasAsked) void world.store.stamps.remove("eu-1", { force: false }, world.ctx());
+      if (!hasAsked) void world.store.stamps.remove("unwanted-1", { force: false }, world.ctx());
       hasAsked = true;
       return serve(request, tenant);
     };
     await settle(world, world.freshDeps());
     expect(hasAsked).toBe(true);
-    expect(await stampOf("eu-1")).toBeUndefined();
+    expect(await stampOf("unwanted-1")).toBeUndefined();
     await expect.poll(async () => (await world.store.directory.head()).pending).toBe(0);
-    expect(await world.store.directory.tenantVersion(verifyTenantKey("eu-1"))).toBeUndefined();
+    expect(await world.store.directory.tenantVersion(verifyTenantKey("unwanted-1"))).toBeUndefined();
   });
 });
 

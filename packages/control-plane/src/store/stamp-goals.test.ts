@@ -148,6 +148,28 @@ describe("stamps.adopt()", () => {
   });
 });
 
+test("a recovery takes no tenant of a verification for somebody's, and asks no adopted stamp (D9)", async () => {
+  await applyFleet(store, ctx, [stampFixture("shared-1")]);
+  const adopted = { origin: "adopted", goal: "cordoned" } as const;
+  await store.stamps.adopt({ stamp: stampFixture("zero", adopted) }, ctx);
+  await store.recovery.enter("test", ctx);
+  const put = (tenant: string, stamp: string) =>
+    ({ kind: "tenant-put", tenant, stamp, epoch: 1, hostnames: [] }) as const;
+  const { incarnation, version, chain } = await store.directory.head();
+  const changes = [put("stampyard-verify-shared-1", "shared-1"), put("acme", "zero")];
+  const report = { router: "r1", part: 0, last: true, incarnation, version, chain, changes };
+  await store.recovery.saveRouterReport(report);
+  await store.recovery.saveStampHomes(
+    "shared-1",
+    [{ tenant: "stampyard-verify-shared-1", state: "active", epoch: 1 }],
+    ctx,
+  );
+  const found = await store.recovery.report();
+  expect(found.adopt.map(({ tenant, stamp }) => [tenant, stamp])).toEqual([["acme", "zero"]]);
+  expect(found.conflicts).toEqual([]);
+  expect(found.waitingOn).toEqual([]);
+});
+
 test("stamps.tenants() counts all whose home it is, and names the first", async () => {
   await applyFleet(store, ctx, [stampFixture("shared-1")]);
   for (const key of ["d", "b", "a", "c"]) await store.tenants.create({ key }, ctx);
