@@ -8,6 +8,7 @@ export const faults = [
   "drops every attempt to connect",
   "resets connections",
   "accepts and hangs",
+  "answers late",
   "sends its head slowly",
   "sends its body slowly",
   "talks garbage",
@@ -172,6 +173,14 @@ function answer(state: State, socket: Socket, switched: string | undefined): voi
       return;
     case "accepts and hangs":
       return;
+    case "answers late": {
+      const timer = setTimeout(() => {
+        state.timers.delete(timer);
+        socket.write(good);
+      }, 800);
+      state.timers.add(timer);
+      return;
+    }
     case "sends its head slowly":
       drip(state, socket, good, 50);
       return;
