@@ -37,6 +37,32 @@ test("lineOf() is one line of JSON that says what the entry says, whatever the p
   );
 });
 
+test("lineOf() says where each request went, whatever the one before it did", () => {
+  const pick = <T>(...values: readonly T[]) => fc.constantFrom(...values);
+  const some = fc.record(
+    {
+      time: pick("2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.679Z"),
+      requestId: pick("a", "b"),
+      method: pick("GET", "POST", "HEAD"),
+      path: pick("/", "/\u00e9\n"),
+      status: pick(0, 200, 503),
+      ms: pick(0, 1.5),
+      tenant: pick("acme", "globex"),
+      stamp: pick("eu-1", "eu-2"),
+      epoch: pick(0, 1, 2),
+      rule: pick("subdomain", "path"),
+      reason: pick("too-busy", "held"),
+      traceparent: pick("00-x"),
+    },
+    { requiredKeys: ["time", "requestId", "method", "path", "status", "ms"] },
+  );
+  fc.assert(
+    fc.property(fc.array(some, { maxLength: 40 }), (entries) => {
+      for (const made of entries) expect(JSON.parse(lineOf(made))).toEqual(made);
+    }),
+  );
+});
+
 test("lineOf() writes times as JSON does", () => {
   const times = [0, 0.01, 0.1, 0.29, 0.5, 0.99, 1, 1.1, 12.5, 99.99, 100, 1_234.56, 86_400_000, 1e12, 0.123, 1 / 3];
   for (let n = 0; n < 20_000; n++) times.push(Math.round(n * 7.3) / 100);

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { Endpoint } from "@stampyard/domain";
 import type { Permit } from "../bulkhead/breaker.ts";
 import type { Decision } from "../decide.ts";
@@ -7,6 +6,7 @@ import type { RequestHead } from "../http1/request-head.ts";
 import { inboundRequestId, isLooping, requestText } from "../http1/request-text.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
 import { guardReasonOf, problemAnswer, type RefusalDetail, type RefusalReason } from "../refusals.ts";
+import { newRequestId } from "../request-id.ts";
 import { answerLines } from "./answer-lines.ts";
 import type { ClientSide, Exchange } from "./exchange.ts";
 import { forgetLongLived, keepLongLived, type LongLived } from "./long-lived.ts";
@@ -71,7 +71,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
     this.head = head;
     this.isHead = head.method === "HEAD";
     this.#peerTrusted = peerTrusted;
-    this.#requestId = (peerTrusted ? inboundRequestId(head) : undefined) ?? randomUUID();
+    this.#requestId = (peerTrusted ? inboundRequestId(head) : undefined) ?? newRequestId();
   }
 
   start(body: Buffer | undefined): void {

@@ -1,8 +1,8 @@
-import { randomUUID } from "node:crypto";
 import { type AccessEntry, traceparentOf } from "../access-log.ts";
 import type { Decision } from "../decide.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import { problemAnswer, type RefusalReason } from "../refusals.ts";
+import { newRequestId } from "../request-id.ts";
 import { answerLines } from "./answer-lines.ts";
 import type { Serving } from "./serving.ts";
 
@@ -64,7 +64,7 @@ export function refuseHead(
   reason: RefusalReason,
   method: string,
 ): { readonly status: number; readonly lines: string; readonly body: string } {
-  const requestId = randomUUID();
+  const requestId = newRequestId();
   const { status, headers, body } = problemAnswer(reason, { requestId, jitter: Math.random() });
   recordRefusedHead(serving, { reason, status, method, requestId });
   return { status, lines: answerLines(headers), body };

@@ -30,16 +30,18 @@ export function requestText(head: RequestHead, forwarded: Forwarded): string {
   const { fields, host } = head;
   const { target, peerAddress, scheme, requestId, route } = forwarded;
   if (fields.via === "" && fields.forwardedFor === "" && fields.forwardedProto === "") {
-    const start = `${head.method} ${target} HTTP/1.1\r\nhost: ${host}\r\n${fields.lines}${peerLines(peerAddress, scheme)}`;
-    const own = `x-forwarded-host: ${host}\r\nx-request-id: ${requestId}\r\n${routeHeader}: ${route}\r\n`;
-    return start + own + framingLines(head);
+    // Few pieces: each is walked again when the text is written.
+    const hostLine = `host: ${host}\r\n`;
+    const line = head.method === "GET" ? `GET ${target} HTTP/1.1\r\n` : `${head.method} ${target} HTTP/1.1\r\n`;
+    const start = line + hostLine + fields.lines + peerLines(peerAddress, scheme) + hostLine;
+    return `${start}x-request-id: ${requestId}\r\n${routeHeader}: ${route}${framingLines(head)}`;
   }
   const via = fields.via === "" ? hopName : `${fields.via}, ${hopName}`;
   const client = fields.forwardedFor === "" ? peerAddress : `${fields.forwardedFor}, ${peerAddress}`;
   const proto = fields.forwardedProto === "http" || fields.forwardedProto === "https" ? fields.forwardedProto : scheme;
   return (
     `${head.method} ${target} HTTP/1.1\r\nhost: ${host}\r\n${fields.lines}via: ${via}\r\nx-forwarded-for: ${client}\r\n` +
-    `x-forwarded-proto: ${proto}\r\nx-forwarded-host: ${host}\r\nx-request-id: ${requestId}\r\n${routeHeader}: ${route}\r\n` +
+    `x-forwarded-proto: ${proto}\r\nx-forwarded-host: ${host}\r\nx-request-id: ${requestId}\r\n${routeHeader}: ${route}` +
     framingLines(head)
   );
 }
@@ -48,24 +50,25 @@ let lastPeer = "";
 let lastScheme = "";
 let lastLines = "";
 
-/** The same for all requests of a client that is no proxy; made once for those that come in a row. */
+/** The same for all requests of a client that is no proxy, up to the name of x-forwarded-host; made once for those in a row. */
 function peerLines(address: string, scheme: string): string {
   if (address !== lastPeer || scheme !== lastScheme) {
     lastPeer = address;
     lastScheme = scheme;
-    lastLines = `via: ${hopName}\r\nx-forwarded-for: ${address}\r\nx-forwarded-proto: ${scheme}\r\n`;
+    lastLines = `via: ${hopName}\r\nx-forwarded-for: ${address}\r\nx-forwarded-proto: ${scheme}\r\nx-forwarded-`;
   }
   return lastLines;
 }
 
+/** Ends the line before, and the head. */
 function framingLines(head: RequestHead): string {
-  if (head.webSocketKey !== "") return "connection: Upgrade\r\nupgrade: websocket\r\n\r\n";
+  if (head.webSocketKey !== "") return "\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n";
   switch (head.body) {
     case "none":
-      return "\r\n";
+      return "\r\n\r\n";
     case "length":
-      return `content-length: ${head.length}\r\n\r\n`;
+      return `\r\ncontent-length: ${head.length}\r\n\r\n`;
     case "chunked":
-      return "transfer-encoding: chunked\r\n\r\n";
+      return "\r\ntransfer-encoding: chunked\r\n\r\n";
   }
 }
