@@ -10,7 +10,7 @@
  * The parts of the control plane are taken from their sources, since its package exports only the whole.
  */
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -235,10 +235,28 @@ async function openLoop(world, pool) {
   return result;
 }
 
+/** Milliseconds that the server's processes have worked; what it costs whatever else the machine does. */
+async function serverCpuMs({ bare }) {
+  const { rows } = await bare.query("SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL");
+  let ticks = 0;
+  for (const { pid } of rows) {
+    try {
+      const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
+      ticks += Number(fields[11]) + Number(fields[12]);
+    } catch {
+      // Not on Linux, or it has just ended.
+    }
+  }
+  // A tick is a hundredth of a second on every Linux that we run on.
+  return ticks * 10;
+}
+
 /** As fast as it goes with many callers at once. */
 async function closedLoop(world) {
   const callers = 256;
   let count = 0;
+  const serverBefore = await serverCpuMs(world);
+  const ownBefore = process.cpuUsage();
   const began = performance.now();
   const until = began + scale.maxMs;
   await Promise.all(
@@ -249,7 +267,11 @@ async function closedLoop(world) {
       }
     }),
   );
-  const result = { callers, perSecond: round(count / ((performance.now() - began) / 1_000), 1), count };
+  const perSecond = round(count / ((performance.now() - began) / 1_000), 1);
+  const { user, system } = process.cpuUsage(ownBefore);
+  const serverMs = (await serverCpuMs(world)) - serverBefore;
+  const cpuMsPerCreation = { node: round((user + system) / 1_000 / count, 3), server: round(serverMs / count, 3) };
+  const result = { callers, perSecond, count, cpuMsPerCreation };
   say(`at most ${result.perSecond} creations per second with ${callers} callers`);
   return result;
 }

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
+import { setImmediate as letOthers } from "node:timers/promises";
 import { canonicalJson, type Json, StampyardError, type Tenant } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
-import type { FleetSight } from "./fleet-view.ts";
+import { createFleetView, type FleetSight, type FleetView } from "./fleet-view.ts";
 import { closePlaces, lostPlaces, type TakenPlace } from "./place-guard.ts";
 import type { ImportPlan, ImportResult, TenantInput, WriteContext } from "./records.ts";
 import { tellOf } from "./tenant-create.ts";
@@ -14,16 +15,19 @@ interface Draft {
   readonly plan: ImportPlan;
   readonly registrations: readonly Registration[];
   readonly places: readonly TakenPlace[];
+  readonly sight: FleetSight;
+  /** Somebody found no place. */
+  readonly isShort: boolean;
 }
+
+const decisionsAtATime = 200;
 
 /** A place may be lost with a stamp that changes, even where nobody else takes one. */
 const attemptsMost = 6;
 
 export async function planImport(base: StoreBase, inputs: readonly TenantInput[]): Promise<ImportPlan> {
-  const sight = await base.view.look(base.db, { exact: true });
-  const { plan, places } = await draftImport(base, base.db, inputs, sight, { actor: "plan", token: 0 });
-  base.view.touch(places.map((place) => place.stamp));
-  return plan;
+  const view = createFleetView(base.now);
+  return (await draftImport(base, base.db, inputs, view, { actor: "plan", token: 0 })).plan;
 }
 
 export async function importTenants(
@@ -39,8 +43,8 @@ export async function importTenants(
 }
 
 /**
- * Undefined = ask again with places closed: one was lost, or there is a conflict, which somebody may cause who is about
- * to leave.
+ * Undefined = ask again with places closed: one was lost, or there were too few, and somebody may be about to leave. It
+ * places by a view of its own: what it books is nobody's business before it is written.
  */
 async function tryImport(
   base: StoreBase,
@@ -48,21 +52,17 @@ async function tryImport(
   ctx: WriteContext,
   isClosed: boolean,
 ): Promise<ImportResult | undefined> {
-  const open = isClosed ? undefined : await base.view.look(base.db, { exact: true });
+  const view = createFleetView(base.now);
   let booked: readonly TakenPlace[] = [];
   let isLost = false;
   try {
-    return await write(base, ctx, async (w) => {
+    const result = await write(base, ctx, async (w) => {
       requireNormal(w);
       isLost = false;
       if (isClosed) await closePlaces(w);
-      const sight = open ?? (await base.view.look(w, { exact: true }));
-      const { plan, registrations, places } = await draftImport(base, w, inputs, sight, ctx);
+      const { plan, registrations, places, sight, isShort } = await draftImport(base, w, inputs, view, ctx);
       booked = places;
-      if (plan.conflicts.length > 0) {
-        base.view.touch(places.map((place) => place.stamp));
-        return isClosed ? { ...plan, applied: false } : undefined;
-      }
+      if (plan.conflicts.length > 0) return isShort && !isClosed ? undefined : { ...plan, applied: false };
       if (registrations.length === 0) return { ...plan, applied: true };
       const { tenants, faults } = await registerTenants(w, registrations, { audited: false });
       const [fault] = faults.values();
@@ -74,8 +74,9 @@ async function tryImport(
       for (const { value } of tenants.values()) tellOf(w, value);
       return { ...plan, applied: true };
     });
-  } catch (error) {
     base.view.touch(booked.map((place) => place.stamp));
+    return result;
+  } catch (error) {
     if (isLost) return undefined;
     throw error;
   }
@@ -85,9 +86,10 @@ async function draftImport(
   base: StoreBase,
   tx: Queryable,
   inputs: readonly TenantInput[],
-  sight: FleetSight,
+  view: FleetView,
   ctx: WriteContext,
 ): Promise<Draft> {
+  const sight = await view.look(tx, { exact: true });
   const conflicts: { key: string; why: string }[] = [];
   const drafts = readDrafts(inputs, conflicts);
   const keys = [...drafts.keys()];
@@ -105,11 +107,17 @@ async function draftImport(
   await findTakenHostnames(tx, fresh, conflicts);
   const refused = new Set(conflicts.map((conflict) => conflict.key));
   const placeable = fresh.filter((draft) => !refused.has(draft.key));
-  const { registrations, places } = placeAll(base, placeable, sight, ctx, conflicts);
+  const { registrations, places, isShort } = await placeAll(
+    placeable,
+    view,
+    sight,
+    { ctx, now: base.now() },
+    conflicts,
+  );
   const create = registrations.map(({ tenant }) => tenant.key);
   const placed = new Map<string, number>();
   for (const { stamp } of places) placed.set(stamp, (placed.get(stamp) ?? 0) + 1);
-  return { plan: { create, unchanged, placed, conflicts }, registrations, places };
+  return { plan: { create, unchanged, placed, conflicts }, registrations, places, sight, isShort };
 }
 
 /** Every row is checked; the faulty ones become conflicts, so that all faults are told at once. */
@@ -182,33 +190,38 @@ async function findTakenHostnames(
 }
 
 /** Those with a home of their own first: the others share what is left. */
-function placeAll(
-  base: StoreBase,
+async function placeAll(
   drafts: readonly TenantDraft[],
+  view: FleetView,
   sight: FleetSight,
-  ctx: WriteContext,
+  by: { readonly ctx: WriteContext; readonly now: number },
   conflicts: { key: string; why: string }[],
-): Pick<Draft, "registrations" | "places"> {
+): Promise<Pick<Draft, "registrations" | "places" | "isShort">> {
   const registrations: Registration[] = [];
   const places: TakenPlace[] = [];
-  for (const draft of [...drafts].sort((a, b) => Number(a.stamp === undefined) - Number(b.stamp === undefined))) {
+  let isShort = false;
+  const ordered = [...drafts].sort((a, b) => Number(a.stamp === undefined) - Number(b.stamp === undefined));
+  for (const [index, draft] of ordered.entries()) {
+    // Thousands of decisions over thousands of stamps take seconds, and the lease must be renewed meanwhile.
+    if (index % decisionsAtATime === decisionsAtATime - 1) await letOthers();
     try {
       const wish = wishOf(draft, sight);
       const decision = decide(wish, sight);
       if (decision.kind === "full") {
+        isShort = true;
         conflicts.push({ key: draft.key, why: decision.why });
         continue;
       }
-      const { tenant, isBig, place } = registrationOf(draft, wish, decision, base.now());
-      registrations.push({ tenant, isBig, ctx });
+      const { tenant, isBig, place } = registrationOf(draft, wish, decision, by.now);
+      registrations.push({ tenant, isBig, ctx: by.ctx });
       if (place === undefined) continue;
-      base.view.book(place.stamp, { ...place, isBig });
+      view.book(place.stamp, { ...place, isBig });
       places.push(place);
     } catch (error) {
       conflicts.push({ key: draft.key, why: StampyardError.from(error).message });
     }
   }
-  return { registrations, places };
+  return { registrations, places, isShort };
 }
 
 function text(value: unknown): string {
