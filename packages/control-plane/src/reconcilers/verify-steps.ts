@@ -140,7 +140,7 @@ function meaningOf(reference: string, values: StepValues): string {
 
 /** The beginning of an answer, for the reason. */
 function excerpt(text: string): string {
-  const line = text.trim().slice(0, 80);
+  const line = text.trim().slice(0, 60);
   return line === "" ? "" : `: ${quote(line)}`;
 }
 
@@ -151,7 +151,7 @@ function reasonOf(caught: unknown): string {
 
 function failed(message: string, cause?: unknown): StampyardError {
   return new StampyardError("VERIFICATION_FAILED", message, {
-    mend: "Mend the release or its verify steps; it is tried again by itself, or at once with stampyard stamp retry.",
+    mend: "Mend the release or its verify steps; it is tried again by itself.",
     ...(cause === undefined ? {} : { cause }),
   });
 }
