@@ -14,7 +14,7 @@ export async function readPoolPlan(store: Store, pool: string, now: Instant): Pr
   return { facts, plan: planPool(poolState(facts, built.get(pool)), now) };
 }
 
-/** What each pool waits for, for the status of the fleet. */
+/** What each pool waits for and warns of, for the status of the fleet. */
 export async function readPoolWaits(
   store: Store,
   pools: readonly string[],
@@ -23,8 +23,10 @@ export async function readPoolWaits(
   const all = await Promise.all(
     pools.map(async (name) => {
       const facts = await store.pools.facts(name);
-      const why = facts === undefined ? undefined : planPool(poolState(facts, undefined), now).waitingOn;
-      return why === undefined ? [] : [{ kind: "pool" as const, name, why }];
+      if (facts === undefined) return [];
+      const { waitingOn, alerts } = planPool(poolState(facts, undefined), now);
+      const whys = [...(waitingOn === undefined ? [] : [waitingOn]), ...alerts.map(({ text }) => text)];
+      return whys.map((why) => ({ kind: "pool" as const, name, why }));
     }),
   );
   return all.flat();

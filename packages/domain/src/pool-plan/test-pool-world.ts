@@ -17,11 +17,12 @@ const tickMs = 600_000;
 const dayMs = 86_400_000;
 
 export function createPoolWorld(random: SeededRandom, pool: Pool, limits: UnitVector) {
+  const canMove = random.chance(0.7);
   const book = createPoolBook(pool, limits);
   const { stamps, tenants } = book;
   const history: GrowthSample[] = [];
   const state = (): PoolState => {
-    return { pool, stamps: book.poolStamps(), waiting: book.waiting(), history, newLimits: limits, canMove: true };
+    return { pool, stamps: book.poolStamps(), waiting: book.waiting(), history, newLimits: limits, canMove };
   };
   let now = today;
   let names = 0;
