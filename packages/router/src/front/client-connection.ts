@@ -9,7 +9,7 @@ import type { AnswerBody, ClientSide, Exchange, PeerFacts } from "./exchange.ts"
 import { forwardExchange } from "./forwarding.ts";
 import { type Channel, type ChannelEvents, openChannel } from "./io.ts";
 import { refuseHead } from "./record.ts";
-import { headContexts, type Serving } from "./serving.ts";
+import { firstRequestMs, headContexts, type Serving } from "./serving.ts";
 import type { Timed } from "./timer-wheel.ts";
 
 /**
@@ -26,8 +26,6 @@ const maxRequests = 1_000;
 const maxAhead = 64 * 1024;
 /** Bodies up to this size, if they came with their head, leave in one write with it. */
 const shortBody = 8 * 1024;
-/** How long a new connection has for its first request when its router stops, in milliseconds. */
-const freshMs = 1_000;
 const lingerMs = 500;
 const longestLingerMs = 5_000;
 const requestMs = 300_000;
@@ -72,12 +70,11 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
 
   /** Ends the connection now if it is idle, else after the answer that is on its way. */
   drain(): void {
-    if (this.#state === "head" && this.#pending === undefined) {
-      // The first request of a new connection is on its way: clients connect when they have something to ask.
-      if (this.#requests === 0) this.#serving.wheel.set(this, freshMs);
-      else this.#endNow();
-    }
     this.#closing = true;
+    if (this.#state !== "head" || this.#pending !== undefined) return;
+    // The first request of a new connection is on its way: clients connect when they have something to ask.
+    if (this.#requests === 0) this.#serving.wheel.set(this, firstRequestMs);
+    else this.#endNow();
   }
   destroy(): void {
     this.#channel.destroy();
@@ -89,7 +86,8 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
         if (this.#exchange?.onTunnelBytes(this.#channel.lends ? Buffer.from(bytes) : bytes) === false) this.#pause();
         return;
       case "linger":
-        this.#lingerOn();
+        if (performance.now() - this.#since > longestLingerMs) this.#channel.destroy();
+        else this.#serving.wheel.set(this, lingerMs);
         return;
       case "dead":
         return;
@@ -397,9 +395,5 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     this.#serving.wheel.set(this, lingerMs);
     this.#channel.end();
     this.#resume();
-  }
-  #lingerOn(): void {
-    if (performance.now() - this.#since > longestLingerMs) this.#channel.destroy();
-    else this.#serving.wheel.set(this, lingerMs);
   }
 }

@@ -26,6 +26,9 @@ export interface Timeouts {
   readonly keepAliveMs?: number;
 }
 
+/** How long a new connection has for its first request when its router stops, in milliseconds. */
+export const firstRequestMs = 1_000;
+
 /** What every connection of a data plane needs. */
 export interface Serving extends Knowledge {
   readonly timeouts: Timeouts;
