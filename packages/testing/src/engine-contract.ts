@@ -205,6 +205,13 @@ export function describeStampEngine(name: string, open: () => Promise<EngineUnde
       const first = await under.engine.apply(under.spec("eu-1", [api()]), call);
       const second = await under.engine.apply(under.spec("us-1", [api()]), call);
       expect(second.endpoints).not.toEqual(first.endpoints);
+      const own = async (stamp: string) => {
+        const facts = (await under.engine.facts?.(stamp, never)) ?? [];
+        return facts.filter((fact) => fact.advisory === undefined).map(({ kind, identity }) => `${kind} ${identity}`);
+      };
+      const ours = await own("eu-1");
+      expect(under.engine.facts === undefined || ours.length > 0).toBe(true);
+      expect((await own("us-1")).filter((fact) => ours.includes(fact))).toEqual([]);
       await under.engine.destroy("us-1", call);
       expect(await under.engine.observe("eu-1", never)).toEqual(first);
     });
