@@ -72,6 +72,18 @@ describe("planFleet()", () => {
     });
   });
 
+  test("names what changes for the fleet as a whole, so that nothing in the file is left unsaid", () => {
+    const state = carryOut(empty, goalOf(fleet));
+    const weighed: Fleet = { ...fleet, tiers: { gold: { weight: { rps: 5 } } }, residency: [] };
+    expect(planFleet(state, goalOf(weighed)).changes).toEqual([
+      { kind: "policy-update", fields: ["residency", "tiers"] },
+    ]);
+    expect(planFleet(carryOut(empty, goalOf(weighed)), goalOf(weighed)).changes).toEqual([]);
+    expect(planFleet(carryOut(empty, goalOf(weighed)), goalOf(fleet)).changes).toEqual([
+      { kind: "policy-update", fields: ["residency", "tiers"] },
+    ]);
+  });
+
   test("names the changed fields of a pool and the stamps whose rendering changes", () => {
     const state = carryOut(empty, goalOf(fleet));
     const wider: Fleet = { ...fleet, pools: [{ ...pool, stamps: { min: 2, max: 5 } }] };

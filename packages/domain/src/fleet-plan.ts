@@ -7,6 +7,8 @@ import type { Stamp } from "./stamp.ts";
 export type FleetChange =
   | { readonly kind: "release-create"; readonly digest: Digest; readonly version: string }
   | { readonly kind: "routing-update" }
+  /** Of the fleet as a whole: tiers, residency rules, prices. */
+  | { readonly kind: "policy-update"; readonly fields: readonly string[] }
   | { readonly kind: "pool-create"; readonly pool: string }
   | { readonly kind: "pool-update"; readonly pool: string; readonly fields: readonly string[] }
   | { readonly kind: "stamp-create"; readonly stamp: string; readonly pool: string; readonly region: string }
@@ -39,6 +41,8 @@ export function planFleet(state: FleetState, goal: FleetGoal): FleetPlan {
   const notes: string[] = [];
   if (state.release !== goal.release.digest) changes.push({ kind: "release-create", ...goal.release });
   if (!same(published(state.fleet), published(goal.fleet))) changes.push({ kind: "routing-update" });
+  const policies = policyFields.filter((field) => !same(state.fleet?.[field], goal.fleet[field]));
+  if (policies.length > 0) changes.push({ kind: "policy-update", fields: policies });
   for (const pool of goal.fleet.pools) planPool(pool, state, goal, changes, notes);
   for (const old of state.fleet?.pools ?? []) {
     if (goal.fleet.pools.some((pool) => pool.name === old.name)) continue;
@@ -49,6 +53,8 @@ export function planFleet(state: FleetState, goal: FleetGoal): FleetPlan {
   }
   return { changes, notes };
 }
+
+const policyFields = ["prices", "residency", "tiers"] as const;
 
 function published(fleet: Fleet | undefined): unknown {
   return fleet === undefined ? undefined : publishedRouting(fleet);

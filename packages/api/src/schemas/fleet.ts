@@ -153,6 +153,8 @@ const tenantsAffected = { tenants: z.number().int().optional() };
 const fleetChangeSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("release-create"), digest: digestSchema, version: z.string() }),
   z.object({ kind: z.literal("routing-update"), ...tenantsAffected }),
+  /** Of the fleet as a whole: `tiers`, `residency`, `prices`. */
+  z.object({ kind: z.literal("policy-update"), fields: z.array(z.string()), ...tenantsAffected }),
   z.object({ kind: z.literal("pool-create"), pool: z.string() }),
   z.object({ kind: z.literal("pool-update"), pool: z.string(), fields: z.array(z.string()), ...tenantsAffected }),
   z.object({ kind: z.literal("stamp-create"), stamp: z.string(), pool: z.string(), region: z.string() }),

@@ -68,6 +68,8 @@ function bareText(change: PlanView["changes"][number]): string {
       return `+ release ${change.version} (${short(change.digest)})`;
     case "routing-update":
       return "~ routing rules";
+    case "policy-update":
+      return `~ fleet: ${change.fields.join(", ")}`;
     case "pool-create":
       return `+ pool ${change.pool}`;
     case "pool-update":

@@ -38,6 +38,7 @@ export function affectedBy(
 
 function viewOf(change: FleetChange, reached: { readonly tenants?: number }): ChangeView {
   switch (change.kind) {
+    case "policy-update":
     case "pool-update":
       return { ...change, fields: [...change.fields], ...reached };
     case "routing-update":
@@ -52,6 +53,8 @@ function reachedBy(change: FleetChange, counts: readonly TenantCount[]): readonl
   switch (change.kind) {
     case "routing-update":
       return counts;
+    case "policy-update":
+      return change.fields.some((field) => field !== "prices") ? counts : [];
     case "pool-update":
       return counts.filter((count) => count.pool === change.pool);
     case "stamp-update":
