@@ -42,6 +42,7 @@ describe("createGuard().check()", () => {
     ["router ahead, store does not", active(3), active(3), 4, "not-yet", [false, true]],
     ["router ahead of the cache, behind the store", active(3), active(5), 4, "stale-route", [false, true]],
     ["fenced", { state: "fenced", epoch: 3 }, undefined, 3, "not-active", [false]],
+    ["suspended", { state: "suspended", epoch: 3 }, undefined, 3, "not-active", [false]],
     ["moved away", { state: "moved", epoch: 4 }, undefined, 3, "stale-route", [false]],
     ["importing", { state: "importing", epoch: 3 }, undefined, 3, "not-active", [false]],
     ["just created", undefined, active(1), 1, "pass", [false, true]],

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { readSnapshot } from "../store/test-store.ts";
 import { startTestPostgres, type TestPostgres } from "../store/test-postgres.ts";
 import { reconcileTenant } from "./reconcile-tenant.ts";
+import type { TenantHomeRow } from "./turn.ts";
 import { createWorld, settle, type World } from "./test-world.ts";
 
 let postgres: TestPostgres;
@@ -144,5 +145,37 @@ describe("a suspended tenant", () => {
     await expect(world.store.tenants.suspend("early", { reason: "x" }, world.ctx())).rejects.toMatchObject(wrong);
     const stale = world.store.tenants.suspend("early", { reason: "x", revision: 99 }, world.ctx());
     await expect(stale).rejects.toMatchObject({ code: "STALE_REVISION" });
+  });
+
+  test("stays suspended in a store that was restored from before it, because its stamp says so (D9)", async () => {
+    await housed("back");
+    await world.store.tenants.suspend("back", { reason: "test" }, world.ctx());
+    await settleNow();
+    const { store } = world;
+    // What the stamps say, to a store that has forgotten the suspension of one tenant and all of another.
+    const homes = new Map<string, readonly TenantHomeRow[]>();
+    for (const { value } of await store.stamps.all()) homes.set(value.name, []);
+    homes.set("back", [
+      { tenant: "back", state: "suspended", epoch: 1 },
+      { tenant: "lost", state: "suspended", epoch: 7 },
+    ]);
+    await store.tenants.resume("back", {}, world.ctx());
+    await settleNow();
+    await store.recovery.enter("restored", world.ctx());
+    for (const [stamp, rows] of homes) await store.recovery.saveStampHomes(stamp, rows, world.ctx());
+    const { conflicts } = await store.recovery.report();
+    // The others of this world are known to their stamps, which were not asked here.
+    const others = conflicts.map(({ tenant }) => tenant).filter((tenant) => tenant !== "back" && tenant !== "lost");
+    expect(conflicts).toHaveLength(others.length);
+    await store.recovery.resolve(
+      others.map((tenant) => ({ tenant })),
+      world.ctx(),
+    );
+    await store.recovery.finish({ incomplete: true }, world.ctx());
+    const remembered = { goal: "suspended", state: { kind: "suspended" }, stamp: "back" };
+    expect(await tenantOf("back")).toMatchObject({ ...remembered, epoch: 1, suspension: { by: "recovery" } });
+    expect(await tenantOf("lost")).toMatchObject({ ...remembered, epoch: 7 });
+    expect(await published("lost")).toMatchObject({ stamp: "suspended", home: "back", epoch: 7 });
+    expect(await published("back")).toMatchObject({ stamp: "suspended", home: "back", epoch: 1 });
   });
 });
