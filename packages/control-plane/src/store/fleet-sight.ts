@@ -90,9 +90,10 @@ export async function readStampFacts(tx: Queryable, names?: readonly string[]): 
 const noUse: StampUse = { reserved: {}, placed: {}, big: 0 };
 
 async function readUse(tx: Queryable, wanted: readonly unknown[]): Promise<ReadonlyMap<string, StampUse>> {
+  // One order for all, so that all their vectors have one shape: each decision reads thousands of them.
   const { rows } = await tx.query<{ stamp: string; unit: string; reserved: number; placed: number; big: number }>(
     `SELECT stamp, unit, reserved::float8 AS reserved, placed::float8 AS placed, big FROM stamp_use
-     WHERE $1::text[] IS NULL OR stamp = ANY ($1)`,
+     WHERE $1::text[] IS NULL OR stamp = ANY ($1) ORDER BY stamp, unit`,
     wanted,
   );
   const use = new Map<string, { reserved: Record<string, number>; placed: Record<string, number>; big: number }>();
