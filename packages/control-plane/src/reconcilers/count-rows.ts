@@ -6,7 +6,7 @@ const countWithinMs = 120_000;
 
 /**
  * Counts a tenant's rows in every table of a database that has the tenant column, in one snapshot. A partitioned table is
- * counted as a whole, a foreign table is of another database. Names are quoted by the server, the key is a parameter.
+ * counted as a whole, a materialized view like the table that it is; a foreign table is of another database. Names are quoted by the server, the key is a parameter.
  */
 export async function countRows(pool: pg.Pool, column: string, tenant: string): Promise<readonly TableCount[]> {
   const client = await pool.connect();
@@ -42,6 +42,6 @@ select format('%I.%I', n.nspname, c.relname) as table,
   case when a.atttypid in ('text'::regtype, 'varchar'::regtype) then format('%I = $1', a.attname)
        else format('%I::text = $1', a.attname) end as matches
 from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid
-where c.relkind in ('r', 'p') and not c.relispartition and a.attname = $1 and not a.attisdropped and a.attnum > 0
+where c.relkind in ('r', 'p', 'm') and not c.relispartition and a.attname = $1 and not a.attisdropped and a.attnum > 0
   and n.nspname not in ('pg_catalog', 'information_schema', 'stampyard') and n.nspname not like 'pg\\_%'
 order by 1`;

@@ -26,5 +26,6 @@ export const tenantDelete = command<{ reason?: string }>({
     });
     // Its phase still says what it was: the work has only been ordered.
     run.emit(tenant, () => `Tenant ${key} is being deleted\n`);
+    run.say(`When it is gone, see what was erased: stampyard tenant certificate ${key}`);
   },
 });
