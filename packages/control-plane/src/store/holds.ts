@@ -5,6 +5,9 @@ import { audit, requireNormal, type StoreBase, type Write, write } from "./write
 /** Channel on which every process of this store hears of holds. Nothing of a hold is kept: it is over in seconds. */
 export const holdsChannel = "stampyard_control_holds";
 
+/** Routers take no longer hold from a feed. */
+const mostMs = 60_000;
+
 export interface HoldStart {
   readonly tenant: string;
   /** Whose hold it is; a release must name the same. */
@@ -70,8 +73,21 @@ async function notify(tx: Pick<Write, "query">, event: HoldEvent): Promise<void>
 export function readHoldEvent(payload = ""): readonly HoldEvent[] {
   try {
     const event = JSON.parse(payload) as HoldEvent;
-    return typeof event.tenant === "string" && typeof event.moveId === "string" ? [event] : [];
+    return typeof event.tenant === "string" && typeof event.moveId === "string" && isWhole(event) ? [event] : [];
   } catch {
     return [];
+  }
+}
+
+function isWhole(event: HoldEvent): boolean {
+  switch (event.kind) {
+    case "hold":
+      return Number.isInteger(event.ttlMs) && event.ttlMs >= 1 && event.ttlMs <= mostMs;
+    case "release":
+      return true;
+    case "hold-acknowledged":
+      return typeof event.router === "string" && Number.isInteger(event.inFlight) && event.inFlight >= 0;
+    default:
+      return false;
   }
 }
