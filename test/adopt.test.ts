@@ -96,6 +96,8 @@ describe("a company that starts with what it runs", () => {
 
   test("builds the second stamp beside it, where new tenants go", async () => {
     expect(await fleet.run(["stamp", "create", "shared", "--wait"])).toMatchObject({ code: 0 });
+    const verification = { through: "router", router: "router", steps: 1 };
+    expect(await show("shared-1"), "a router was there to ask").toMatchObject({ verification });
     const made = await fleet.json<{ stamp: string }>("tenant", "create", "newcomer", "--wait");
     expect(made.stamp).toBe("shared-1");
     expect(await ask(router, "newcomer")).toEqual({ status: 200, text: "1.0.0" });

@@ -127,6 +127,8 @@ components:
 ingress: { service: api }
 capacity: { tenants: 500 }
 tenancy: { model: rows, column: tenant_id }
+verify:
+  - { path: /, text: "${version}" }
 `;
 }
 

@@ -36,7 +36,7 @@ The database URL, from --database-url-file or the environment (${databaseUrlEnv}
       .option("--database-url-file <path>", "file that holds the URL of its database")
       .option("--route-key-file <path>", "file that holds kid:secret, with which its application checks route headers")
       .option("--restore-tested", "a restore of its data was rehearsed")
-      .option("--open", "let placement choose it for new tenants")
+      .option("--open", "let placement choose it for new tenants, from its adoption on")
       .option("--reason <text>", "why, for the audit"),
   examples: [
     ["stamp adopt zero --region eu --endpoint http://10.0.0.7:8080", "what runs there is stamp zero now"],

@@ -21,6 +21,8 @@ function stampText(stamp: StampView, nowMs: number): string {
   const units = Object.entries(stamp.capacity.units).map(
     ([unit, limit]) => `${unit} ${stamp.used.units[unit] ?? 0}/${limit}`,
   );
+  // Nothing of it comes from a release, and nobody of ours supervises it.
+  const isAdopted = stamp.origin === "adopted";
   const head = fields([
     ["Stamp", stamp.name],
     ["Pool", stamp.pool],
@@ -28,7 +30,7 @@ function stampText(stamp: StampView, nowMs: number): string {
     ["Phase", stamp.phase],
     ["Goal", goalText(stamp)],
     ["Message", stamp.goalDetail?.message],
-    ["Origin", stamp.origin === "adopted" ? "adopted: destroying it only forgets it" : undefined],
+    ["Origin", isAdopted ? "adopted: destroying it only forgets it" : undefined],
     ["Kept for", stamp.reservedFor],
     ["Cause", stamp.cause],
     ["Waiting on", stamp.waitingOn],
@@ -41,11 +43,11 @@ function stampText(stamp: StampView, nowMs: number): string {
       stamp.adoption === undefined ? undefined : stamp.adoption.capabilities.join(", ") || "serve, and nothing else",
     ],
     ["Database", stamp.adoption?.hasDatabase === true ? "its URL is sealed" : undefined],
-    ["Release", stamp.releaseDigest],
-    ["Stamp digest", stamp.stampDigest],
+    ["Release", isAdopted ? undefined : stamp.releaseDigest],
+    ["Stamp digest", isAdopted ? undefined : stamp.stampDigest],
     ["Runs digest", seen?.stampDigest === stamp.stampDigest ? undefined : seen?.stampDigest],
     ["Parameters", parametersText(stamp.parameters)],
-    ["Stamp host", seen?.host],
+    ["Stamp host", isAdopted ? undefined : seen?.host],
     ["Observed", seen === undefined ? undefined : `${age(Date.parse(seen.at), nowMs)} ago`],
   ]);
   const lacking = lackingText(stamp);

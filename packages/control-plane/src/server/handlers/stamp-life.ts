@@ -83,7 +83,7 @@ async function adoptedStamp(deps: ServerDeps, { params, body }: Call<"stampAdopt
     ...(body.open ? {} : { goalDetail: { reason: "adopted; stampyard stamp uncordon lets it take new tenants" } }),
     origin: "adopted",
     adoption: {
-      endpoints: body.endpoints.map(endpointOf),
+      endpoints: [...new Set(body.endpoints.map((text) => new URL(text).origin))].map(endpointOf),
       ...(body.healthPath === undefined ? {} : { healthPath: body.healthPath }),
       hasDatabase: body.databaseUrl !== undefined,
       capabilities: {
@@ -102,7 +102,7 @@ async function adoptedStamp(deps: ServerDeps, { params, body }: Call<"stampAdopt
   };
 }
 
-/** Checked by the schema: an address with a port. */
+/** Checked by the schema: an http address with a port. */
 function endpointOf(text: string): Endpoint {
   const url = new URL(text);
   return { host: url.hostname.replace(/^\[|\]$/g, ""), port: url.port === "" ? 80 : Number(url.port) };
