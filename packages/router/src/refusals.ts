@@ -45,7 +45,7 @@ export const refusals = {
     title: "Request names no tenant, and no region serves its country",
   },
   "other-region": { status: 421, code: "OTHER_REGION", title: "This region does not serve the request" },
-  held: { status: 503, code: "TENANT_HELD", title: "Tenant moves and is back in a moment", retry: true },
+  held: { status: 503, code: "TENANT_HELD", title: "Tenant is held and back in a moment", retry: true },
   "too-many-requests": { status: 429, code: "RATE_LIMITED", title: "Tenant's requests come too fast", retry: true },
   "too-many-at-once": {
     status: 429,
