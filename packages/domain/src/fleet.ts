@@ -86,6 +86,11 @@ export interface GrowthPolicy {
   readonly buildTimeMs?: number;
 }
 
+/** Share of every limit from which a stamp of the pool is full. A dedicated one is full with its one tenant. */
+export function highMark(pool: Pick<Pool, "tenancy" | "growth">): number {
+  return pool.tenancy === "dedicated" ? 1 : (pool.growth?.high ?? 1);
+}
+
 export interface PoolAutomation {
   /** @default "act" */
   readonly scaleUp?: "act" | "propose";

@@ -40,6 +40,7 @@ export {
   whatIsLeft,
 } from "./erasure.ts";
 export { type ErrorCode, errorStatus, type Problem, StampyardError } from "./errors.ts";
+export { highMark } from "./fleet.ts";
 export type {
   Fleet,
   GrowthPolicy,

@@ -2,11 +2,13 @@ import {
   addUnits,
   type Capacity,
   type Fleet,
+  highMark,
   type PlacementCandidate,
   type PlacementOverride,
   type PlacementSettings,
   placementSettings,
   placementTrouble,
+  roomToGrow,
   type Pool,
   type StampLoad,
   type StampObservation,
@@ -244,7 +246,7 @@ export function candidateOf(
     limits: tenancy === "dedicated" ? { ...limits, tenants: Math.min(1, limits["tenants"] ?? 0) } : limits,
     used,
     usedBasis: basis,
-    high: pool?.growth?.high ?? 1,
+    high: pool === undefined ? 1 : highMark(pool),
     ...(reservedFor === undefined ? {} : { reservedFor }),
     tenancy,
     bigTenants: use.big,
@@ -272,7 +274,6 @@ function difference(now: UnitVector, before: UnitVector, units: UnitVector): Uni
 function settingsOf(pool: Pool, present: number, declared: Capacity | undefined): PlacementSettings {
   const stampsLeft = pool.stamps.max - present;
   if (pool.automation?.scaleUp === "propose" || stampsLeft <= 0) return placementSettings(pool);
-  const { regions } = pool;
   const lowered =
     declared === undefined
       ? undefined
@@ -280,11 +281,7 @@ function settingsOf(pool: Pool, present: number, declared: Capacity | undefined)
           tenants: Math.min(declared.tenants, pool.capacity?.tenants ?? declared.tenants),
           units: { ...declared.units, ...pool.capacity?.units },
         };
-  return placementSettings(pool, {
-    stampsLeft,
-    regions,
-    ...(lowered === undefined ? {} : { limits: unitsOf(lowered) }),
-  });
+  return placementSettings(pool, roomToGrow(pool, present, lowered === undefined ? undefined : unitsOf(lowered)));
 }
 
 function poolOf(fleet: Fleet | undefined, name: string): Pool | undefined {

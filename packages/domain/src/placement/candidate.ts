@@ -1,6 +1,6 @@
 import type { UnitVector } from "../capacity.ts";
 import type { StampObservation } from "../engine.ts";
-import type { PlacementPolicy, Pool } from "../fleet.ts";
+import { highMark, type PlacementPolicy, type Pool } from "../fleet.ts";
 import type { Instant } from "../ports.ts";
 import type { StampPhase } from "../stamp.ts";
 
@@ -70,6 +70,8 @@ export interface RoomToGrow {
   readonly regions: readonly string[];
   /** What a new stamp would hold; absent = not known. */
   readonly limits?: UnitVector;
+  /** Share of these limits from which it would be full. @default 1 */
+  readonly high?: number;
 }
 
 export type Placement =
@@ -91,7 +93,8 @@ export function placementSettings(pool: Pool, canGrow?: RoomToGrow): PlacementSe
 /** How much a pool may still grow, with so many stamps that are not on their way out. */
 export function roomToGrow(pool: Pool, present: number, newLimits?: UnitVector): RoomToGrow {
   const stampsLeft = Math.max(0, pool.stamps.max - present);
-  return { stampsLeft, regions: pool.regions, ...(newLimits === undefined ? {} : { limits: newLimits }) };
+  const { regions } = pool;
+  return { stampsLeft, regions, high: highMark(pool), ...(newLimits === undefined ? {} : { limits: newLimits }) };
 }
 
 /** What its last observation has against placing tenants on an active stamp: they could not be prepared there. */

@@ -66,7 +66,10 @@ function mayGrowFor(request: PlacementRequest, { canGrow, tiers }: PlacementSett
   if (tiers !== undefined && !tiers.includes(request.tier)) return false;
   if (request.residency.length > 0 && !request.residency.some((region) => canGrow.regions.includes(region)))
     return false;
-  return canGrow.limits === undefined || hasRoom({ used: {}, limits: canGrow.limits, high: 1 }, request.weight);
+  return (
+    canGrow.limits === undefined ||
+    hasRoom({ used: {}, limits: canGrow.limits, high: canGrow.high ?? 1 }, request.weight)
+  );
 }
 
 function whyFull(

@@ -148,6 +148,10 @@ describe("choosePlacement()", () => {
     expect(choose(acme, [full], { canGrow: { ...canGrow, stampsLeft: 0 } })).toMatchObject({ kind: "full" });
     expect(choose({ ...acme, residency: ["us"] }, [full], { canGrow })).toMatchObject({ kind: "full" });
     expect(choose({ ...acme, weight: { tenants: 3 } }, [full], { canGrow })).toMatchObject({ kind: "full" });
+    expect(choose({ ...acme, weight: { tenants: 2 } }, [full], { canGrow })).toEqual(next);
+    expect(choose({ ...acme, weight: { tenants: 2 } }, [full], { canGrow: { ...canGrow, high: 0.9 } })).toMatchObject({
+      kind: "full",
+    });
   });
 
   test("says why it is full: no stamp, all full, a weight that never fits, or a tier that may not be here", () => {

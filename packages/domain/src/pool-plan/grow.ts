@@ -1,7 +1,8 @@
+import { highMark } from "../fleet.ts";
 import { hasRoom, isBuilding, percent } from "../placement/filters.ts";
 import { forecastOf, type Growth } from "./growth.ts";
 import type { NextStamp, PoolAlert, PoolState, WaitingTenant } from "./pool-state.ts";
-import { highOf, isOurs, isPresent, isStuck, lowOf, type Room, tightestOf } from "./room.ts";
+import { isOurs, isPresent, isStuck, lowOf, type Room, tightestOf } from "./room.ts";
 
 /** So many are built at a time, whatever is missing: the next turn sees what these came to. */
 const buildsAtOnce = 4;
@@ -53,7 +54,7 @@ function wantForWaiting(
     } else if (regions.length === 0) {
       const text = `tenant ${tenant.key} may live in ${tenant.regions.join(", ")} only, where pool ${pool.name} has no region`;
       alerts.push({ kind: "no-region", text });
-    } else if (!hasRoom({ used: {}, limits: newLimits, high: highOf(pool) }, tenant.weight)) {
+    } else if (!hasRoom({ used: {}, limits: newLimits, high: highMark(pool) }, tenant.weight)) {
       alerts.push({
         kind: "too-big",
         text: `tenant ${tenant.key} is more than a whole stamp of pool ${pool.name} may hold`,
@@ -147,7 +148,7 @@ export function buildTimeOf({ pool, buildTimeMs }: PoolState): number | undefine
 export function overAlerts({ pool, stamps }: PoolState): readonly PoolAlert[] {
   return stamps.filter(isPresent).flatMap(({ name, used, limits }): PoolAlert[] => {
     const { unit, share } = tightestOf(used, limits);
-    if (share <= highOf(pool) + 1e-9) return [];
+    if (share <= highMark(pool) + 1e-9) return [];
     return [{ kind: "over", text: `stamp ${name} is at ${percent(share)} of its ${unit}: no tenant is placed on it` }];
   });
 }

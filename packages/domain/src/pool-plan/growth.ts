@@ -1,7 +1,8 @@
+import { highMark } from "../fleet.ts";
 import type { UnitVector } from "../capacity.ts";
 import type { Instant } from "../ports.ts";
 import type { GrowthSample, PoolForecast } from "./pool-state.ts";
-import { highOf, type Room } from "./room.ts";
+import type { Room } from "./room.ts";
 
 export const dayMs = 86_400_000;
 /** Older growth says little of tomorrow's. */
@@ -52,7 +53,7 @@ export function forecastOf(room: Room, growth: Growth, buildTimeMs: number | und
   for (const [grown, perDay] of Object.entries(growth.perDay)) {
     const limit = room.limit(grown);
     if (limit === undefined) continue;
-    const left = Math.max(0, limit * highOf(room.pool) - room.used(grown));
+    const left = Math.max(0, limit * highMark(room.pool) - room.used(grown));
     const inMs = Math.round((left / perDay) * dayMs);
     if (fullInMs === undefined || inMs < fullInMs) fullInMs = inMs;
   }

@@ -193,6 +193,11 @@ describe("planPool() of dedicated stamps", () => {
     expect(creates({ pool, newLimits: limits, stamps: [kept, empty], waiting })).toEqual(["us:initech"]);
   });
 
+  test("is full with its one tenant, whatever its marks are", () => {
+    const pool = { ...dedicatedPool, growth: { high: 0.9 } };
+    expect(creates({ pool, newLimits: { tenants: 1 }, waiting: [waiter("acme")] })).toEqual(["eu:acme"]);
+  });
+
   test("puts nobody beside a tenant, even where the stamp could hold more", () => {
     const roomy = stampWith("d-1", 1, { limits: { tenants: 10 } });
     expect(creates({ pool: dedicatedPool, stamps: [roomy], waiting: [waiter("acme", { regions: ["eu"] })] })).toEqual([

@@ -1,5 +1,5 @@
 import { addUnits, type UnitVector } from "../capacity.ts";
-import type { Pool } from "../fleet.ts";
+import { highMark, type Pool } from "../fleet.ts";
 import { hasRoom, isBuilding } from "../placement/filters.ts";
 import type { PoolStamp, WaitingTenant } from "./pool-state.ts";
 
@@ -8,13 +8,9 @@ export const stuckAttempts = 5;
 
 export const defaultLow = 0.8;
 
-export function highOf(pool: Pool): number {
-  return pool.growth?.high ?? 1;
-}
-
 /** Share of capacity from which on the next stamp is built: the low mark, or sooner for the headroom. */
 export function lowOf(pool: Pool): number {
-  return Math.min(pool.growth?.low ?? defaultLow, highOf(pool), 1 - (pool.growth?.headroom ?? 0));
+  return Math.min(pool.growth?.low ?? defaultLow, highMark(pool), 1 - (pool.growth?.headroom ?? 0));
 }
 
 export function isStuck(stamp: PoolStamp): boolean {
@@ -73,7 +69,7 @@ export function roomOf(pool: Pool, stamps: readonly PoolStamp[], newLimits: Unit
   const slots: Slot[] = stamps.map(({ region, limits, used, reservedFor, quarantined }) => {
     return { region, limits, used, reservedFor, quarantined: quarantined === true };
   });
-  const high = highOf(pool);
+  const high = highMark(pool);
   let elsewhere: UnitVector = {};
   const sum = (regions: readonly string[] | undefined) => {
     const limits: Record<string, number> = {};

@@ -1,9 +1,10 @@
+import { highMark } from "../fleet.ts";
 import { addUnits, type UnitVector } from "../capacity.ts";
 import { amount, isBuilding, percent } from "../placement/filters.ts";
 import { dayMs, forecastOf, type Growth } from "./growth.ts";
 import { buildTimeOf } from "./grow.ts";
 import type { PoolProposal, PoolState, PoolStamp, ScaleStep } from "./pool-state.ts";
-import { highOf, isOurs, isPresent, isUnused, lowOf, roomOf, takesTenants, tightestOf } from "./room.ts";
+import { isOurs, isPresent, isUnused, lowOf, roomOf, takesTenants, tightestOf } from "./room.ts";
 
 /** The pool stays this much below the low mark after a removal, so that it does not build again at once. */
 const margin = 0.8;
@@ -87,7 +88,7 @@ export function ongoing(state: PoolState, isNeeded: boolean): readonly ScaleStep
   return leaving.flatMap((stamp): ScaleStep[] => {
     const { name: of } = stamp;
     // Somebody came between the plan and the cordon.
-    const isBlocked = !isUnused(stamp) && !(canMove && fitsInRegion(stamp, homes, highOf(state.pool), 0));
+    const isBlocked = !isUnused(stamp) && !(canMove && fitsInRegion(stamp, homes, highMark(state.pool), 0));
     if (isBlocked) return [{ kind: "recall", stamp: of, why: "its tenants have nowhere else to go" }];
     if (stamp.phase !== "empty" || !isUnused(stamp)) return [];
     return [{ kind: "destroy", stamp: of, why: "it is drained, and the pool needs it no more" }];
@@ -105,12 +106,12 @@ export function rebalance({ pool, stamps }: PoolState): PoolProposal | undefined
   if (to === undefined) return undefined;
   const { unit, share } = tightestOf(from.used, from.limits);
   const other = shareOf(to, unit);
-  const isOver = share > highOf(pool) + 1e-9;
+  const isOver = share > highMark(pool) + 1e-9;
   const isUneven = pool.placement?.strategy !== "pack" && share - other >= uneven && share >= lowOf(pool);
   if ((!isOver && !isUneven) || shareOf(to) >= lowOf(pool)) return undefined;
   const take = Math.min(
     ((share - other) / 2) * (from.limits[unit] ?? 0),
-    freeOf(to.used, to.limits, unit, highOf(pool)),
+    freeOf(to.used, to.limits, unit, highMark(pool)),
   );
   if (take < 1e-9) return undefined;
   const why = `stamp ${from.name} is at ${percent(share)} of its ${unit}, and stamp ${to.name} at ${percent(other)}`;

@@ -1,8 +1,8 @@
 import { createSeededRandom, forSeeds, type SeededRandom } from "@stampyard/testing";
 import { describe, expect, test } from "vitest";
-import type { Pool } from "../fleet.ts";
+import { highMark, type Pool } from "../fleet.ts";
 import { isBuilding } from "../placement/filters.ts";
-import { highOf, isPresent, isStuck } from "./room.ts";
+import { isPresent, isStuck } from "./room.ts";
 import { dedicatedPool, sharedPool } from "./test-pool.ts";
 import { createPoolWorld, type Faults, type PoolWorld } from "./test-pool-world.ts";
 
@@ -45,7 +45,7 @@ function check(world: PoolWorld): void {
   for (const { name } of stamps) {
     const used = world.used(name);
     for (const [unit, limit] of Object.entries(limits)) {
-      const most = limit * highOf(pool) + 1e-6;
+      const most = limit * highMark(pool) + 1e-6;
       must((used[unit] ?? 0) <= most, () => `${used[unit]} ${unit} on ${name}, which has ${limit} (I32)`);
     }
   }

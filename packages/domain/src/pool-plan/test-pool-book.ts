@@ -1,5 +1,5 @@
 import { addUnits, type UnitVector } from "../capacity.ts";
-import type { Pool } from "../fleet.ts";
+import { highMark, type Pool } from "../fleet.ts";
 import { placementSettings, roomToGrow } from "../placement/candidate.ts";
 import { choosePlacement } from "../placement/choose.ts";
 import type { StampGoal, StampPhase } from "../stamp.ts";
@@ -68,7 +68,7 @@ export function createPoolBook(pool: Pool, limits: UnitVector) {
           pool: name,
           tenancy,
           usedBasis: "reserved" as const,
-          high: pool.growth?.high ?? 1,
+          high: highMark(pool),
         }));
       const { key, regions: residency, weight } = tenant;
       const canGrow = roomToGrow(pool, seen.filter(isPresent).length, limits);

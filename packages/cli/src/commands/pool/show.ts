@@ -34,10 +34,7 @@ export function poolText(pool: PoolDetailView, nowMs: number): string {
     ],
     ["Tenants", `${pool.used.tenants} of ${pool.total.tenants} places${waitingText(pool.waiting)}`],
     ["Fullest unit", `${forecast.unit}, ${percent(forecast.share)} used`],
-    [
-      "Marks",
-      `builds from ${percent(growth?.low ?? 0.8)}, full from ${percent(growth?.high ?? 1)}${headroomText(growth)}`,
-    ],
+    ["Marks", pool.tenancy === "dedicated" ? undefined : marksText(growth)],
     ["Placement", placement?.strategy ?? "spread"],
     ["Growth", growthText(forecast)],
     ["Full", forecast.fullAt === undefined ? undefined : until(forecast.fullAt, nowMs)],
@@ -79,6 +76,11 @@ function spareText(spare: number | undefined): string {
 
 function waitingText(waiting: number): string {
   return waiting === 0 ? "" : `, ${waiting} waiting`;
+}
+
+/** A dedicated pool has none: each stamp is full with its one tenant. */
+function marksText(growth: PoolDetailView["growth"]): string {
+  return `builds from ${percent(growth?.low ?? 0.8)}, full from ${percent(growth?.high ?? 1)}${headroomText(growth)}`;
 }
 
 function headroomText(growth: PoolDetailView["growth"]): string {
