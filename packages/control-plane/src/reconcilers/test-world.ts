@@ -80,9 +80,11 @@ export const template: Template = {
 /** The application inside all simulated stamps: checks each hook call as a real one would, and remembers it. */
 async function startApplication(store: Store, now: () => number) {
   const calls: string[] = [];
-  const state: { status: number; serve: (request: IncomingMessage, tenant: string) => string | undefined } = {
+  const state = {
     status: 204,
-    serve: () => undefined,
+    /** Whether to answer 503 with Retry-After. */
+    refuse: () => false,
+    serve: (_request: IncomingMessage, _tenant: string): string | undefined => undefined,
   };
   const server = createServer((request, response) => {
     const answer = (status: number, text = "") => response.writeHead(status).end(text);
@@ -103,6 +105,7 @@ async function startApplication(store: Store, now: () => number) {
     const serve = async (guard: Guard) => {
       const verdict = await guard.check(request.headers);
       if (verdict.kind === "refuse") return answer(verdict.status, verdict.reason);
+      if (state.refuse()) return response.writeHead(503, { "retry-after": "1" }).end();
       const text = state.serve(request, verdict.tenant ?? "-");
       return text === undefined ? answer(404) : answer(200, text);
     };

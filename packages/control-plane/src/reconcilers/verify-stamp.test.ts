@@ -64,7 +64,7 @@ async function startRouter(name = "edge", tellsEntrance = true) {
       const { method, url = "/" } = request;
       const options = { ...world.application.endpoint, method, path: url, headers: { [routeHeader]: signed } };
       const onward = httpRequest({ ...options, agent: false }, (answer) => {
-        response.writeHead(answer.statusCode ?? 502);
+        response.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(response);
       });
       onward.on("error", () => response.destroy());
@@ -142,6 +142,20 @@ describe("a new stamp", () => {
       "stamp.verify",
       "stamp.active",
     ]);
+  });
+
+  test("comes in by another router where one is dead, and asks again where it is told to wait", async () => {
+    await world.store.routers.seen({ name: "dead", entrance: "http://127.0.0.1:1" });
+    router = await startRouter();
+    let refusals = 2;
+    world.application.state.refuse = () => refusals-- > 0;
+    await world.createStamp("patient-1");
+    await settle(world, world.freshDeps());
+    world.application.state.refuse = () => false;
+    expect(refusals).toBeLessThan(0);
+    expect((await stampOf("patient-1"))?.verification).toMatchObject({ through: "router", router: "edge" });
+    await world.store.routers.seen({ name: "dead" });
+    await expectNothingLeft("patient-1");
   });
 
   test("that answers wrongly takes no tenants, says which request it was, and is tried again", async () => {

@@ -5,7 +5,7 @@ import type { Revisioned } from "../store/port.ts";
 import { waitForRouters } from "./router-acks.ts";
 import { type ReconcileDeps, type Turn, writeContext } from "./turn.ts";
 import { type Carrier, carriersOf, verifyHostname } from "./verify-carriers.ts";
-import { isElsewhere, runSteps, type StepValues, type StepTarget, urlOf } from "./verify-steps.ts";
+import { isElsewhere, isUnanswered, runSteps, type StepValues, type StepTarget, urlOf } from "./verify-steps.ts";
 
 /** Live routers get this long to hear of the tenant, and to forget it. */
 const routersHearWithinMs = 5_000;
@@ -51,7 +51,7 @@ export async function verifyStamp(deps: ReconcileDeps, row: Revisioned<Stamp>, t
   }
 }
 
-type Steps = Parameters<typeof runSteps>[0];
+type Steps = Parameters<typeof runSteps>[1];
 
 async function throughRouterOrEndpoint(
   deps: ReconcileDeps,
@@ -62,14 +62,18 @@ async function throughRouterOrEndpoint(
   const tenant = verifyTenantKey(stamp.name);
   const values = (): StepValues => ({ tenant, stamp: stamp.name, region: stamp.region, id: makeId(deps) });
   const { carriers, whyNone } = await carriersOf(deps, tenant);
+  let silent: unknown;
   for (const carrier of carriers) {
     try {
-      await runSteps(steps, targetOf(carrier), values(), turn.signal);
+      await runSteps(deps, steps, targetOf(carrier), values(), turn.signal);
       return { through: "router", router: carrier.router };
     } catch (caught) {
-      if (!isElsewhere(caught)) throw caught;
+      // A router that was killed counts as live for some seconds; another one may carry it.
+      if (isUnanswered(caught)) silent = caught;
+      else if (!isElsewhere(caught)) throw caught;
     }
   }
+  if (silent !== undefined) throw silent;
   const [key] = await deps.store.stamps.routeKeys(stamp.name);
   const endpoint = stamp.endpoints[0];
   if (key === undefined || endpoint === undefined) {
@@ -79,6 +83,7 @@ async function throughRouterOrEndpoint(
   const headers = { [routeHeader]: signRoute(claim, makeRouteKey(key.kid, key.secret)) };
   const url = urlOf(endpoint);
   await runSteps(
+    deps,
     steps,
     { url, host: url.host, prefix: "", headers, via: "its endpoint", isRouter: false },
     values(),

@@ -1,9 +1,11 @@
 import { type IncomingMessage, request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { type Endpoint, quote, StampyardError, type Text, type VerifyStep } from "@stampyard/domain";
+import { type Clock, type Endpoint, quote, StampyardError, type Text, type VerifyStep } from "@stampyard/domain";
 
 /** Of an answer; more is not read. */
 const mostBytes = 262_144;
+/** A `Retry-After` is kept to, but never for longer at a time. */
+const longestPauseMs = 1_000;
 
 export interface StepTarget {
   /** Where to connect. */
@@ -33,12 +35,18 @@ export function isElsewhere(caught: unknown): boolean {
   return caught instanceof Elsewhere;
 }
 
+/** Nobody answered at all, as opposed to a wrong answer: only then is there a cause below. */
+export function isUnanswered(caught: unknown): boolean {
+  return caught instanceof StampyardError && caught.code === "VERIFICATION_FAILED" && caught.cause !== undefined;
+}
+
 export function urlOf({ host, port }: Endpoint): URL {
   return new URL(`http://${host.includes(":") ? `[${host}]` : host}:${port}`);
 }
 
 /** Steps in their order; the first that is not answered as declared ends it. @throws StampyardError VERIFICATION_FAILED */
 export async function runSteps(
+  { clock }: { readonly clock: Clock },
   steps: readonly VerifyStep[],
   target: StepTarget,
   values: StepValues,
@@ -48,7 +56,13 @@ export async function runSteps(
     signal.throwIfAborted();
     const path = `${target.prefix}${textOf(step.path, values)}`;
     const what = `${step.method} ${path} through ${target.via}`;
-    const answer = await ask(step, path, target, values, signal, what);
+    const until = clock.now() + step.timeoutMs;
+    let answer = await ask(step, path, target, values, signal, what);
+    // As every client of a tenant does: a limit of its rate, or a guard that has not heard of it yet.
+    while (answer.pauseMs !== undefined && answer.status !== step.status && clock.now() < until) {
+      await clock.sleep(answer.pauseMs, signal);
+      answer = await ask(step, path, target, values, signal, what);
+    }
     if (answer.status === 421 && target.isRouter) throw new Elsewhere(what);
     const expected =
       step.status === undefined ? answer.status >= 200 && answer.status < 300 : answer.status === step.status;
@@ -66,6 +80,8 @@ export async function runSteps(
 interface Answer {
   readonly status: number;
   readonly text: string;
+  /** Not now: it may be asked again after so many milliseconds (RFC 9110 section 10.2.3). */
+  readonly pauseMs?: number;
 }
 
 async function ask(
@@ -121,7 +137,11 @@ async function readText(response: IncomingMessage): Promise<Answer> {
     size += chunk.length;
     if (size >= mostBytes) break;
   }
-  return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") };
+  const status = response.statusCode ?? 0;
+  const after = response.headers["retry-after"];
+  const isPaused = (status === 429 || status === 503) && after !== undefined;
+  const pauseMs = Math.min(longestPauseMs, (Number(after) || 1) * 1_000);
+  return { status, text: Buffer.concat(chunks).toString("utf8"), ...(isPaused ? { pauseMs } : {}) };
 }
 
 function textOf(text: Text, values: StepValues): string {
