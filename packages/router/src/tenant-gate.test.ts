@@ -47,6 +47,33 @@ describe("createTenantGate()", () => {
     );
   });
 
+  test("credits time at the part of the rate that it had then, and says demand of those with a part (D17)", () => {
+    let now = 0;
+    const gate = createTenantGate(() => now, undefined, 2);
+    const limits = { requestsPerSecond: 10, burst: 100 };
+    const admit = () => {
+      let count = 0;
+      while (count < 1_000 && gate.enter("acme", limits).kind === "in") count += 1;
+      return count;
+    };
+    gate.setParts(new Map([["acme", 0.1]]));
+    expect(admit()).toBe(10);
+    expect(gate.demand()).toEqual([{ tenant: "acme", asked: 11, refused: 1 }]);
+    now += 5_000;
+    gate.setParts(new Map([["acme", 0.9]]));
+    expect(admit()).toBe(5);
+    now += 5_000;
+    expect(admit()).toBe(45);
+    gate.setParts(new Map());
+    now += 1_000;
+    // Equal parts again.
+    expect(admit()).toBe(5);
+    expect(gate.demand()).toEqual([{ tenant: "acme", asked: 58, refused: 3 }]);
+    expect(gate.demand()).toEqual([]);
+    gate.enter("globex", limits);
+    expect(gate.demand()).toEqual([]);
+  });
+
   test("forgets only tenants that would start full anyway, unless more come than fit (I13)", () => {
     let now = 0;
     const gate = createTenantGate(() => now, 4);

@@ -18,8 +18,6 @@ export interface TenantShares {
 interface Tracked {
   /** What each place was told last. */
   readonly told: number[];
-  /** What each place had before that: a message may be one beat on its way. */
-  readonly before: number[];
   /** Requests per turn, smoothed. */
   readonly demand: number[];
   /** Turns since it was first refused something, and since it was last. */
@@ -57,11 +55,8 @@ export function createTenantShares(places: number): TenantShares {
   function move(one: Tracked): number[] {
     const want = wanted(one);
     const next = each((place) => Math.min(one.told[place] ?? equal, want[place] ?? equal));
-    // Of what was given back a turn ago nobody makes use any more.
-    const held = next.reduce(
-      (sum, part, place) => sum + Math.max(part, one.told[place] ?? 0, one.before[place] ?? 0),
-      0,
-    );
+    // Who gives something back may use it until he reads that.
+    const held = next.reduce((sum, part, place) => sum + Math.max(part, one.told[place] ?? 0), 0);
     let free = Math.max(0, 1 - held);
     for (const [place, goal] of want.entries()) {
       const add = Math.min(free, goal - (next[place] ?? 0));
@@ -78,7 +73,7 @@ export function createTenantShares(places: number): TenantShares {
         let one = tracked.get(tenant);
         if (one === undefined) {
           if (refused === 0 || tracked.size >= mostTracked) continue;
-          one = { told: each(() => equal), before: each(() => equal), demand: each(() => 0), age: 0, quiet: 0 };
+          one = { told: each(() => equal), demand: each(() => 0), age: 0, quiet: 0 };
           tracked.set(tenant, one);
         }
         one.demand[place] = ((one.demand[place] ?? 0) + asked) / 2;
@@ -94,7 +89,6 @@ export function createTenantShares(places: number): TenantShares {
         const calm = one.quiet > quietTurns;
         for (const [place, part] of next.entries()) {
           const old = one.told[place] ?? equal;
-          one.before[place] = old;
           // Decreases are told however small: what others get is counted on them.
           const matters = part < old || part - old >= tooSmall || (calm && part > old);
           if (matters) one.told[place] = part;
