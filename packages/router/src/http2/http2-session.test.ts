@@ -234,3 +234,13 @@ test("serveHttp2() ends connections that are idle, and drains those that are not
   expect((await pending).body).toBe("last");
   await eventually(() => expect(bed.closed.count).toBe(3));
 });
+
+test("serveHttp2() serves a client that asks fast and waits for each answer on one connection, however long", async () => {
+  const client = bed.session();
+  // Many times what a client may do in vain: what was asked and answered is not.
+  for (let number = 0; number < 1_000; number++) {
+    const { status, body } = await ask(client, { ":path": `/${number}` });
+    expect(`${status} ${body}`).toBe(`200 hello acme.example.com/${number}`);
+  }
+  expect(client.closed).toBe(false);
+});

@@ -100,8 +100,12 @@ export function serveHttp2(
     stream.on("error", () => {});
     stream.once("close", () => {
       open -= 1;
+      // Most whole answers are closed by both sides before the stream hears that its last frame was written. Resets that
+      // say NO_ERROR are counted below us (streamResetBurst).
+      const { rstCode } = stream;
+      const isWhole = stream.writableFinished || (stream.writableEnded && rstCode === constants.NGHTTP2_NO_ERROR);
       // Answers that we had to break off are no fault of the client.
-      if (!stream.writableFinished && stream.rstCode !== constants.NGHTTP2_INTERNAL_ERROR) charge();
+      if (!isWhole && rstCode !== constants.NGHTTP2_INTERNAL_ERROR) charge();
       if (open === 0 && !session.destroyed) wheel.set(timed, closing ? closeMs : idleMs);
     });
     if (total >= maxStreams && !closing) drain();
