@@ -11,7 +11,7 @@ import { isReady, type ProgressOf, stampNode, whatIsMissing } from "./stamp-node
 
 export interface FollowOptions {
   readonly timeoutMs: number;
-  /** Names that must become ready. @default every stamp that is to be present */
+  /** Names that must become ready. @default every stamp of ours that is to stay */
   readonly only?: ReadonlySet<string>;
   /** Command that goes on watching. */
   readonly again: string;
@@ -78,7 +78,9 @@ export async function watchStamps(
 async function wantedStamps(client: Client, only: ReadonlySet<string> | undefined, signal: AbortSignal) {
   const all = await client.all("stampList", { query: { limit: 500 }, signal });
   return all.filter((stamp) =>
-    only === undefined ? stamp.goal === "present" && stamp.phase !== "gone" : only.has(stamp.name),
+    only === undefined
+      ? stamp.goal !== "absent" && stamp.phase !== "gone" && stamp.origin === "built"
+      : only.has(stamp.name),
   );
 }
 

@@ -23,8 +23,12 @@ export async function waitUntilServed(
   const served = await waitFor(
     async () => {
       const all = await client.all("stampList", { query: { limit: 500 }, signal: io.signal });
-      stamps = all.filter((stamp) => stamp.goal === "present" && stamp.phase !== "gone");
-      missing = (await silentEndpoint(stamps)) ?? (await staleRouter(io, client, routerAdmin)) ?? "";
+      stamps = all.filter((stamp) => stamp.goal !== "absent" && stamp.phase !== "gone");
+      // What was adopted is not ours to bring up.
+      missing =
+        (await silentEndpoint(stamps.filter((stamp) => stamp.origin === "built"))) ??
+        (await staleRouter(io, client, routerAdmin)) ??
+        "";
       if (missing !== "") options.tell(missing);
       confirmed = missing === "" ? confirmed + 1 : 0;
       // A change is numbered a moment after it is made, so the directory's head counts when it stayed the same.

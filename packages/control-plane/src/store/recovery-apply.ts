@@ -91,7 +91,7 @@ export async function directoryDifference(tx: Queryable): Promise<readonly Direc
   const present = new Map(entries.rows.map(({ change }) => [entryOf(change), change]));
   const wanted = await wantedEntries(tx);
   const puts = [...wanted.values()].filter((change) => text(present.get(entryOf(change))) !== text(change));
-  const stamps = await tx.query<{ name: string }>("SELECT name FROM stamps WHERE goal = 'present'");
+  const stamps = await tx.query<{ name: string }>("SELECT name FROM stamps WHERE goal <> 'absent'");
   const staying = new Set(stamps.rows.map((row) => row.name));
   const removals: DirectoryChange[] = [];
   for (const [name, change] of present) {
@@ -109,7 +109,7 @@ export async function directoryDifference(tx: Queryable): Promise<readonly Direc
 async function wantedEntries(tx: Queryable): Promise<ReadonlyMap<string, DirectoryChange>> {
   const wanted = new Map<string, DirectoryChange>();
   const put = (change: DirectoryChange) => wanted.set(entryOf(change), change);
-  const stamps = await tx.query<StampRow>(`SELECT ${stampColumns} FROM stamps WHERE goal = 'present' ORDER BY name`);
+  const stamps = await tx.query<StampRow>(`SELECT ${stampColumns} FROM stamps WHERE goal <> 'absent' ORDER BY name`);
   for (const { value } of stamps.rows.map(toStamp)) {
     const { name: stamp, pool, region, endpoints, endpointRevision } = value;
     if (endpoints.length > 0) put({ kind: "stamp-put", stamp, pool, region, endpoints, endpointRevision });

@@ -89,7 +89,7 @@ async function factsFor(tx: Queryable, changes: readonly DirectoryChange[]): Pro
     "SELECT count(*) AS tenants FROM directory_entries WHERE stamp IS NOT NULL",
   );
   const staying = await tx.query<{ name: string }>(
-    "SELECT name FROM stamps WHERE goal = 'present' AND name = ANY ($1)",
+    "SELECT name FROM stamps WHERE goal <> 'absent' AND name = ANY ($1)",
     [removed],
   );
   const stays = new Set(staying.rows.map((row) => row.name));

@@ -4,7 +4,7 @@ import { schemaName } from "./migrations.ts";
 import { openStore } from "./open.ts";
 import type { Store, WriteContext } from "./port.ts";
 import { run, startTestPostgres, type TestPostgres } from "./test-postgres.ts";
-import { applyFleet, leaderOf, stampFixture, testKeys } from "./test-store.ts";
+import { applyFleet, leaderOf, readSnapshot, sequenceAll, stampFixture, testKeys } from "./test-store.ts";
 
 let postgres: TestPostgres;
 let url: string;
@@ -168,6 +168,14 @@ test("a recovery takes no tenant of a verification for somebody's, and asks no a
   expect(found.adopt.map(({ tenant, stamp }) => [tenant, stamp])).toEqual([["acme", "zero"]]);
   expect(found.conflicts).toEqual([]);
   expect(found.waitingOn).toEqual([]);
+
+  await store.recovery.finish({ incomplete: false }, ctx);
+  await sequenceAll(store, ctx);
+  const entries = (await readSnapshot(store)).changes.flatMap((change) =>
+    change.kind === "stamp-put" || change.kind === "tenant-put" ? [change.stamp] : [],
+  );
+  // A cordoned stamp serves on; acme follows, once it was prepared there again.
+  expect(entries).toEqual(["shared-1", "zero"]);
 });
 
 test("stamps.tenants() counts all whose home it is, and names the first", async () => {
