@@ -176,14 +176,28 @@ const anyMoment = fc.record({
   fails: fc.boolean(),
 });
 
-test("from any history a stamp reaches its goal once it is seen whole and its tenants have left (I29, I31)", () => {
+const late = { attempt: 3, cause: "no", retryAt: now + 90_000 };
+const anyBeginning = fc.constantFrom<StampState>(
+  { kind: "requested" },
+  { kind: "provisioning", attempt: 2 },
+  { kind: "verifying", attempt: 2 },
+  { kind: "active" },
+  { kind: "active", setback: { ...late, stampDigest: "sha256:v1" } },
+  { kind: "cordoned" },
+  { kind: "draining" },
+  { kind: "empty" },
+  { kind: "failed", ...late },
+);
+
+test("from any state and any history a stamp reaches its goal once it is seen whole and its tenants have left (I29, I31)", () => {
   fc.assert(
     fc.property(
+      anyBeginning,
       fc.array(anyMoment, { maxLength: 12 }),
       fc.constantFrom<Stamp["goal"]>("present", "cordoned", "drained", "absent"),
       fc.constantFrom<Stamp["origin"]>("built", "adopted"),
-      (history, goal, origin) => {
-        let given = stamp({ kind: "requested" }, { origin, endpoints: [], endpointRevision: 0 });
+      (beginning, history, goal, origin) => {
+        let given = stamp(beginning, { origin, endpoints: [], endpointRevision: 0 });
         let at = now;
         const turn = (seen: StampObservation, tenants: StampTenants, fails: boolean) => {
           at += 30_000;
