@@ -72,3 +72,18 @@ test("deadlines longer than one turn of the wheel come too", () => {
   pass(300);
   expect(one.fired).toHaveLength(1);
 });
+
+test("forget() lets go of it at once, where clear() keeps its place; both can be set again", () => {
+  const [cleared, forgotten] = [timed(), timed()];
+  for (const one of [cleared, forgotten]) wheel.set(one, 30_000);
+  wheel.clear(cleared);
+  wheel.forget(forgotten);
+  expect(cleared.slot).toBeGreaterThanOrEqual(0);
+  expect(forgotten.slot).toBe(-1);
+  for (const one of [cleared, forgotten]) wheel.set(one, 200);
+  pass(300);
+  expect([cleared, forgotten].map(({ fired }) => fired.length)).toEqual([1, 1]);
+  wheel.forget(timed());
+  pass(200_000);
+  expect([cleared, forgotten].map(({ fired }) => fired.length)).toEqual([1, 1]);
+});

@@ -12,7 +12,10 @@ export interface TimerWheel {
   now(): number;
   /** Calls `onDeadline` once, `ms` from now at the earliest and one tick later at the latest, unless it is set again. */
   set(timed: Timed, ms: number): void;
+  /** It may be set again: its place is kept until that comes round. */
   clear(timed: Timed): void;
+  /** It is over, and the wheel holds it no longer. */
+  forget(timed: Timed): void;
   stop(): void;
 }
 
@@ -71,6 +74,11 @@ export function startTimerWheel(clock: () => number): TimerWheel {
     },
     clear(timed) {
       timed.deadline = Infinity;
+    },
+    forget(timed) {
+      timed.deadline = Infinity;
+      if (timed.slot >= 0) wheel[timed.slot % slots]?.delete(timed);
+      timed.slot = -1;
     },
     stop: () => clearInterval(timer),
   };

@@ -1,5 +1,7 @@
 import { constants } from "node:http2";
 import { connect } from "node:net";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ask, fields, type Http2Bed, makeHttp2Bed, request } from "../test-bed/http2-bed.ts";
 import { endHeaders, endStream, frame, frameType, headerBlock, preface } from "../test-bed/http2-frames.ts";
@@ -243,4 +245,24 @@ test("serveHttp2() serves a client that asks fast and waits for each answer on o
     expect(`${status} ${body}`).toBe(`200 hello acme.example.com/${number}`);
   }
   expect(client.closed).toBe(false);
+});
+
+test("a connection keeps nothing of requests that are over", async () => {
+  const client = bed.session();
+  setFlagsFromString("--expose-gc");
+  const heapMiB = () => {
+    (runInNewContext("gc") as () => void)();
+    return process.memoryUsage().heapUsed / 2 ** 20;
+  };
+  const askOften = async () => {
+    for (let number = 0; number < 2_000; number++) {
+      await ask(client, { ":path": "/" });
+      bed.opened.length = 0;
+    }
+  };
+  await askOften();
+  const before = heapMiB();
+  await askOften();
+  // Streams and all that hangs on them are 3 KiB each.
+  expect(heapMiB() - before).toBeLessThan(3);
 });

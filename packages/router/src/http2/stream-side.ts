@@ -60,7 +60,8 @@ class StreamSide implements ClientSide, Timed {
     // Always followed by close.
     stream.on("error", () => {});
     stream.on("close", () => {
-      this.#wheel.clear(this);
+      // Of these there is one for each request: those that are over must not wait for their deadline.
+      this.#wheel.forget(this);
       if (this.#over) return;
       this.#over = true;
       this.#exchange.onClientGone();
