@@ -39,8 +39,7 @@ export async function reconcileStamp(deps: ReconcileDeps, name: string, turn: Tu
 
   const plan = planStamp(found.value, seen, await deps.store.stamps.tenants(name), deps.clock.now());
   try {
-    const isSettled = isServing(plan.next.kind) && plan.actions.length === 0 && plan.waitingOn === undefined;
-    if (!isSettled || found.value.origin === "adopted") return await carryOut(deps, found, plan, turn);
+    if (!isSettled(found.value, seen, plan)) return await carryOut(deps, found, plan, turn);
     const drift = await checkDrift(deps, found.value, turn, (why) =>
       act(deps, found.value, { kind: "apply", why }, turn),
     );
@@ -49,6 +48,12 @@ export async function reconcileStamp(deps: ReconcileDeps, name: string, turn: Tu
     if (isTurnOver(caught, turn)) throw caught;
     return await recordFailure(deps, name, caught, turn);
   }
+}
+
+/** Built, whole and where its goal wants it, as far as digests tell. It may still wait for its tenants to leave. */
+function isSettled(stamp: Stamp, seen: StampObservation, plan: StampPlan): boolean {
+  if (stamp.origin === "adopted" || !isServing(stamp.state.kind) || plan.next.kind !== stamp.state.kind) return false;
+  return plan.actions.length === 0 && whatIsLacking(stamp, seen) === undefined;
 }
 
 async function carryOut(deps: ReconcileDeps, found: Revisioned<Stamp>, plan: StampPlan, turn: Turn): Promise<TurnEnd> {
