@@ -9,6 +9,7 @@ import {
   StampyardError,
   type StampObservation,
   type StampPlan,
+  type StampTenants,
   type Verification,
   verifyTenantKey,
   whatIsLacking,
@@ -37,7 +38,7 @@ export async function reconcileStamp(deps: ReconcileDeps, name: string, turn: Tu
   // A restored store knows the past: what it would change now may be the truth that it forgot (decision D9).
   if ((await deps.store.meta()).mode === "recovering") return rest;
 
-  const plan = planStamp(found.value, seen, await deps.store.stamps.tenants(name), deps.clock.now());
+  const plan = planStamp(found.value, seen, await tenantsOf(deps, found.value), deps.clock.now());
   try {
     if (!isSettled(found.value, seen, plan)) return await carryOut(deps, found, plan, turn);
     const drift = await checkDrift(deps, found.value, turn, (why) =>
@@ -48,6 +49,12 @@ export async function reconcileStamp(deps: ReconcileDeps, name: string, turn: Tu
     if (isTurnOver(caught, turn)) throw caught;
     return await recordFailure(deps, name, caught, turn);
   }
+}
+
+/** Counted only where somebody wants them gone: every stamp is looked at every few seconds. */
+async function tenantsOf(deps: ReconcileDeps, { name, goal }: Stamp): Promise<StampTenants> {
+  const isLeaving = goal === "drained" || goal === "absent";
+  return isLeaving ? await deps.store.stamps.tenants(name) : { count: 0, some: [] };
 }
 
 /** Built, whole and where its goal wants it, as far as digests tell. It may still wait for its tenants to leave. */
