@@ -5,9 +5,11 @@ import { type HeadContext, readRequestHead } from "../http1/request-head.ts";
 import { statusLine } from "../http1/status-text.ts";
 import type { RefusalReason } from "../refusals.ts";
 import { framingLines } from "./answer-lines.ts";
+import { lingerMs, longestLingerMs, maxAhead, maxRequests, requestMs, shortBody } from "./client-limits.ts";
 import type { AnswerBody, ClientSide, Exchange, PeerFacts } from "./exchange.ts";
 import { forwardExchange } from "./forwarding.ts";
 import { type Channel, type ChannelEvents, openChannel } from "./io.ts";
+import { isShared } from "./lent-reads.ts";
 import { refuseHead } from "./record.ts";
 import { firstRequestMs, headContexts, type Serving } from "./serving.ts";
 import type { Timed } from "./timer-wheel.ts";
@@ -20,15 +22,6 @@ import type { Timed } from "./timer-wheel.ts";
  * - `linger` has answered for the last time, and reads on for a moment: a reset could overtake the answer
  */
 type State = "head" | "body" | "wait" | "tunnel" | "linger" | "dead";
-
-const maxRequests = 1_000;
-/** What a client may send ahead of its turn before we stop reading. */
-const maxAhead = 64 * 1024;
-/** Bodies up to this size, if they came with their head, leave in one write with it. */
-const shortBody = 8 * 1024;
-const lingerMs = 500;
-const longestLingerMs = 5_000;
-const requestMs = 300_000;
 
 /** One HTTP/1.x connection of a client. Requests are answered one after the other, in their order (I9). */
 export class ClientConnection implements ClientSide, ChannelEvents, Timed, ChunkSink {
@@ -204,6 +197,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
       return;
     }
     this.#state = "head";
+    this.#channel.readFor("head");
     this.#headBegan = false;
     this.#began = false;
     this.#serving.wheel.set(this, this.#serving.timeouts.keepAliveMs ?? 65_000);
@@ -268,8 +262,13 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
       if (this.#state === "head") at = this.#readHead(bytes, at);
       else if (this.#state === "body" && this.#bodyWanted) {
         // The stamp's connection may hold parts of a body for long.
-        bytes = this.#rest(bytes, at);
-        at = this.#readBody(bytes, 0);
+        if (isShared(bytes)) {
+          bytes = this.#rest(bytes, at);
+          at = 0;
+        }
+        const exchange = this.#exchange;
+        at = this.#readBody(bytes, at);
+        if (!this.#owned && (this.#exchange !== exchange || exchange?.holdsBody() !== false)) this.#channel.keep();
       } else break;
     }
     this.#running = false;
@@ -316,6 +315,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
       return bodyEnd;
     }
     this.#state = "body";
+    this.#channel.readFor("body");
     this.#since = performance.now();
     this.#left = head.length;
     this.#chunks = head.body === "chunked" ? newChunkState() : undefined;

@@ -4,6 +4,7 @@ import { afterEach, expect, test } from "vitest";
 import { eventually } from "../test-bed/test-bed.ts";
 import { directIoProblem, directWriter, readDirectly } from "./direct-io.ts";
 import { type Channel, openChannel } from "./io.ts";
+import { lentReads } from "./lent-reads.ts";
 
 const open: (Server | Socket)[] = [];
 afterEach(() => {
@@ -145,13 +146,13 @@ test("what is no plain socket, or was read already, goes by the stream", async (
   const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
   for (const other of [new OwnSocket(), new Socket(), stream]) {
     expect(directWriter(other, () => {})).toBeUndefined();
-    expect(readDirectly(other, () => {})).toBe(false);
+    expect(readDirectly(other, lentReads(), () => {})).toBe(false);
     other.destroy();
   }
   const { accepted, client } = await pair();
   const chunks: string[] = [];
   accepted.on("data", (bytes: Buffer) => chunks.push(String(bytes)));
-  expect(readDirectly(accepted, () => chunks.push("lent"))).toBe(false);
+  expect(readDirectly(accepted, lentReads(), () => chunks.push("lent"))).toBe(false);
   client.write("hello");
   await eventually(() => expect(chunks).toEqual(["hello"]));
 });

@@ -1,6 +1,6 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { lentBuffer } from "./lent-reads.ts";
+import type { LentReads } from "./lent-reads.ts";
 
 /**
  * A way around Node's streams for small writes and all reads of plain TCP sockets. It uses what Node does not promise, so
@@ -88,23 +88,30 @@ export function directWriter(socket: Duplex, onDrain: () => void): DirectWriter 
 }
 
 /**
- * Makes an accepted socket read into the buffer that all share, as `onread` does for one that connects; false where that
- * cannot be. What `onBytes` gets is valid during the call.
+ * Makes an accepted socket read into lent buffers, as `onread` does for one that connects; false where that cannot be.
+ * What `onBytes` gets is valid during the call, unless it is kept.
  */
-export function readDirectly(socket: Duplex, onBytes: (bytes: Buffer) => void): boolean {
+export function readDirectly(socket: Duplex, reads: LentReads, onBytes: (bytes: Buffer) => void): boolean {
   const handle = handleOf(socket);
   if (directIoProblem() !== undefined || slots === undefined || handle === undefined) return false;
   // Somebody has listened or read already: bytes may be in the stream, or on their way to it.
   if (socket.readableFlowing !== null || socket.readableLength > 0 || socket.readableEnded) return false;
+  let given = reads.buffer();
   Object.assign(socket, {
-    [slots.buffer]: lentBuffer,
+    [slots.buffer]: given,
     [slots.callback]: (length: number) => {
-      onBytes(lentBuffer.subarray(0, length));
+      onBytes(reads.read(length));
       return true;
     },
-    [slots.next]: null,
+    [slots.next]: () => {
+      const next = reads.buffer();
+      // Nothing = the same again, which spares the system being told.
+      if (next === given) return undefined;
+      given = next;
+      return next;
+    },
   });
-  handle.useUserBuffer(lentBuffer);
+  handle.useUserBuffer(given);
   return true;
 }
 

@@ -53,8 +53,10 @@ export interface Exchange {
   readonly head: RequestHead;
   /** Routes the request, and may answer it before this returns. `body`: all of it, when it is there already and short. */
   start(body: Buffer | undefined): void;
-  /** False = stop reading until `resumeBody`. The bytes are the exchange's from now on. */
+  /** False = stop reading until `resumeBody`. The bytes are the exchange's until `holdsBody` says no more. */
   onBodyBytes(bytes: Buffer): boolean;
+  /** Whether something that was given to `onBodyBytes` is not sent yet. */
+  holdsBody(): boolean;
   onBodyEnd(): void;
   /** The body is not valid; answered with 400 if there was no answer yet. */
   onBodyBroken(reason: "bad-framing" | "request-timeout"): void;

@@ -91,7 +91,6 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
     const forget = routeOrWait(this.#serving, asking, (found) => this.#onRoute(found));
     if (this.#state === "routing" && this.#route === undefined) this.#forget = forget;
   }
-
   onBodyBytes(bytes: Buffer): boolean {
     const upstream = this.#upstream;
     if (upstream === undefined || this.#sent) return true;
@@ -102,6 +101,9 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
     const flows = upstream.writeText("\r\n");
     upstream.uncork();
     return flows;
+  }
+  holdsBody(): boolean {
+    return this.#upstream?.holdsBytes() ?? false;
   }
   onBodyEnd(): void {
     if (this.#state === "ended") return;
@@ -139,7 +141,6 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
     this.#settle("abandoned");
     this.#client.end();
   }
-
   onConnected(upstream: Upstream): void {
     this.#send(upstream);
   }
@@ -383,7 +384,6 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
       ms: performance.now() - this.#startedAt,
     });
   }
-
   #endBothSides(): void {
     this.#client.endTunnel();
     this.#endTunnel();

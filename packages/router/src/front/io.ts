@@ -15,8 +15,12 @@ export interface Channel {
    */
   write(text: string): boolean;
   writeBytes(bytes: Buffer): boolean;
-  /** What `onBytes` gives is valid during that call only. */
+  /** What `onBytes` gives is valid during the call only, unless somebody says `keep`. */
   readonly lends: boolean;
+  /** Reads go to a buffer of this channel's own (`body`) or to one that all share (`head`, as at the start). */
+  readFor(what: "head" | "body"): void;
+  /** What was read last, in a body, is still in use: the next read goes elsewhere. */
+  keep(): void;
   /** Holds writes together until `uncork`, in the same turn. */
   cork(): void;
   uncork(): void;
@@ -47,23 +51,16 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** A channel whose reads are borrowed: what `onBytes` gets is valid during the call, unless somebody says `keep`. */
-export interface BorrowingChannel extends Channel {
-  /** Reads go to a buffer of this channel's own (`body`) or to one that all share (`head`, as at the start). */
-  readFor(what: "head" | "body"): void;
-  /** What was read last, in a body, is still in use: the next read goes elsewhere. */
-  keep(): void;
-}
-
 /** How sockets are served: by Node's public interface, or past it where that can be. */
 export type IoMode = "public" | "fast";
 
 /** Speaks to a socket, or to any other duplex stream such as a TLS one. */
 export function openChannel(socket: Duplex, events: ChannelEvents, mode: IoMode): Channel {
-  const direct = mode === "fast" && readDirectly(socket, (bytes) => events.onBytes(bytes));
+  const reads = mode === "fast" ? lentReads() : undefined;
+  const direct = reads !== undefined && readDirectly(socket, reads, (bytes) => events.onBytes(bytes));
   if (!direct) socket.on("data", (bytes: Buffer) => events.onBytes(bytes));
   listenTo(socket, events);
-  const channel = new NodeChannel(socket, direct);
+  const channel = new NodeChannel(socket, direct ? reads : undefined);
   if (mode === "fast") channel.writeBy(directWriter(socket, () => events.onDrain()));
   return channel;
 }
@@ -82,7 +79,7 @@ export function connectChannel(
   events: ChannelEvents,
   mode: IoMode,
   onConnected: () => void,
-): BorrowingChannel {
+): Channel {
   const reads = lentReads();
   const socket = connect({
     host: to.host,
@@ -97,13 +94,13 @@ export function connectChannel(
       },
     },
   });
-  const channel = new NodeChannel(socket, true);
+  const channel = new NodeChannel(socket, reads);
   socket.once("connect", () => {
     if (mode === "fast") channel.writeBy(directWriter(socket, () => events.onDrain()));
     onConnected();
   });
   listenTo(socket, events);
-  return Object.assign(channel, { readFor: reads.readFor, keep: reads.keep });
+  return channel;
 }
 
 /**

@@ -4,14 +4,21 @@ export interface LentReads {
   buffer(): Buffer;
   /** What was just read. */
   read(length: number): Buffer;
+  /** Reads go to a buffer of this socket's own (`body`) or to one that all share (`head`, as at the start). */
   readFor(what: "head" | "body"): void;
+  /** What was read last, in a body, is still in use: the next read goes elsewhere. */
   keep(): void;
+}
+
+/** Whether these bytes are in the buffer that all share, which nobody can keep. */
+export function isShared(bytes: Buffer): boolean {
+  return bytes.buffer === lentBuffer.buffer;
 }
 
 const headReadBytes = 64 * 1024;
 const bodyReadBytes = 128 * 1024;
 /** Where all reads of heads go: one after the other, each is looked at and forgotten before the next. */
-export const lentBuffer = Buffer.allocUnsafeSlow(headReadBytes);
+const lentBuffer = Buffer.allocUnsafeSlow(headReadBytes);
 /** Buffers of bodies that ended. */
 const spare: Buffer[] = [];
 const mostSpare = 32;

@@ -2,21 +2,24 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { DirectWriter } from "./direct-io.ts";
 import type { Channel } from "./io.ts";
+import type { LentReads } from "./lent-reads.ts";
 import { type Batched, flushSoon } from "./write-batch.ts";
 
 /** A channel over a stream of Node's. */
 export class NodeChannel implements Channel, Batched {
   readonly lends: boolean;
   readonly #socket: Duplex;
+  readonly #reads: LentReads | undefined;
   /** Leaves at the end of this turn. */
   #text = "";
   #corked = false;
   #direct: DirectWriter | undefined;
 
-  /** @param lends what `onBytes` gives is valid during that call only */
-  constructor(socket: Duplex, lends: boolean) {
+  /** @param reads where its socket reads, if that is lent */
+  constructor(socket: Duplex, reads: LentReads | undefined) {
     this.#socket = socket;
-    this.lends = lends;
+    this.#reads = reads;
+    this.lends = reads !== undefined;
   }
   /** From now on short texts go past the stream. */
   writeBy(direct: DirectWriter | undefined): void {
@@ -52,6 +55,12 @@ export class NodeChannel implements Channel, Batched {
   uncork(): void {
     this.#corked = false;
     this.#socket.uncork();
+  }
+  readFor(what: "head" | "body"): void {
+    this.#reads?.readFor(what);
+  }
+  keep(): void {
+    this.#reads?.keep();
   }
   pause(): void {
     this.#socket.pause();

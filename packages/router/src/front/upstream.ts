@@ -2,7 +2,7 @@ import type { RefusalReason } from "../refusals.ts";
 import { type ChunkSink, type ChunkState, isChunkedDone, newChunkState, readChunks } from "../http1/chunked.ts";
 import { maxHeadBytes } from "../http1/octets.ts";
 import { newResponseHead, type ResponseHead, readResponseHead } from "../http1/response-head.ts";
-import { type BorrowingChannel, type ChannelEvents, connectChannel } from "./io.ts";
+import { type Channel, type ChannelEvents, connectChannel } from "./io.ts";
 import type { Serving } from "./serving.ts";
 import type { Lane, StampPool } from "./stamp-pool.ts";
 import type { Timed, TimerWheel } from "./timer-wheel.ts";
@@ -62,7 +62,7 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
   readonly lane: Lane;
   readonly #pool: StampPool;
   readonly #wheel: TimerWheel;
-  readonly #channel: BorrowingChannel;
+  readonly #channel: Channel;
   #state: State = "connecting";
   #user: UpstreamUser | undefined;
   #idleMs = 0;
@@ -119,6 +119,10 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
   writeBytes(bytes: Buffer): boolean {
     this.#wheel.set(this, this.#idleMs);
     return this.#channel.writeBytes(bytes);
+  }
+  /** Some of the bytes that it was given are still waiting to be sent. */
+  holdsBytes(): boolean {
+    return this.#channel.unsent() > 0;
   }
   cork(): void {
     this.#channel.cork();

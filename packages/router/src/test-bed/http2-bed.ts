@@ -105,6 +105,7 @@ function openFake(bed: Http2Bed, head: RequestHead, client: ClientSide): Exchang
       one.body += bytes.toString("latin1");
       return true;
     },
+    holdsBody: () => false,
     onBodyEnd() {
       one.events.push("end");
       bed.onBodyEnd(one);
