@@ -269,9 +269,9 @@ export interface RouterRecord {
   readonly address?: string;
   /** Where its admin listener answers. */
   readonly admin?: string;
-  /** Seen within the last 15 s, by the database's clock. */
   /** Where clients enter it, e.g. `http://127.0.0.1:8080`. */
   readonly entrance?: string;
+  /** Seen within the last 15 s, by the database's clock. */
   readonly live: boolean;
 }
 
