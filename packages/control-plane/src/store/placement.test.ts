@@ -242,6 +242,16 @@ test("one creation's fault is its own, whoever shares its batch", async () => {
   expect((await store.stamps.used()).get("shared-1")?.tenants).toBe(5);
 });
 
+test("a tenant that asks for no stamp of its own goes to the only shared pool, whatever dedicated ones there are", async () => {
+  await using opened = await openLed();
+  const { store, ctx } = opened;
+  const own = { ...stampFixture("own-1", places(1)), pool: "own" };
+  const fleet = fleetFixture([poolFixture("own", "dedicated"), poolFixture("shared")]);
+  await applyFleet(store, ctx, [stampFixture("shared-1", places(9)), own], { fleet });
+  expect((await store.tenants.create({ key: "acme" }, ctx)).value.stamp).toBe("shared-1");
+  expect((await store.tenants.create({ key: "vip", tenancy: "dedicated" }, ctx)).value.stamp).toBe("own-1");
+});
+
 test("a pin and a quarantine count from the next placement until they expire, and are audited", async () => {
   await using opened = await openLed();
   const { store, ctx } = opened;

@@ -91,11 +91,16 @@ function homeOf(stamp: string | undefined, sight: FleetSight): string | undefine
   return home.pool;
 }
 
-/** As the draft says, its stamp's, or the only one that is for such a tenant. */
+/**
+ * As the draft says, its stamp's, or the only one that is for such a tenant. Who does not ask for a stamp of its own does
+ * not want one: beside dedicated pools the only shared one is meant.
+ */
 function poolOf(draft: TenantDraft, sight: FleetSight, home: string | undefined): string {
   const { pools } = sight;
   const fitting = pools.filter((name) => isFor(draft, name, sight));
-  const pool = draft.pool ?? home ?? (fitting.length === 1 ? fitting[0] : undefined);
+  const shared = fitting.filter((name) => draft.tenancy === undefined && sight.pool(name)?.tenancy === "shared");
+  const [meant] = shared.length === 1 ? shared : fitting.length === 1 ? fitting : [];
+  const pool = draft.pool ?? home ?? meant;
   if (pool === undefined) {
     const choice = fitting.length === 0 ? pools : fitting;
     throw new StampyardError("INVALID_REQUEST", `Tenant ${draft.key} needs a pool: ${howMany(fitting.length)}`, {

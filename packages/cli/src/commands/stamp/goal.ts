@@ -22,7 +22,7 @@ export const stampCordon = command<Why>({
     const params = { name: run.args[0] ?? "" };
     const client = await run.client();
     const stamp = await client.stampCordon({ params, body: bodyOf(run.options), signal: run.io.signal });
-    run.emit(stamp, () => `Stamp ${stamp.name} takes no new tenants; it keeps the ${tenantsOf(stamp)} it has\n`);
+    run.emit(stamp, () => `Stamp ${stamp.name} takes no new tenants; it keeps those it has (${placesOf(stamp)})\n`);
   },
 });
 
@@ -108,14 +108,17 @@ export const stampDrain = command<DrainOptions>({
       }
     }
     run.emit(stamp, () =>
-      wait === true ? `Stamp ${name} is empty\n` : `Stamp ${name} drains: ${tenantsOf(stamp)} to leave\n`,
+      wait === true
+        ? `Stamp ${name} is empty\n`
+        : `Stamp ${name} drains: its tenants are to leave (${placesOf(stamp)})\n`,
     );
     if (wait !== true) run.say(`See who is still there: stampyard stamp show ${name}`);
   },
 });
 
-function tenantsOf(stamp: Pick<StampView, "used">): string {
-  return `${stamp.used.tenants} ${stamp.used.tenants === 1 ? "tenant" : "tenants"}`;
+/** A tenant may take several places. */
+function placesOf(stamp: Pick<StampView, "used">): string {
+  return `${stamp.used.tenants} ${stamp.used.tenants === 1 ? "place" : "places"} taken`;
 }
 
 const unitMs: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
