@@ -9,6 +9,7 @@ import { join } from "node:path";
 import {
   fastEnv,
   fastName,
+  fileNameOf,
   hasFastIo,
   node,
   programs,
