@@ -71,7 +71,7 @@ function describePlacementRules(open: () => Promise<Store>): void {
     const small = stampFixture("shared-1", { capacity: { tenants: 5, units: { gib: 10 } } });
     const away = stampFixture("solo-1", { pool: "solo", region: "fra", ...places(9) });
     await applyFleet(store, ctx, [small, away], {
-      fleet: fleetFixture([poolFixture("shared"), poolFixture("solo", "dedicated")]),
+      fleet: fleetFixture([poolFixture("shared"), poolFixture("more"), poolFixture("solo", "dedicated")]),
     });
     const code = async (input: Parameters<Store["tenants"]["create"]>[0]) =>
       store.tenants.create(input, ctx).then(
