@@ -33,6 +33,8 @@ const meanings = {
   VERIFICATION_FAILED: "A new stamp did not serve the tenant that was to show that it works",
   CAPABILITY_MISSING: "An adopted stamp cannot do that yet; the mend names what adds it",
   NOT_ERASED: "Rows of a tenant that is to be gone are still there",
+  MOVE_REFUSED: "A move's preflight found what stands in its way; `problems` names each with its mend",
+  NOT_EQUAL: "Two copies of a tenant's rows differ; nothing was erased",
   RECOVERING: "The store was restored; placement and directory wait until the recovery is finished",
   NOT_LEADER: "Another control plane leads",
   CONTROL_PLANE_UNREACHABLE: "The command found no control plane that answers",

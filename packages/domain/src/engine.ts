@@ -127,6 +127,11 @@ export interface StampEngine {
   destroy(stamp: string, options: CallOptions): Promise<void>;
   /** Connection URL of a stamp's database for the control plane (mover role, D4); undefined if there is none. */
   operatorUrl(spec: StampSpec, component: string, signal: AbortSignal): Promise<string | undefined>;
+  /**
+   * URL of a role that may change tables of the application and act as `stampyard` there, to install the fence; undefined
+   * where the engine has none.
+   */
+  adminUrl?(spec: StampSpec, component: string, signal: AbortSignal): Promise<string | undefined>;
   /** What a stamp really has, from the machine and not from its description; nothing for a stamp that is not there. */
   facts?(stamp: string, signal: AbortSignal): Promise<readonly EngineFact[]>;
   /** What the machine lets us enforce. */

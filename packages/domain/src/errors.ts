@@ -32,6 +32,10 @@ export const errorStatus = {
   CAPABILITY_MISSING: 409,
   /** Rows of a tenant that is to be gone are still there. */
   NOT_ERASED: 409,
+  /** A preflight found what stands in a move's way; `problems` names each. */
+  MOVE_REFUSED: 409,
+  /** Two copies of a tenant's rows differ. */
+  NOT_EQUAL: 409,
   RECOVERING: 503,
   NOT_LEADER: 503,
   /** Client side: no connection came about. */

@@ -60,16 +60,36 @@ export {
   planFleet,
 } from "./fleet-plan.ts";
 export {
+  defaultMaxPauseMs,
+  defaultRestMs,
+  endedMoves,
   type HomeSeen,
+  maxPauseBounds,
   type Move,
   type MoveAction,
+  type MoveMode,
   moveNext,
   type MovePhase,
   type MovePlan,
+  type MoverSight,
   type MoveSeen,
+  type MoveSetback,
   type MoveState,
+  movingPhases,
+  type VerifyPolicy,
+  wayBackOf,
 } from "./move/move.ts";
-export { isDecided, planMove } from "./move/plan-move.ts";
+export type { Followed, Mover, MoverCall, MoverPolicy, MoverRequest, OpenMover } from "./move/mover.ts";
+export type {
+  CheckedTable,
+  MoveCheck,
+  MoveCompared,
+  MoveProblem,
+  MoveProgress,
+  MoveReport,
+  SwitchReport,
+} from "./move/report.ts";
+export { afterMoveFailure, isDecided, planMove } from "./move/plan-move.ts";
 export {
   isHostname,
   isName,

@@ -22,7 +22,7 @@ export interface Template {
   readonly ingress: Ingress;
   readonly capacity: Capacity;
   readonly tenancy: Tenancy;
-  readonly hooks: { readonly onCreate?: TenantHook; readonly onDelete?: TenantHook };
+  readonly hooks: TenantHookSet;
   /** Requests of a tenant of Stampyard's own that show that a new stamp works. Absent: health and digest must do. */
   readonly verify?: readonly VerifyStep[];
 }
@@ -105,6 +105,15 @@ export interface PostgresComponent {
   readonly ids: Readonly<Record<string, IdPolicy>>;
   /** Foreign-key path of a child table that has no tenant column: `order_lines: [orders]`. */
   readonly via: Readonly<Record<string, readonly string[]>>;
+  /**
+   * The fence that a tenant's move needs, on every table of tenants. `report` lets every write pass and writes down what
+   * `enforce` would refuse. Absent = off.
+   */
+  readonly fence?: "off" | "report" | "enforce";
+  /** Tables that are the same in every stamp, made by migrations: never moved. */
+  readonly reference?: readonly string[];
+  /** Tables that belong to no tenant and stay where they are, e.g. a migration tool's own. */
+  readonly ignored?: readonly string[];
 }
 
 /** How a sequence stays unique across stamps (used by moves). Blocks and strides are given out per stamp. */
@@ -167,6 +176,20 @@ export type Tenancy =
   | { readonly model: "rows"; readonly column: string }
   | { readonly model: "schema" }
   | { readonly model: "database" };
+
+/** What a stamp's application does for a tenant, beside serving it. */
+export interface TenantHookSet {
+  readonly onCreate?: TenantHook;
+  readonly onDelete?: TenantHook;
+  /** Source of a move, before the switch: answers how much of the tenant's work is still under way. */
+  readonly onDrain?: TenantHook;
+  /** Source of a move: puts away what is not in the database, objects above all, where the target can fetch it. */
+  readonly onExport?: TenantHook;
+  /** Target of a move, before it opens: fetches it. */
+  readonly onImport?: TenantHook;
+  /** Target of a move, once it serves the tenant: makes derived data again, such as a search index. */
+  readonly onRebuild?: TenantHook;
+}
 
 /** Called when a stamp learns or forgets a tenant; idempotent and bounded by `timeoutMs`. */
 export type TenantHook =

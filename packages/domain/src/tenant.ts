@@ -7,12 +7,14 @@ interface Attempts {
   readonly cause?: string;
 }
 
-/** Phases of decision D5. `moving` joins with its feature. */
+/** Phases of decision D5. */
 export type TenantState =
   | { readonly kind: "requested" }
   | { readonly kind: "placing" }
   | ({ readonly kind: "preparing" } & Attempts)
   | { readonly kind: "active" }
+  /** Served by its present stamp, while a move takes it to another; the move begins and ends this phase. */
+  | { readonly kind: "moving"; readonly move: string }
   /** Routers are told already; its stamp is being told. */
   | ({ readonly kind: "suspending" } & Attempts)
   | { readonly kind: "suspended" }
@@ -31,7 +33,8 @@ export const tenantNext = {
   requested: ["placing", "preparing", "deleting", "gone"],
   placing: ["preparing", "deleting", "gone"],
   preparing: ["active", "placing", "deleting"],
-  active: ["suspending", "deleting"],
+  active: ["moving", "suspending", "deleting"],
+  moving: ["active"],
   suspending: ["suspended", "resuming", "deleting"],
   suspended: ["resuming", "deleting"],
   resuming: ["active", "suspending", "deleting"],
@@ -40,7 +43,7 @@ export const tenantNext = {
 } as const satisfies Record<TenantPhase, readonly TenantPhase[]>;
 
 /** Phases in which an operator may suspend and resume a tenant: those in which routers know it and it stays. */
-export const suspendable: readonly TenantPhase[] = ["active", "suspending", "suspended", "resuming"];
+export const suspendable: readonly TenantPhase[] = ["active", "moving", "suspending", "suspended", "resuming"];
 
 /** Who stopped a tenant, why, and when. */
 export interface Suspension {
@@ -115,6 +118,8 @@ export function planTenant(tenant: Tenant, home: HomeReadiness, now: Instant): T
   const { state } = tenant;
   if (state.kind === "gone") return { next: state, actions: [] };
   if (state.kind === "deleting") return planDeletion(tenant, state, home, now);
+  // Whatever is wanted of it: the move hears of it, and gives it back.
+  if (state.kind === "moving") return { next: state, actions: [], waitingOn: `the end of move ${state.move}` };
   if (tenant.goal === "absent") {
     // Nothing knows it yet: neither a stamp nor a router.
     const isUnknown = tenant.stamp === undefined && (state.kind === "requested" || state.kind === "placing");

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { roles } from "../roles.ts";
 import { heldBatchSchema, routerSchema } from "./directory.ts";
+import { moveProgressSchema } from "./moves.ts";
 import { nameSchema, pageQuery, queryFlag, queryInt, tenantKeySchema, timeSchema } from "./values.ts";
 
 export const healthSchema = z.object({ status: z.literal("ok") }).meta({ id: "Health" });
@@ -128,6 +129,21 @@ export const eventSchema = z
       state: z.enum(["begin", "end", "fail"]),
       ms: z.number().optional(),
       detail: z.string().optional(),
+    }),
+    z.object({
+      kind: z.literal("move-phase"),
+      at: timeSchema,
+      move: z.string(),
+      tenant: z.string(),
+      phase: z.string(),
+      waitingOn: z.string().optional(),
+    }),
+    z.object({
+      kind: z.literal("move-progress"),
+      at: timeSchema,
+      move: z.string(),
+      tenant: z.string(),
+      progress: moveProgressSchema,
     }),
     z.object({ kind: z.literal("directory"), at: timeSchema, version: z.number().int() }),
     z.object({ kind: z.literal("waiting"), at: timeSchema, subject: z.string(), why: z.string() }),

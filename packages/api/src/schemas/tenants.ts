@@ -19,6 +19,7 @@ export const tenantPhaseSchema = z.enum([
   "suspending",
   "suspended",
   "resuming",
+  "moving",
   "deleting",
   "gone",
 ]);

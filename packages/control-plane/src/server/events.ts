@@ -83,6 +83,11 @@ export function publishStoreEvents(store: Pick<Store, "watch">, bus: EventBus): 
         const { tenant, phase, stamp } = event;
         return bus.publish({ kind: "tenant-phase", tenant, phase, ...(stamp === undefined ? {} : { stamp }) });
       }
+      case "move": {
+        const { kind: _, move, tenant, phase, waitingOn } = event;
+        const why = waitingOn === undefined ? {} : { waitingOn };
+        return bus.publish({ kind: "move-phase", move, tenant, phase, ...why });
+      }
       case "directory":
         return bus.publish({ kind: "directory", version: event.head.version });
       default:

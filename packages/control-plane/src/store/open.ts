@@ -13,6 +13,7 @@ import { leaseStore } from "./lease.ts";
 import { migrate } from "./migrations.ts";
 import { placementStore } from "./placement.ts";
 import { poolStore } from "./pools.ts";
+import { moveStore } from "./moves.ts";
 import type { Store, StoreEvent } from "./port.ts";
 import { readMeta, recoveryStore } from "./recovery.ts";
 import { routerStore } from "./routers.ts";
@@ -74,6 +75,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     pools: poolStore(base),
     placement: placementStore(base),
     loads: loadStore(base),
+    moves: moveStore(base),
     audit: auditStore(base),
     idempotency: idempotencyStore(base),
     recovery: recoveryStore(base),

@@ -15,6 +15,7 @@ import type { PlacementStore } from "./placement.ts";
 import type { PoolStore } from "./pools.ts";
 import type { TenantStore } from "./tenant-port.ts";
 import type { LoadStore } from "./stamp-loads.ts";
+import type { MoveStore } from "./move-port.ts";
 import type {
   AuditRecord,
   AuditVerification,
@@ -49,6 +50,7 @@ import type {
 export type { LoadSample, LoadStore, StampLoadRecord } from "./stamp-loads.ts";
 export type { OverrideRecord, PlacementAnswer, PlacementStore } from "./placement.ts";
 export type * from "./records.ts";
+export type { MoveFilter, MoveInput, MoveStore } from "./move-port.ts";
 export type { TenantStore } from "./tenant-port.ts";
 export type { PoolFacts, PoolStore } from "./pools.ts";
 
@@ -71,6 +73,7 @@ export interface Store extends AsyncDisposable {
   readonly capacity: CapacityStore;
   readonly pools: PoolStore;
   readonly placement: PlacementStore;
+  readonly moves: MoveStore;
   readonly loads: LoadStore;
   readonly audit: AuditStore;
   readonly idempotency: IdempotencyStore;

@@ -5,6 +5,7 @@ import type {
   FencingToken,
   Fleet,
   Instant,
+  MovePhase,
   StampObservation,
   StampPhase,
   Template,
@@ -316,7 +317,14 @@ export type StoreEvent =
   /** Written by this process. */
   | { readonly kind: "fleet" }
   | { readonly kind: "stamp"; readonly stamp: string; readonly phase: StampPhase; readonly cause?: string }
-  | { readonly kind: "tenant"; readonly tenant: string; readonly phase: TenantPhase; readonly stamp?: string };
+  | { readonly kind: "tenant"; readonly tenant: string; readonly phase: TenantPhase; readonly stamp?: string }
+  | {
+      readonly kind: "move";
+      readonly move: string;
+      readonly tenant: string;
+      readonly phase: MovePhase;
+      readonly waitingOn?: string;
+    };
 
 /** A row of a stamp's `stampyard.tenant_home`. */
 export interface HomeClaim {

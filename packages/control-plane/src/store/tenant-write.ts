@@ -177,7 +177,8 @@ export function entryOf(tenant: Tenant): DirectoryChange {
     ...directoryNames(tenant.hostnames),
     ...(tier === standardTier ? {} : { tier }),
   } as const;
-  return tenant.state.kind === "active" ? put : { ...put, stamp: suspendedHome, home: stamp };
+  const isServed = tenant.state.kind === "active" || tenant.state.kind === "moving";
+  return isServed ? put : { ...put, stamp: suspendedHome, home: stamp };
 }
 
 function requireRevision(old: Revisioned<Tenant>, revision: number | undefined): void {

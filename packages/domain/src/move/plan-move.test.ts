@@ -1,7 +1,7 @@
 import { createSeededRandom, type SeededRandom } from "@stampyard/testing";
 import { describe, expect, test } from "vitest";
-import { type HomeSeen, type Move, type MoveAction, moveNext, type MoveSeen } from "./move.ts";
-import { isDecided, planMove } from "./plan-move.ts";
+import { type HomeSeen, type Move, type MoveAction, moveNext, type MoveSeen, type VerifyPolicy } from "./move.ts";
+import { afterMoveFailure, isDecided, planMove } from "./plan-move.ts";
 
 type Home = Extract<HomeSeen, { kind: "present" }>;
 
@@ -9,6 +9,8 @@ type Home = Extract<HomeSeen, { kind: "present" }>;
 interface World {
   move: Move;
   now: number;
+  tenant: MoveSeen["tenant"];
+  isCompared: boolean;
   source: Home;
   target: HomeSeen;
   isCopied: boolean;
@@ -22,7 +24,7 @@ interface World {
   fencedUntil: number;
 }
 
-function newWorld(): World {
+function newWorld(verify: VerifyPolicy = "after"): World {
   const state = { kind: "requested" } as const;
   return {
     move: {
@@ -31,12 +33,17 @@ function newWorld(): World {
       from: "a",
       to: "b",
       epoch: 4,
+      mode: "capture",
+      verify,
       goal: "finish",
       state,
       maxPauseMs: 2_000,
       restMs: 5_000,
+      report: {},
     },
     now: 0,
+    tenant: "staying",
+    isCompared: false,
     source: { kind: "present", state: "active", epoch: 4 },
     target: { kind: "absent" },
     isCopied: false,
@@ -56,6 +63,8 @@ function look(world: World): MoveSeen {
     target: world.target,
     isCopied: world.isCopied,
     lag: world.lag,
+    tenant: world.tenant,
+    isCompared: world.isCompared,
     isPublished: world.directory.stamp === "b",
     ...(world.compared === undefined ? {} : { isEqual: world.compared }),
     isErased: !world.sourceHasRows,
@@ -82,6 +91,9 @@ function act(world: World, action: MoveAction, random: SeededRandom): void {
     case "follow":
       if (armed) world.lag = 0;
       return;
+    case "verify":
+      if (armed && world.isCopied) world.isCompared = true;
+      return;
     case "switch":
       attemptSwitch(world, random);
       return;
@@ -100,7 +112,10 @@ function act(world: World, action: MoveAction, random: SeededRandom): void {
       world.compared = !world.hasUncaptured;
       return;
     case "erase":
-      expect(world.compared, "erased without proof (I18)").toBe(true);
+      if (world.tenant !== "gone") {
+        const proof = world.move.verify === "after" ? world.compared : world.isCompared;
+        expect(proof, "erased without proof (I18)").toBe(true);
+      }
       world.sourceHasRows = false;
       return;
     case "reopen":
@@ -111,6 +126,7 @@ function act(world: World, action: MoveAction, random: SeededRandom): void {
       expect(world.target.kind === "present" && world.target.state === "active", "forgot an open tenant").toBe(false);
       world.target = { kind: "absent" };
       world.isCopied = false;
+      world.isCompared = false;
       return;
     case "check":
       return;
@@ -124,6 +140,8 @@ function open({ epoch }: Home): Home {
 /** Hold, fence, last changes, flip; a crash or the deadline may come between any two. */
 function attemptSwitch(world: World, random: SeededRandom): void {
   if (world.source.moveId !== id || world.source.state === "moved") return;
+  if (world.move.verify === "incremental") expect(world.isCompared, "fenced before it was compared").toBe(true);
+  else world.isCompared = true;
   world.isHeld = true;
   if (random.chance(0.2)) return;
   world.source = { ...world.source, state: "fenced" };
@@ -173,10 +191,12 @@ describe("planMove()", () => {
     const ends = { done: 0, aborted: 0 };
     for (let seed = 1; seed <= 3_000; seed++) {
       const random = createSeededRandom(seed);
-      const world = newWorld();
+      const world = newWorld(random.pick(["incremental", "before", "after"]));
       const abortAt = random.chance(0.4) ? random.int(0, 25) : Number.POSITIVE_INFINITY;
+      const leaveAt = random.chance(0.1) ? random.int(0, 25) : Number.POSITIVE_INFINITY;
       for (let step = 0; step < 400 && !["done", "aborted"].includes(world.move.state.kind); step++) {
         if (step === abortAt) world.move = { ...world.move, goal: "abort" };
+        if (step === leaveAt) world.tenant = "leaving";
         turn(world, random);
         clientsWrite(world);
         world.now += random.int(0, 1_500);
@@ -245,10 +265,75 @@ describe("planMove()", () => {
     expect(taken.next).toEqual({ kind: "aborting", cause: "move mv-2 has the tenant" });
   });
 
+  test("opens the source of an aborted move while its target is dead, and forgets there later (I21, I22)", () => {
+    const world = newWorld();
+    const dead: MoveSeen = {
+      ...look(world),
+      source: { kind: "present", state: "fenced", epoch: 4, moveId: id },
+      target: { kind: "unknown", why: "connection refused" },
+    };
+    const move: Move = { ...world.move, state: { kind: "aborting", cause: "asked" } };
+    expect(planMove(move, dead, 0).actions).toEqual([{ kind: "reopen" }, { kind: "release" }]);
+    const opened = planMove(move, { ...dead, source: world.source }, 0);
+    expect(opened).toMatchObject({ actions: [], waitingOn: "the database of stamp b to answer: connection refused" });
+  });
+
+  test("leaves a way back captured when the return is aborted, and brings nothing else", () => {
+    const world = newWorld();
+    const back: Move = { ...world.move, returns: "mv-0", state: { kind: "aborting", cause: "asked" } };
+    const watched = { kind: "present", state: "active", epoch: 4, moveId: id, isWatched: true } as const;
+    expect(planMove(back, { ...look(world), source: watched, lag: 900 }, 0).next.kind).toBe("aborted");
+    const start = planMove({ ...back, state: { kind: "copying" } }, { ...look(world), source: watched, lag: 900 }, 0);
+    expect(start.actions.map(({ kind }) => kind)).toEqual(["admit", "arm", "copy"]);
+  });
+
+  test("ends as returned once its way back has been decided, and waits while it is on its way", () => {
+    const world = newWorld();
+    const resting: Move = { ...world.move, state: { kind: "resting", until: 0 } };
+    const importing = { kind: "present", state: "importing", epoch: 6, moveId: "mv-1-back" } as const;
+    const seen: MoveSeen = { ...look(world), source: importing };
+    expect(planMove(resting, { ...seen, wayBack: "live" }, 10)).toMatchObject({ next: resting.state, actions: [] });
+    expect(planMove(resting, { ...seen, wayBack: "decided" }, 10).next).toEqual({ kind: "returned" });
+  });
+
+  test("erases the closed copy of a tenant that was deleted meanwhile, without waiting", () => {
+    const world = newWorld();
+    const moved = { kind: "present", state: "moved", epoch: 5, moveId: id } as const;
+    const resting: Move = { ...world.move, state: { kind: "resting", until: 9_999 } };
+    expect(planMove(resting, { ...look(world), source: moved, tenant: "gone" }, 0).next).toEqual({ kind: "erasing" });
+  });
+
   test("changes nothing while it cannot see a database, and names it", () => {
     const world = newWorld();
     const seen: MoveSeen = { ...look(world), target: { kind: "unknown", why: "connection refused" } };
     const plan = planMove({ ...world.move, state: { kind: "copying" } }, seen, 0);
     expect(plan).toMatchObject({ actions: [], waitingOn: "the database of stamp b to answer: connection refused" });
+  });
+});
+
+describe("afterMoveFailure()", () => {
+  test("tries later before the decision, ends the move after many failures, and never after the decision (D12)", () => {
+    let move: Move = { ...newWorld().move, state: { kind: "copying" } };
+    const failure = { cause: "connection refused", isFinal: false };
+    for (let n = 1; n <= 12; n++) {
+      move = { ...move, ...afterMoveFailure(move, failure, 1_000) };
+      expect(move).toMatchObject({ state: { kind: "copying" }, setback: { attempt: n, cause: "connection refused" } });
+    }
+    expect(afterMoveFailure(move, failure, 1_000)).toEqual({
+      state: { kind: "aborting", cause: "connection refused" },
+    });
+    const opening: Move = { ...move, state: { kind: "opening" }, setback: { attempt: 50, cause: "", retryAt: 0 } };
+    expect(afterMoveFailure(opening, { ...failure, isFinal: true }, 0)).toMatchObject({
+      state: { kind: "opening" },
+      setback: { attempt: 51, retryAt: 30_000 },
+    });
+  });
+
+  test("ends it at once for what time does not mend", () => {
+    const move: Move = { ...newWorld().move, state: { kind: "checking" } };
+    expect(afterMoveFailure(move, { cause: "no key", isFinal: true }, 0).state).toEqual({
+      kind: "aborting",
+      cause: "no key",
+    });
   });
 });

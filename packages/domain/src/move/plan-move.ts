@@ -1,11 +1,13 @@
 import type { Instant } from "../ports.ts";
 import {
+  endedMoves,
   type HomeSeen,
   type Move,
   type MoveAction,
   type MovePlan,
   type MoveSeen,
   type MoveState,
+  mostSetbacks,
   mostSwitches,
 } from "./move.ts";
 
@@ -20,7 +22,15 @@ const smallLag = 200;
  */
 export function planMove(move: Move, seen: MoveSeen, now: Instant): MovePlan {
   const { state } = move;
-  if (state.kind === "done" || state.kind === "aborted") return { next: state, actions: [] };
+  if (hasEnded(state)) return { next: state, actions: [] };
+  if (isResting(state) && seen.wayBack !== undefined) return planReturn(state, seen.wayBack);
+  const { setback } = move;
+  const isWaiting = setback !== undefined && now < setback.retryAt;
+  if (isWaiting && !(move.goal === "abort" && canAbort(state))) {
+    return { next: state, actions: [], waitingOn: `retry of: ${setback.cause}` };
+  }
+  // The source opens whatever has become of the target (I21).
+  if (state.kind === "aborting" && isArmedBy(move, seen.source)) return reopening(state);
   const blind = blindness(move, seen);
   if (blind !== undefined) return { next: state, actions: [], waitingOn: blind };
   if (isDecided(move, seen.source)) return planForward(move, seen, now);
@@ -30,9 +40,8 @@ export function planMove(move: Move, seen: MoveSeen, now: Instant): MovePlan {
     return { next: state, actions: [], waitingOn };
   }
   if (state.kind === "aborting") return planAbort(move, state, seen);
-  if (move.goal === "abort") return aborting("it was asked for");
-  const lost = lossOfSource(move, seen.source);
-  if (lost !== undefined) return aborting(lost);
+  const cause = causeToAbort(move, seen);
+  if (cause !== undefined) return aborting(cause);
   switch (state.kind) {
     case "requested":
       return { next: { kind: "checking" }, actions: [] };
@@ -46,9 +55,51 @@ export function planMove(move: Move, seen: MoveSeen, now: Instant): MovePlan {
   }
 }
 
+/**
+ * After an action failed: a later retry, and the cause for `move show`. Before the decision, what time does not mend
+ * ends the move; after it, there is no way but forward, so it is tried for ever.
+ */
+export function afterMoveFailure(
+  move: Move,
+  failure: { readonly cause: string; readonly isFinal: boolean },
+  now: Instant,
+): Pick<Move, "state" | "setback"> {
+  const attempt = (move.setback?.attempt ?? 0) + 1;
+  const { cause } = failure;
+  if (canAbort(move.state) && (failure.isFinal || attempt > mostSetbacks)) {
+    return { state: { kind: "aborting", cause } };
+  }
+  const retryAt = now + Math.min(30_000, 250 * 2 ** Math.min(attempt - 1, 7));
+  return { state: move.state, setback: { attempt, cause, retryAt } };
+}
+
 /** The source's own row is the decision record, and nothing else is. */
 export function isDecided(move: Pick<Move, "id">, source: HomeSeen): boolean {
   return source.kind === "present" && source.state === "moved" && source.moveId === move.id;
+}
+
+function hasEnded(state: MoveState): state is Of<"done" | "aborted" | "returned"> {
+  return endedMoves.includes(state.kind);
+}
+
+function canAbort({ kind }: MoveState): boolean {
+  return ["requested", "checking", "copying", "switching"].includes(kind);
+}
+
+function isResting({ kind }: MoveState): boolean {
+  return kind === "resting" || kind === "disputed";
+}
+
+/** The source's copy is the target of another move now; whose, its row says. */
+function planReturn(state: MoveState, wayBack: "live" | "decided"): MovePlan {
+  if (wayBack === "decided") return { next: { kind: "returned" }, actions: [] };
+  return { next: state, actions: [], waitingOn: "the move that takes it back" };
+}
+
+function causeToAbort(move: Move, seen: MoveSeen): string | undefined {
+  if (move.goal === "abort") return "it was asked for";
+  if (seen.tenant !== "staying") return "the tenant is to be suspended or deleted";
+  return lossOfSource(move, seen.source);
 }
 
 function isAfterDecision(state: MoveState): state is Of<"opening" | "verifying" | "resting" | "erasing" | "disputed"> {
@@ -73,15 +124,22 @@ function lossOfSource(move: Move, source: HomeSeen): string | undefined {
 
 function planCopying(move: Move, state: Of<"copying">, seen: MoveSeen, now: Instant): MovePlan {
   const actions: MoveAction[] = [];
-  if (!isImporting(move, seen.target)) actions.push({ kind: "admit" });
+  const isAdmitted = isImporting(move, seen.target);
+  if (!isAdmitted) actions.push({ kind: "admit" });
   const isArmed = isArmedBy(move, seen.source);
   if (!isArmed) actions.push({ kind: "arm" });
-  // What was copied while nothing captured changes may be old: admission begins anew.
-  if (!isArmed && seen.isCopied) return { next: state, actions: [{ kind: "forget" }] };
+  // What was copied while nothing captured changes may be old: admission begins anew. A way back was captured all along.
+  if (!isArmed && seen.isCopied && isAdmitted && !isWatchedBy(move, seen.source)) {
+    return { next: state, actions: [{ kind: "forget" }] };
+  }
   if (!seen.isCopied)
     return { next: state, actions: [...actions, { kind: "copy" }], waitingOn: "its rows to be copied" };
+  if (actions.length > 0) return { next: state, actions, waitingOn: "its changes to be captured" };
   if (seen.lag > smallLag) {
     return { next: state, actions: [{ kind: "follow" }], waitingOn: `${seen.lag} captured changes to be brought` };
+  }
+  if (move.verify === "incremental" && !seen.isCompared) {
+    return { next: state, actions: [{ kind: "verify" }], waitingOn: "both copies to be compared" };
   }
   if (seen.heldBack !== undefined) return { next: state, actions: [{ kind: "follow" }], waitingOn: seen.heldBack };
   return { next: { kind: "switching", attempt: 1, retryAt: now }, actions: [] };
@@ -109,26 +167,31 @@ function planForward(move: Move, seen: MoveSeen, now: Instant): MovePlan {
     case "opening":
       return planOpening(move, state, seen);
     case "verifying":
-      if (seen.isEqual === undefined)
-        return { next: state, actions: [{ kind: "compare" }], waitingOn: "both copies to be compared" };
-      if (!seen.isEqual) return { next: { kind: "disputed", cause: "the copies differ" }, actions: [] };
-      return { next: { kind: "resting", until: now + move.restMs }, actions: [] };
+      return planVerifying(move, state, seen, now);
     case "disputed":
-      if (seen.isEqual === true) return { next: { kind: "verifying" }, actions: [] };
+      if (seen.tenant === "gone") return { next: { kind: "erasing" }, actions: [] };
+      if (move.isAccepted === true || seen.isEqual === true) return { next: { kind: "verifying" }, actions: [] };
       return { next: state, actions: [], waitingOn: `a person: ${state.cause}, and nothing is erased` };
     case "resting":
-      if (now < state.until) return { next: state, actions: [], waitingOn: "the end of its way back" };
-      return { next: { kind: "erasing" }, actions: [] };
+      // Its rows went with the tenant, there and here.
+      if (seen.tenant === "gone" || now >= state.until) return { next: { kind: "erasing" }, actions: [] };
+      return { next: state, actions: [], waitingOn: "the end of its way back" };
     case "erasing":
-      // Only on proof (I18).
-      if (seen.isEqual !== true)
-        return { next: state, actions: [{ kind: "compare" }], waitingOn: "the proof that both copies are equal" };
       if (!seen.isErased)
         return { next: state, actions: [{ kind: "erase" }], waitingOn: "the source's copy to be erased" };
       return { next: { kind: "done" }, actions: [] };
     default:
       return { next: { kind: "opening" }, actions: [] };
   }
+}
+
+/** The only way to where something is erased: by proof, or by a person's word (I18). */
+function planVerifying(move: Move, state: Of<"verifying">, seen: MoveSeen, now: Instant): MovePlan {
+  const resting = { next: { kind: "resting", until: now + move.restMs }, actions: [] } as const;
+  // Of the other policies the source would not have been asked to decide without it.
+  if (move.verify !== "after" || move.isAccepted === true || seen.isEqual === true) return resting;
+  if (seen.isEqual === false) return { next: { kind: "disputed", cause: "the copies differ" }, actions: [] };
+  return { next: state, actions: [{ kind: "compare" }], waitingOn: "both copies to be compared" };
 }
 
 function planOpening(move: Move, state: Of<"opening">, seen: MoveSeen): MovePlan {
@@ -140,12 +203,15 @@ function planOpening(move: Move, state: Of<"opening">, seen: MoveSeen): MovePlan
 
 /** The tenant goes back to its source before anything of it is forgotten (I21, I22). */
 function planAbort(move: Move, state: Of<"aborting">, seen: MoveSeen): MovePlan {
-  const isHeld = seen.source.kind === "present" && seen.source.moveId === move.id;
-  if (isHeld || seen.lag > 0)
-    return { next: state, actions: [{ kind: "reopen" }, { kind: "release" }], waitingOn: "its source to open" };
+  // Those of a way back stay captured for the next one.
+  if (seen.lag > 0 && move.returns === undefined) return reopening(state);
   if (isImporting(move, seen.target))
     return { next: state, actions: [{ kind: "forget" }], waitingOn: "its target to forget it" };
   return { next: { kind: "aborted", cause: state.cause }, actions: [{ kind: "release" }] };
+}
+
+function reopening(state: Of<"aborting">): MovePlan {
+  return { next: state, actions: [{ kind: "reopen" }, { kind: "release" }], waitingOn: "its source to open" };
 }
 
 function aborting(cause: string): MovePlan {
@@ -153,9 +219,12 @@ function aborting(cause: string): MovePlan {
 }
 
 function isArmedBy(move: Move, source: HomeSeen): boolean {
-  return (
-    source.kind === "present" && source.moveId === move.id && (source.state === "active" || source.state === "fenced")
-  );
+  if (source.kind !== "present" || source.moveId !== move.id || source.isWatched === true) return false;
+  return source.state === "active" || source.state === "fenced";
+}
+
+function isWatchedBy(move: Move, source: HomeSeen): boolean {
+  return source.kind === "present" && source.moveId === move.id && source.isWatched === true;
 }
 
 function isImporting(move: Move, target: HomeSeen): boolean {

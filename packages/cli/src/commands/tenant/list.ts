@@ -11,6 +11,7 @@ const phases = [
   "suspending",
   "suspended",
   "resuming",
+  "moving",
   "deleting",
   "gone",
 ] as const;

@@ -140,7 +140,7 @@ async function readStatus(deps: ServerDeps, role: "leader" | "standby"): Promise
 }
 
 async function readWaits(store: ServerDeps["store"]): Promise<StatusView["waitingOn"]> {
-  const phases = ["placing", "preparing", "suspending", "resuming", "deleting", "active"] as const;
+  const phases = ["placing", "preparing", "suspending", "resuming", "moving", "deleting", "active"] as const;
   const [stamps, ...pages] = await Promise.all([
     store.stamps.all(),
     ...phases.map((phase) => store.tenants.list({ phase, limit: mostWaits })),

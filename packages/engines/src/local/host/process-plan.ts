@@ -177,10 +177,22 @@ function serviceUid(host: Host, cwd: string): number | undefined {
   return undefined;
 }
 
+/** What a template says of a component, and its processes need not be told. */
+const unheard: ReadonlySet<string> = new Set([
+  "protect",
+  "ids",
+  "via",
+  "fence",
+  "reference",
+  "ignored",
+  "replicas",
+  "after",
+]);
+
 /** Digest of what the template says of a component, as far as its processes notice. */
 export function definitionOf(component: Component): string {
   const { name: _, ...rest } = component;
-  const heard = Object.entries(rest).filter(([key]) => !["protect", "ids", "via", "replicas", "after"].includes(key));
+  const heard = Object.entries(rest).filter(([key]) => !unheard.has(key));
   return digest(Object.fromEntries(heard) as Json);
 }
 
