@@ -69,6 +69,11 @@ export interface Mover extends AsyncDisposable {
   compare(call: MoverCall): Promise<MoveCompared | undefined>;
   /** Source: its closed copy goes, children first, and its row stays as `moved`. Target: captures no more. */
   erase(call: MoverCall): Promise<readonly { readonly table: string; readonly rows: number }[]>;
+  /**
+   * Source: fenced → armed, as before `fence`: open for writes, which are captured, and nothing is forgotten. Changes
+   * nothing when the row is not fenced by this move. Without it a failed try of the switch ends in `reopen`.
+   */
+  unfence?(call: MoverCall): Promise<void>;
   /** Source: open again unless it has decided; captured keys go, but those of a way back stay. */
   reopen(call: MoverCall): Promise<void>;
   /** Target: rows and row go; of a way back, the row is `moved` again and the rows stay. */

@@ -12,10 +12,21 @@ export interface MoveReport {
   readonly switches?: readonly SwitchReport[];
   /** Of the drain hook on the source, reported apart (D16). */
   readonly drainMs?: number;
+  /** Of the hook that makes derived data again on the target. It is tried until it succeeds, and nobody waits for it. */
+  readonly rebuild?: RebuildReport;
   readonly erased?: {
     readonly at: Instant;
     readonly tables: readonly { readonly table: string; readonly rows: number }[];
   };
+}
+
+export interface RebuildReport {
+  readonly attempts: number;
+  /** Of the call that succeeded; absent before that. */
+  readonly ms?: number;
+  /** Why the last call failed, and when the next one is made. */
+  readonly cause?: string;
+  readonly retryAt?: Instant;
 }
 
 export interface SwitchReport {
