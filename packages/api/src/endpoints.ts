@@ -3,6 +3,7 @@ import { checkEndpoints } from "./table/check.ts";
 import { directoryEndpoints } from "./table/directory.ts";
 import { fleetEndpoints } from "./table/fleet.ts";
 import { holdEndpoints } from "./table/hold.ts";
+import { moveEndpoints } from "./table/move.ts";
 import { poolEndpoints } from "./table/pool.ts";
 import { placementEndpoints } from "./table/placement.ts";
 import { stampEndpoints } from "./table/stamp.ts";
@@ -17,6 +18,7 @@ export const endpoints = {
   ...stampEndpoints,
   ...tenantEndpoints,
   ...holdEndpoints,
+  ...moveEndpoints,
   ...placementEndpoints,
   ...capacityEndpoints,
   ...checkEndpoints,

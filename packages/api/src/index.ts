@@ -38,6 +38,7 @@ export type {
 export type { FleetCheckView, TenantResidencyView } from "./schemas/check.ts";
 export type { RouterView } from "./schemas/directory.ts";
 export type { AppliedView, FleetView, PlanView, PoolView, ReleaseView } from "./schemas/fleet.ts";
+export type { MoveCreatedView, MoveProgressView, MoveProposalView, MoveView } from "./schemas/moves.ts";
 export type { PoolDetailView, PoolProposalAppliedView } from "./schemas/pools.ts";
 export type { OverrideView, PlacementView } from "./schemas/placement.ts";
 export { type ProblemView, problemSchema } from "./schemas/problem.ts";

@@ -87,8 +87,10 @@ export type {
   MoveProblem,
   MoveProgress,
   MoveReport,
+  RebuildReport,
   SwitchReport,
 } from "./move/report.ts";
+export { estimateMove, type MoveEstimate } from "./move/estimate-move.ts";
 export { afterMoveFailure, isDecided, planMove } from "./move/plan-move.ts";
 export {
   isHostname,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { movePhaseSchema } from "./moves.ts";
 import {
   hostnameSchema,
   nameSchema,
@@ -48,6 +49,17 @@ export const tenantSchema = z
     cause: z.string().optional(),
     retryAt: timeSchema.optional(),
     waitingOn: z.string().optional(),
+    /** Its move, from the request until the way back has ended; only where one tenant is asked for. */
+    move: z
+      .object({
+        id: z.string(),
+        phase: movePhaseSchema,
+        from: z.string(),
+        to: z.string(),
+        waitingOn: z.string().optional(),
+        wayBackUntil: timeSchema.optional(),
+      })
+      .optional(),
     /** Directory version that carries its latest entry; routers that acknowledged it know the tenant. */
     directoryVersion: z.number().int().optional(),
     revision: revisionSchema,

@@ -8,6 +8,7 @@ import { directoryHandlers } from "./handlers/directory.ts";
 import { fleetHandlers } from "./handlers/fleet.ts";
 import { holdHandlers } from "./handlers/holds.ts";
 import { stampLifeHandlers } from "./handlers/stamp-life.ts";
+import { moveHandlers } from "./handlers/moves.ts";
 import { poolHandlers } from "./handlers/pools.ts";
 import { placementHandlers } from "./handlers/placement.ts";
 import { stampHandlers } from "./handlers/stamps.ts";
@@ -28,6 +29,7 @@ export function createApp(deps: ServerDeps): Hono<Env> {
       ...tenantHandlers(deps),
       ...tenantLifeHandlers(deps),
       ...holdHandlers(deps),
+      ...moveHandlers(deps),
       ...placementHandlers(deps),
       ...capacityHandlers(deps),
       ...checkHandlers(deps),

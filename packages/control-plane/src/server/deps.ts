@@ -1,5 +1,6 @@
-import type { Clock, FencingToken, Random, Sha256, Stamp, StampEngine, StampSpec } from "@stampyard/domain";
+import type { Clock, FencingToken, MoveCheck, Random, Sha256, Stamp, StampEngine, StampSpec } from "@stampyard/domain";
 import { StampyardError } from "@stampyard/domain";
+import type { MoveInput } from "../store/move-port.ts";
 import type { Store, WriteContext } from "../store/port.ts";
 import type { Logger } from "./access-log.ts";
 import type { Actor } from "./call.ts";
@@ -25,9 +26,17 @@ export interface ServerDeps {
   readonly feed?: FeedTimes;
   /** Kids of the route keys that a running stamp was seen to take, as far as this leader knows (D7). */
   readonly acceptedKids?: (stamp: string) => ReadonlySet<string>;
+  /** Preflight of a move that is only proposed: looks into both databases. @default nothing is looked at */
+  readonly checkMove?: CheckMove;
   /** Milliseconds between the promotion of a route key and the end of the old one. @default `routeKeyDropMs` */
   readonly routeKeyDropMs?: number;
 }
+
+/** What a move would do now, and what stands in its way. Changes nothing. @throws StampyardError as `MoveStore.propose` */
+export type CheckMove = (
+  input: MoveInput,
+  signal: AbortSignal,
+) => Promise<{ readonly from: string; readonly to: string; readonly epoch: number; readonly check: MoveCheck }>;
 
 /**
  * A route header is valid for 5 minutes around its own (D7), and a router that a notification did not reach hears of

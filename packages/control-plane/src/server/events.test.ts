@@ -43,3 +43,20 @@ test("createEventBus() gives a sign of life when nothing happens", async () => {
   ending.abort();
   await reader.return?.();
 });
+
+test("progressOf() knows what a move told last, for a minute, and of a bounded number of moves", async () => {
+  const clock = createManualClock();
+  const bus = createEventBus(clock);
+  const progress = { step: "copy", tablesDone: 0, tables: 1, rows: 0, bytes: 0, ofRows: 9, ofBytes: 90 } as const;
+  const tell = (move: string, rows: number) =>
+    bus.publish({ kind: "move-progress", move, tenant: "acme", progress: { ...progress, rows, rowsPerSecond: 1 } });
+  expect(bus.progressOf("mv-1")).toBeUndefined();
+  tell("mv-1", 1);
+  tell("mv-1", 2);
+  expect(bus.progressOf("mv-1")).toMatchObject({ at: new Date(clock.now()).toISOString(), progress: { rows: 2 } });
+  for (let move = 2; move <= 1_001; move++) tell(`mv-${move}`, 1);
+  expect(bus.progressOf("mv-1")).toBeUndefined();
+  expect(bus.progressOf("mv-2")).toBeDefined();
+  await clock.advance(60_001);
+  expect(bus.progressOf("mv-2")).toBeUndefined();
+});

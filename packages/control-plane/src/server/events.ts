@@ -1,4 +1,4 @@
-import type { EventView } from "@stampyard/api";
+import type { EventView, MoveProgressView } from "@stampyard/api";
 import type { Clock } from "@stampyard/domain";
 import type { Store } from "../store/port.ts";
 
@@ -13,14 +13,35 @@ export interface EventBus {
   subscribe(signal: AbortSignal): AsyncIterable<EventView | undefined>;
   /** Readers at the moment. */
   readonly readers: number;
+  /** What was told last of a move that is at work; another control plane's moves are not known here. */
+  progressOf(move: string): MoveProgressNote | undefined;
+}
+
+/** Too short-lived for the store, and all that `move show` needs of it. */
+export interface MoveProgressNote {
+  readonly at: string;
+  readonly progress: MoveProgressView;
 }
 
 /** What a reader may be behind; then its oldest events are dropped: it reads the resources, events only say when. */
 const maxBehind = 1_000;
 const aliveMs = 10_000;
+/** Moves whose latest progress is kept; the oldest go first. */
+const mostMoves = 1_000;
+/** A move that says nothing for so long is not at work, or not here. */
+const staleMs = 60_000;
 
 export function createEventBus(clock: Clock): EventBus {
   const queues = new Set<{ events: EventView[]; wake: () => void }>();
+  const latest = new Map<string, MoveProgressNote>();
+
+  function note(event: EventView): void {
+    if (event.kind !== "move-progress") return;
+    latest.delete(event.move);
+    latest.set(event.move, { at: event.at, progress: event.progress });
+    const oldest = latest.keys().next().value;
+    if (latest.size > mostMoves && oldest !== undefined) latest.delete(oldest);
+  }
 
   async function* subscribe(signal: AbortSignal): AsyncGenerator<EventView | undefined> {
     let wake = () => {};
@@ -57,9 +78,10 @@ export function createEventBus(clock: Clock): EventBus {
 
   return {
     publish(event) {
-      const at = new Date(clock.now()).toISOString();
+      const told: EventView = { ...event, at: new Date(clock.now()).toISOString() };
+      note(told);
       for (const queue of queues) {
-        queue.events.push({ ...event, at });
+        queue.events.push(told);
         if (queue.events.length > maxBehind) queue.events.shift();
         queue.wake();
       }
@@ -67,6 +89,10 @@ export function createEventBus(clock: Clock): EventBus {
     subscribe,
     get readers() {
       return queues.size;
+    },
+    progressOf(move) {
+      const known = latest.get(move);
+      return known === undefined || clock.now() - Date.parse(known.at) > staleMs ? undefined : known;
     },
   };
 }

@@ -22,7 +22,7 @@ const params: Record<string, string> = {
   key: "acme",
   hostname: "notes.acme.com",
   digest,
-  id: "tok_1",
+  id: "tok-1",
 };
 const manifests = { fleetYaml: "a", templateYaml: "b", sourceDir: "/srv/app" };
 const bodies: Partial<Record<EndpointName, unknown>> = {
@@ -31,6 +31,7 @@ const bodies: Partial<Record<EndpointName, unknown>> = {
   poolApplyProposal: { proposal: "grow-eu-next" },
   stampCreate: { pool: "shared" },
   stampAdopt: { region: "eu", endpoints: ["http://10.0.0.7:8080"] },
+  moveCreate: { tenant: "acme" },
   tenantCreate: { key: "acme" },
   tenantSuspend: { reason: "unpaid" },
   placementPreview: { key: "acme" },

@@ -3,6 +3,7 @@ import { hostMeaning, quote, type RoutingRule, StampyardError, type Tenant } fro
 import type { Revisioned, TenantFilter, TenantInput } from "../../store/port.ts";
 import type { Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
+import { tenantMoveView } from "../move-view.ts";
 import { mapPage, storePage } from "../paging.ts";
 import { waitForTenant } from "../tenant-wait.ts";
 import { tenantEventView, tenantView, time } from "../views.ts";
@@ -96,8 +97,14 @@ export function tenantHandlers(deps: ServerDeps): Pick<Handlers, Names> {
 }
 
 export async function tenantViewOf({ store }: ServerDeps, row: Revisioned<Tenant>): Promise<TenantView> {
-  const entry = await store.directory.tenantVersion(row.value.key);
-  return tenantView(row, entry === undefined || entry.pending ? undefined : entry.version);
+  const tenant = row.value.key;
+  const [entry, moves] = await Promise.all([
+    store.directory.tenantVersion(tenant),
+    store.moves.list({ tenant, isOpen: true, limit: 1 }),
+  ]);
+  const [move] = moves.items;
+  const view = tenantView(row, entry === undefined || entry.pending ? undefined : entry.version);
+  return move === undefined ? view : { ...view, move: tenantMoveView(move) };
 }
 
 export async function requireTenant(store: ServerDeps["store"], key: string): Promise<Revisioned<Tenant>> {

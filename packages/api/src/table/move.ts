@@ -1,0 +1,72 @@
+import { type Endpoint, json } from "../endpoint.ts";
+import * as moves from "../schemas/moves.ts";
+import { pageOf } from "../schemas/values.ts";
+
+/** Tenants go from one stamp to another (decisions D12 to D16). */
+export const moveEndpoints = {
+  moveCreate: {
+    method: "POST",
+    path: "/v1/moves",
+    role: "operator",
+    summary: "Take a tenant to another stamp while it is in use; or, with dryRun, say what that would be",
+    query: moves.moveCreateQuery,
+    body: moves.moveCreateSchema,
+    answers: "json",
+    response: moves.moveCreatedSchema,
+    status: 202,
+    idempotencyKey: true,
+  },
+  moveList: {
+    ...json,
+    method: "GET",
+    path: "/v1/moves",
+    role: "viewer",
+    summary: "Moves, the newest first",
+    query: moves.moveListQuery,
+    response: pageOf(moves.moveSchema),
+  },
+  moveGet: {
+    ...json,
+    method: "GET",
+    path: "/v1/moves/{id}",
+    role: "viewer",
+    summary: "One move: its phase, what it waits for, its progress, and what was measured",
+    params: moves.moveParams,
+    response: moves.moveSchema,
+  },
+  moveAbort: {
+    method: "POST",
+    path: "/v1/moves/{id}/abort",
+    role: "operator",
+    summary: "Leave the tenant where it is; refused once the source has given it away",
+    params: moves.moveParams,
+    body: moves.moveAbortSchema,
+    answers: "json",
+    response: moves.moveSchema,
+    status: 202,
+    ifMatch: true,
+  },
+  moveRollback: {
+    method: "POST",
+    path: "/v1/moves/{id}/rollback",
+    role: "operator",
+    summary: "Take a moved tenant back to its source, with all that was written since; answers the move that does it",
+    params: moves.moveParams,
+    body: moves.moveRollbackSchema,
+    answers: "json",
+    response: moves.moveSchema,
+    status: 202,
+  },
+  moveFinish: {
+    method: "POST",
+    path: "/v1/moves/{id}/finish",
+    role: "operator",
+    summary: "End the way back of a move now: the source's copy is erased",
+    params: moves.moveParams,
+    body: moves.moveFinishSchema,
+    answers: "json",
+    response: moves.moveSchema,
+    status: 202,
+    ifMatch: true,
+  },
+} as const satisfies Record<string, Endpoint>;
