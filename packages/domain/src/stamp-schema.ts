@@ -1,4 +1,28 @@
 /**
+ * Brings `tenant_home` of an older stamp up to date. It locks nothing where nothing is missing, because every written row
+ * of the application reads this table.
+ *
+ * `watching`: active, and every written key is captured for a way back, but nothing holds the tenant or its writers.
+ * `is_way_back`: armed or fenced by the move back that came from such a watch, so its end returns to watching.
+ */
+export const stampSchemaUpgradeSql = `
+do $body$
+begin
+  if not exists (select from pg_catalog.pg_attribute a
+    where a.attrelid = 'stampyard.tenant_home'::pg_catalog.regclass and a.attname = 'is_way_back') then
+    alter table stampyard.tenant_home add column if not exists watching boolean not null default false;
+    alter table stampyard.tenant_home add column if not exists is_way_back boolean not null default false;
+  end if;
+  if not exists (select from pg_catalog.pg_constraint c
+    where c.conrelid = 'stampyard.tenant_home'::pg_catalog.regclass and c.conname = 'tenant_home_state_check'
+      and pg_catalog.pg_get_constraintdef(c.oid) like '%suspended%') then
+    alter table stampyard.tenant_home drop constraint if exists tenant_home_state_check;
+    alter table stampyard.tenant_home add constraint tenant_home_state_check
+      check (state in ('importing', 'active', 'suspended', 'fenced', 'moved', 'deleting'));
+  end if;
+end $body$;`;
+
+/**
  * What every stamp's database knows of its tenants: the one decision record of a move (decision D12) and what the
  * guard reads (D6). Owned by a role that cannot log in, so neither the application nor its migrations can edit it (I43).
  * `stampyard_app`, `stampyard_owner` and `stampyard_mover` exist before it runs. Safe to repeat.
@@ -13,10 +37,12 @@ create table if not exists stampyard.tenant_home (
   moved_to text,
   deadline timestamptz,
   changed_at timestamptz not null default clock_timestamp(),
+  watching boolean not null default false,
+  is_way_back boolean not null default false,
   check ((state = 'fenced') <= (move_id is not null and deadline is not null)),
   check ((state = 'moved') <= (moved_to is not null))
 );
-alter table stampyard.tenant_home owner to stampyard;
+alter table stampyard.tenant_home owner to stampyard;${stampSchemaUpgradeSql}
 create or replace function stampyard.announce_tenant_home() returns trigger
   language plpgsql volatile security definer set search_path = pg_catalog as $body$
 begin
@@ -34,4 +60,4 @@ grant select, insert, update, delete on stampyard.tenant_home to stampyard_mover
 `;
 
 /** Raise when `stampSchemaSql` changes: template clusters are keyed by it. */
-export const stampSchemaVersion = 2;
+export const stampSchemaVersion = 3;

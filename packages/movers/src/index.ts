@@ -3,7 +3,6 @@ export {
   classifyTables,
   type MoveTable,
   type RowsPlan,
-  type RowsPolicy,
   type TableProblem,
 } from "./postgres-rows/classify.ts";
 export { compareTenant, type ComparedTable, type TableComparison } from "./postgres-rows/compare.ts";
@@ -15,9 +14,11 @@ export {
   closeFence,
   type FenceOptions,
   flip,
+  forgetCaptured,
   type MoveKey,
   type OldWriter,
   oldWriters,
+  unwatch,
   waitForOldWriters,
 } from "./postgres-rows/decision.ts";
 export {
@@ -39,3 +40,4 @@ export {
 export type { SqlClient, TableName } from "./postgres-rows/sql.ts";
 export { readTables, type TableFacts } from "./postgres-rows/tables.ts";
 export { admitTenant, forgetImport, forgetRows, openTenant } from "./postgres-rows/target.ts";
+export type { ViaStep } from "./postgres-rows/via.ts";

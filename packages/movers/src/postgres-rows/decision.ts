@@ -1,5 +1,5 @@
 import { type Clock, StampyardError } from "@stampyard/domain";
-import { announceMoveSql, fenceLockSpace, mostMovesAtOnce } from "./fence-sql.ts";
+import { announceMoveSql, atRestSql, fenceLockSpace, holdsTablesSql, mostMovesAtOnce } from "./fence-sql.ts";
 import { type Blocker, describeBlocker } from "./install-fence.ts";
 import { qualified, type SqlClient, sqlStateOf, type TableName } from "./sql.ts";
 
@@ -11,6 +11,9 @@ import { qualified, type SqlClient, sqlStateOf, type TableName } from "./sql.ts"
  *        └──────abort──────┴───abort, or the first ────┘
  *                              writer after the deadline
  *
+ * After a flip the new home is opened *watched*: active, with the id of the way back, and captured without any lock. The
+ * move back arms that row, and where this drawing ends `active` its row ends watched again. `unwatch` ends it for good.
+ *
  * Every step is one UPDATE that must hit one row, so of an abort and a flip exactly one happens, whoever is faster.
  */
 export interface MoveKey {
@@ -18,13 +21,17 @@ export interface MoveKey {
   readonly moveId: string;
 }
 
-/** @throws StampyardError WRONG_PHASE when the tenant is not at home here at this epoch, or too many moves are on */
+/**
+ * Captures the tenant's writes from now on. A row that this move watches already becomes armed: until `waitForOldWriters`
+ * returns, some of its writers still capture without the lock.
+ * @throws StampyardError WRONG_PHASE when the tenant is not at home here at this epoch, or too many moves are on
+ */
 export async function armMove(db: SqlClient, { tenant, moveId }: MoveKey, epoch: number): Promise<void> {
   await db.query("begin");
   try {
     await db.query("select pg_advisory_xact_lock($1, -1)", [fenceLockSpace]);
     const { rows } = await db.query(
-      "select count(*)::int as moves from stampyard.tenant_home where move_id is not null and state <> 'moved'",
+      `select count(*)::int as moves from stampyard.tenant_home h where ${holdsTablesSql("h")}`,
     );
     if (Number(rows[0]?.["moves"]) >= mostMovesAtOnce) {
       throw new StampyardError("WRONG_PHASE", `Tenant ${tenant} cannot move now: ${mostMovesAtOnce} moves are on`, {
@@ -33,7 +40,8 @@ export async function armMove(db: SqlClient, { tenant, moveId }: MoveKey, epoch:
     }
     await db.query(announceMoveSql);
     const armed = await db.query(
-      `update stampyard.tenant_home set move_id = $2, changed_at = clock_timestamp()
+      `update stampyard.tenant_home set move_id = $2, is_way_back = is_way_back or watching, watching = false,
+         changed_at = clock_timestamp()
        where tenant = $1 and state = 'active' and epoch = $3 and (move_id is null or move_id = $2)`,
       [tenant, moveId, epoch],
     );
@@ -194,22 +202,65 @@ async function holdersOfTenant(db: SqlClient, tenant: string): Promise<readonly 
 export async function flip(db: SqlClient, { tenant, moveId }: MoveKey, target: string): Promise<boolean> {
   const { rowCount } = await db.query(
     `update stampyard.tenant_home
-     set state = 'moved', moved_to = $3, epoch = epoch + 1, deadline = null, changed_at = clock_timestamp()
+     set state = 'moved', moved_to = $3, epoch = epoch + 1, deadline = null, is_way_back = false,
+       changed_at = clock_timestamp()
      where tenant = $1 and move_id = $2 and state = 'fenced' and deadline > clock_timestamp()`,
     [tenant, moveId, target],
   );
   return rowCount === 1;
 }
 
-/** Opens the tenant on its source. False = the flip came first, or the move was over already. */
+/**
+ * Opens the tenant on its source: at rest, or watched again with its keys if the move was a way back. False = the flip
+ * came first, or the move was over already.
+ */
 export async function abortMove(db: SqlClient, { tenant, moveId }: MoveKey): Promise<boolean> {
+  for (let attempt = 1; ; attempt++) {
+    await db.query("begin");
+    try {
+      await db.query("select set_config('lock_timeout', $1, true)", [attempt < mostAborts ? "250ms" : "5s"]);
+      // Writers that keep their snapshot share the row of an armed tenant, one after the other: the lock lets none follow.
+      if (attempt > 1) await db.query("select pg_advisory_xact_lock($1, hashtext($2))", [fenceLockSpace, tenant]);
+      const { rowCount } = await db.query(
+        `update stampyard.tenant_home h
+         set state = 'active', deadline = null, changed_at = clock_timestamp(), ${atRestSql("h")}
+         where tenant = $1 and move_id = $2 and state in ('active', 'fenced') and not watching`,
+        [tenant, moveId],
+      );
+      await db.query("commit");
+      return rowCount === 1;
+    } catch (caught) {
+      await db.query("rollback");
+      const isBusy = ["55P03", "40P01"].includes(sqlStateOf(caught) ?? "");
+      if (!isBusy || attempt >= mostAborts) throw caught;
+    }
+  }
+}
+
+const mostAborts = 8;
+
+/**
+ * Ends the watch for a way back: nothing is captured any more, and what was is forgotten. A writer that is still open may
+ * leave a key behind; `forgetCaptured` takes it later. False = nothing was watched under this id.
+ */
+export async function unwatch(db: SqlClient, { tenant, moveId }: MoveKey): Promise<boolean> {
   const { rowCount } = await db.query(
-    `update stampyard.tenant_home
-     set state = 'active', move_id = null, deadline = null, changed_at = clock_timestamp()
-     where tenant = $1 and move_id = $2 and state in ('active', 'fenced')`,
+    `update stampyard.tenant_home set move_id = null, watching = false, changed_at = clock_timestamp()
+     where tenant = $1 and move_id = $2 and watching`,
     [tenant, moveId],
   );
+  await forgetCaptured(db);
   return rowCount === 1;
+}
+
+/** Captured keys that no row asks for any more: of moves that ended while a writer was still open (I22). */
+export async function forgetCaptured(db: SqlClient): Promise<number> {
+  const { rowCount } = await db.query(
+    `delete from stampyard.move_change c where c.move_id in (
+       select m.move_id from (select distinct move_id from stampyard.move_change) m
+       where not exists (select from stampyard.tenant_home h where h.move_id = m.move_id))`,
+  );
+  return rowCount ?? 0;
 }
 
 function notAtHome(tenant: string, wanted: string): StampyardError {

@@ -1,3 +1,4 @@
+import { stampSchemaUpgradeSql } from "@stampyard/domain";
 import { identifier, literal, qualified, type TableName } from "./sql.ts";
 
 /** A table whose rows belong to tenants. */
@@ -36,9 +37,13 @@ export function fenceObjectsSql(tenantColumns: readonly string[]): string {
   const perColumn = columns.flatMap((column) =>
     (["enforce", "report"] as const).flatMap((mode) => writes.map((write) => writeFunctionSql(column, mode, write))),
   );
-  return [changeTableSql, busySql, reportSql, truncateSql, ...perColumn].join("\n");
+  return [stampSchemaUpgradeSql, changeTableSql, busySql, reportSql, truncateSql, ...perColumn].join("\n");
 }
 
+/**
+ * `move_change`: keys captured on a source. `move_copied`, `move_verified`: how far a copy and its comparison came, on a
+ * target, where `move_brought` has the keys (`schema.table` and key) that rounds brought since the comparison began.
+ */
 const changeTableSql = `
 create table if not exists stampyard.move_change (
   seq bigint generated always as identity primary key,
@@ -61,6 +66,19 @@ create table if not exists stampyard.move_copied (
   position jsonb not null
 );
 alter table stampyard.move_copied owner to stampyard;
+create table if not exists stampyard.move_brought (
+  seq bigint generated always as identity primary key,
+  move_id text not null,
+  relation text not null,
+  row_key jsonb not null
+);
+alter table stampyard.move_brought owner to stampyard;
+create index if not exists move_brought_move on stampyard.move_brought (move_id, seq);
+create table if not exists stampyard.move_verified (
+  move_id text primary key,
+  position jsonb not null
+);
+alter table stampyard.move_verified owner to stampyard;
 create sequence if not exists stampyard.move_starts;
 alter sequence stampyard.move_starts owner to stampyard;
 create table if not exists stampyard.move_started (
@@ -70,8 +88,10 @@ create table if not exists stampyard.move_started (
 alter table stampyard.move_started owner to stampyard;
 insert into stampyard.move_started (n) select last_value from stampyard.move_starts on conflict do nothing;
 create index if not exists tenant_home_moves on stampyard.tenant_home (tenant) where move_id is not null;
-revoke all on stampyard.move_change, stampyard.move_copied, stampyard.fence_report, stampyard.move_started from public;
-grant select, insert, update, delete on stampyard.move_copied to stampyard_mover;
+revoke all on stampyard.move_change, stampyard.move_copied, stampyard.move_brought, stampyard.move_verified,
+  stampyard.fence_report, stampyard.move_started from public;
+grant select, insert, update, delete on stampyard.move_copied, stampyard.move_brought, stampyard.move_verified
+  to stampyard_mover;
 grant select, delete on stampyard.move_change, stampyard.fence_report to stampyard_mover;
 grant select on stampyard.move_started to public;
 grant select on sequence stampyard.move_starts to public;
@@ -90,11 +110,26 @@ with starts as (
 update stampyard.move_started m set n = starts.n from starts`;
 
 /**
+ * What the end of a move that has not flipped makes of its row, whoever ends it: at rest, or watched again if it came
+ * from a watch. `SET` list without the comma; `row` is the table's alias.
+ */
+export function atRestSql(row: string): string {
+  return `move_id = case when ${row}.is_way_back then ${row}.move_id end, watching = ${row}.is_way_back, is_way_back = false`;
+}
+
+/**
  * What a write meets when its tenant is not simply at home: a move, a fence, or no home at all.
+ * - Watched (active, kept for a way back): its key is written down, and nothing else. No lock of ours is taken.
  * - Armed (active with a move): the shared lock makes the write part of the move, and its key is written down. The
  *   state is read again under the lock, because the fence may have closed while we waited for it.
- * - Fenced after its deadline: the first writer opens it again (D12). The same row decides against a flip.
- * - The mover itself may write what it brings or erases; \`session_user\` cannot be feigned by the application.
+ * - Fenced after its deadline: the first writer opens it again (D12), or a way back to watching. The same row decides
+ *   against a flip.
+ * - Deleting: the application may delete, which its own hook is there to do, and nothing else.
+ * - The mover itself may write what it brings or erases; `session_user` cannot be feigned by the application.
+ *
+ * A transaction that keeps its snapshot reads homes as they were, and `FOR SHARE` fails (40001) when the row has changed
+ * since. It is asked for under the lock, and where a move has begun since the snapshot; not more often, because sharers
+ * that follow one another hold up every update of the row.
  *
  * The application may call it, because its own triggers run as the application. That gives it nothing: a key written
  * down is a hint to copy that row as it is, and everything else it could have had by a write.
@@ -106,22 +141,24 @@ create or replace function stampyard.fence_busy(
 declare
   home record;
   keeps_snapshot boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
+  is_stale boolean := keeps_snapshot and (select s.last_value <> m.n from stampyard.move_starts s, stampyard.move_started m);
   attempt integer;
 begin
   for attempt in 1..3 loop
-    if keeps_snapshot then
+    select h.* into home from stampyard.tenant_home h where h.tenant = the_tenant;
+    if is_stale and home.state = 'active' and (home.move_id is null or home.watching) then
       select h.* into home from stampyard.tenant_home h where h.tenant = the_tenant for share;
-    else
-      select h.* into home from stampyard.tenant_home h where h.tenant = the_tenant;
     end if;
     if home.state = 'active' and home.move_id is null then
       return;
     elsif home.state = 'active' then
-      perform pg_advisory_xact_lock_shared(${fenceLockSpace}, hashtext(the_tenant));
-      if keeps_snapshot then
-        select h.* into home from stampyard.tenant_home h where h.tenant = the_tenant for share;
-      else
-        select h.* into home from stampyard.tenant_home h where h.tenant = the_tenant;
+      if not home.watching then
+        perform pg_advisory_xact_lock_shared(${fenceLockSpace}, hashtext(the_tenant));
+        if keeps_snapshot then
+          select h.* into home from stampyard.tenant_home h where h.tenant = the_tenant for share;
+        else
+          select h.* into home from stampyard.tenant_home h where h.tenant = the_tenant;
+        end if;
       end if;
       if home.state = 'active' and home.move_id is not null then
         insert into stampyard.move_change (move_id, relation, row_key)
@@ -131,16 +168,19 @@ begin
       end if;
     elsif home.state = 'fenced' and home.deadline <= clock_timestamp() then
       update stampyard.tenant_home h
-        set state = 'active', move_id = null, deadline = null, changed_at = clock_timestamp()
+        set state = 'active', deadline = null, changed_at = clock_timestamp(), ${atRestSql("h")}
         where h.tenant = the_tenant and h.state = 'fenced' and h.move_id = home.move_id
           and h.deadline <= clock_timestamp();
-      if found then
+      if found and not home.is_way_back then
         return;
       end if;
     else
       exit;
     end if;
   end loop;
+  if home.state = 'deleting' and new_row is null then
+    return;
+  end if;
   if home.state in ('importing', 'moved', 'deleting')
     and pg_has_role(session_user, 'stampyard_mover', 'member') then
     return;
@@ -221,12 +261,17 @@ function writeFunction(column: string, mode: FenceMode, write: Write): string {
   return `stampyard.${identifier(`${mode}_${write}_${column}`)}`;
 }
 
+/** A move that needs the tables as they are; one that is only watched for a way back does not. */
+export function holdsTablesSql(row: string): string {
+  return `${row}.move_id is not null and ${row}.state <> 'moved' and not ${row}.watching`;
+}
+
 /** TRUNCATE fires no row trigger, and would take the rows of a tenant that is on its way. */
 const truncateSql = `
 create or replace function stampyard.fence_truncate() returns trigger
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $body$
 begin
-  if exists (select from stampyard.tenant_home h where h.move_id is not null and h.state <> 'moved') then
+  if exists (select from stampyard.tenant_home h where ${holdsTablesSql("h")}) then
     raise exception 'table % cannot be truncated while a tenant moves', tg_relid::regclass
       using errcode = '${tablesHeldState}', hint = 'Wait for the end of the move, or abort it.';
   end if;
@@ -268,6 +313,7 @@ begin
     execute format('drop function %s', f.signature);
   end loop;
 end $body$;
-drop table if exists stampyard.move_change, stampyard.move_copied, stampyard.fence_report, stampyard.move_started;
+drop table if exists stampyard.move_change, stampyard.move_copied, stampyard.move_brought, stampyard.move_verified,
+  stampyard.fence_report, stampyard.move_started;
 drop sequence if exists stampyard.move_starts;
 drop index if exists stampyard.tenant_home_moves;`;
