@@ -30,7 +30,7 @@ afterAll(async () => {
   await Promise.all(clusters.map((cluster) => cluster[Symbol.asyncDispose]()));
 });
 
-const policy = { tenantColumn: "tenant_id", ids: {}, reference: ["currencies"], ignored: [] };
+const policy = { tenantColumn: "tenant_id", ids: {}, via: {}, reference: ["currencies"], ignored: [] };
 const schema = `
 create table currencies (code text primary key);
 create table accounts (tenant_id text not null, id uuid not null default gen_random_uuid(), name text, n bigint not null default 0,

@@ -1,8 +1,9 @@
+import type { MoverPolicy } from "@stampyard/domain";
 import { expect, test } from "vitest";
-import { classifyTables, type RowsPolicy } from "./classify.ts";
+import { classifyTables } from "./classify.ts";
 import type { ColumnFacts, TableFacts } from "./tables.ts";
 
-const policy: RowsPolicy = { tenantColumn: "tenant_id", ids: {}, reference: [], ignored: [] };
+const policy: MoverPolicy = { tenantColumn: "tenant_id", ids: {}, via: {}, reference: [], ignored: [] };
 const column = (name: string, more: Partial<ColumnFacts> = {}): ColumnFacts => {
   return { name, type: "text", notNull: true, isGenerated: false, identity: "none", ...more };
 };
@@ -30,7 +31,7 @@ function table(name: string, more: Partial<TableFacts> = {}): TableFacts {
 const pointsAt = (to: string) => [
   { name: `to_${to}`, columns: ["x"], to: { schema: "public", table: to }, toColumns: ["id"] },
 ];
-const problemsOf = (facts: readonly TableFacts[], changed: Partial<RowsPolicy> = {}) =>
+const problemsOf = (facts: readonly TableFacts[], changed: Partial<MoverPolicy> = {}) =>
   classifyTables(facts, { ...policy, ...changed }).problems.map(({ table: name, what }) => `${name} ${what}`);
 
 test("classifyTables() puts parents before children, and partitions into their table", () => {
@@ -65,7 +66,11 @@ test.each([
   ["a rule", { rules: ["redirect"] }, "has the rule redirect"],
   ["inheritance", { inheritsFrom: [{ schema: "public", table: "old" }] }, "inherits from another table"],
   ["a foreign table", { kind: "foreign" }, "is a foreign table"],
-  ["a partial unique index", { partialUnique: ["one_open"] }, "has the unique index one_open"],
+  [
+    "a partial unique index",
+    { partialUnique: [{ name: "one_open", columns: ["x"] }] },
+    "has the unique index one_open",
+  ],
 ] as const)("classifyTables() refuses a table with %s, and says how to mend it", (_, more, what) => {
   const { problems, tables } = classifyTables([table("t", more as Partial<TableFacts>)], policy);
   expect(problems[0]?.what).toContain(what);
@@ -79,13 +84,14 @@ test("classifyTables() refuses numbers that two stamps may both give out (D14, I
   const withTenant = table("t", { columns: numbered });
   expect(problemsOf([alone])).toHaveLength(2);
   expect(problemsOf([withTenant])[0]).toContain("numbers its rows by a sequence of each stamp (id)");
-  for (const ids of ["block", "stride"] as const) {
+  for (const ids of [{ kind: "block", size: 1_000 } as const, { kind: "stride", of: 4 } as const]) {
     expect(problemsOf([alone], { ids: { t: ids } })).toEqual([]);
+    expect(problemsOf([alone], { ids: { t_id_seq: ids } })).toEqual([]);
     expect(problemsOf([withTenant], { ids: { "public.t": ids } })).toEqual([]);
   }
   const email = { name: "t_email", columns: ["email"], isPrimary: false, notNull: true };
   const withEmail = table("t", { columns: [...table("t").columns, column("email")], keys: [primary, email] });
-  expect(problemsOf([withEmail], { ids: { t: "block" } })[0]).toContain(
+  expect(problemsOf([withEmail], { ids: { t: { kind: "block", size: 1_000 } } })[0]).toContain(
     "the unique key t_email (email) without tenant_id",
   );
 });

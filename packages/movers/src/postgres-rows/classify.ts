@@ -1,20 +1,18 @@
+import type { MoverPolicy } from "@stampyard/domain";
+import { checkSequences, checkUnique, hasIdsOf, type Owner, type Refuse } from "./classify-ids.ts";
 import type { TenantTable } from "./fence-sql.ts";
 import { identifier, qualified, type TableName } from "./sql.ts";
-import type { KeyFacts, TableFacts } from "./tables.ts";
-
-/** What the template says of its database, as far as moves need it. */
-export interface RowsPolicy {
-  readonly tenantColumn: string;
-  /** Table (`schema.table`, or its name alone in `public`) to how its ids stay unique over all stamps. */
-  readonly ids: Readonly<Record<string, "uuid" | "composite" | "block" | "stride">>;
-  /** The same in every stamp, made by migrations: never moved. */
-  readonly reference: readonly string[];
-  /** Belongs to no tenant and stays where it is, e.g. a migration tool's own table. */
-  readonly ignored: readonly string[];
-}
+import type { ColumnFacts, KeyFacts, TableFacts } from "./tables.ts";
+import type { ViaStep } from "./via.ts";
+import { viaPath } from "./via-path.ts";
 
 /** A table of the plan, in the order in which rows may be inserted: parents before children. */
 export interface MoveTable extends TenantTable {
+  /**
+   * Absent = the table has the tenant column itself. Else its rows belong to whom they point at, over these tables; the
+   * last of them has `tenantColumn`.
+   */
+  readonly via?: readonly ViaStep[];
   /** Columns that are copied: all but the generated. */
   readonly columns: readonly string[];
   readonly rows: number;
@@ -41,44 +39,109 @@ export interface RowsPlan {
  * Sorts every table into tenant, reference or ignored. What fits nowhere is a problem, never a guess: a forgotten table
  * would stay behind.
  */
-export function classifyTables(facts: readonly TableFacts[], policy: RowsPolicy): RowsPlan {
+export function classifyTables(facts: readonly TableFacts[], policy: MoverPolicy): RowsPlan {
   const problems: TableProblem[] = [];
   const reference = facts.filter((table) => isNamed(table, policy.reference));
   const ignored = facts.filter((table) => !isNamed(table, policy.reference) && isNamed(table, policy.ignored));
   const rest = facts.filter((table) => !reference.includes(table) && !ignored.includes(table));
   const moved: MoveTable[] = [];
   for (const table of rest) {
-    if (table.kind === "partition") continue;
-    const plan = planTable(table, policy, problems);
-    if (plan !== undefined) moved.push(plan);
+    if (table.kind === "partition") checkPartition(table, problems);
+    else moved.push(...planTable(table, facts, policy, problems));
   }
-  for (const name of [...policy.reference, ...policy.ignored, ...Object.keys(policy.ids)]) {
-    if (facts.some((table) => isNamed(table, [name]))) continue;
-    const mend = "Correct its name in the template, or take it out.";
-    problems.push({ table: name, what: "is named by the template and does not exist", mend });
-  }
+  checkNames(facts, policy, problems);
   const inMove = new Set(moved.map(qualified));
   checkReferences(rest, inMove, new Set(reference.map(qualified)), problems);
   const order = parentsFirst(moved, facts, problems);
   return { tables: order, reference, ignored, problems };
 }
 
-function planTable(table: TableFacts, policy: RowsPolicy, problems: TableProblem[]): MoveTable | undefined {
+function checkNames(facts: readonly TableFacts[], policy: MoverPolicy, problems: TableProblem[]): void {
+  const refuse = (table: string, what: string, mend: string) => problems.push({ table, what, mend });
+  const paths = Object.entries(policy.via).flatMap(([table, path]) => [table, ...path]);
+  const named = [...policy.reference, ...policy.ignored, ...paths].filter(
+    (name) => !facts.some((table) => isNamed(table, [name])),
+  );
+  const counted = Object.keys(policy.ids).filter((name) => !facts.some((table) => hasIdsOf(table, name)));
+  for (const name of new Set([...named, ...counted])) {
+    refuse(name, "is named by the template and does not exist", "Correct its name in the template, or take it out.");
+  }
+  for (const name of policy.reference.filter((candidate) => policy.ignored.includes(candidate))) {
+    refuse(name, "is named as reference and as ignored by the template", "Take one of the two out.");
+  }
+}
+
+/** A partition travels with its table; what it does apart from it counts all the same. */
+function checkPartition(table: TableFacts, problems: TableProblem[]): void {
+  if (table.persistence !== "unlogged") return;
+  const what = "is an unlogged partition: its rows do not survive a crash";
+  problems.push({ table: nameOf(table), what, mend: `alter table ${qualified(table)} set logged;` });
+}
+
+function planTable(
+  table: TableFacts,
+  facts: readonly TableFacts[],
+  policy: MoverPolicy,
+  problems: TableProblem[],
+): readonly MoveTable[] {
   const before = problems.length;
-  const refuse = (what: string, mend: string) => problems.push({ table: nameOf(table), what, mend });
+  const refuse: Refuse = (what, mend) => problems.push({ table: nameOf(table), what, mend });
+  const owned = ownerOf(table, facts, policy, refuse);
+  if (owned === undefined) return [];
+  checkKind(table, refuse);
+  checkTypes(table, refuse);
+  const key = moveKey(table, owned.columns);
+  if (key === undefined) {
+    refuse(
+      "has no key that names one row of a tenant",
+      `Give it a primary key of ${owned.columns.join(", ")} and its id, without nulls.`,
+    );
+  }
+  checkUnique(table, policy, owned, key, refuse);
+  checkSequences(table, policy, refuse);
+  if (key === undefined || problems.length > before) return [];
+  const { schema, table: name, rows, bytes } = table;
+  const columns = table.columns.filter((candidate) => !candidate.isGenerated).map((candidate) => candidate.name);
+  const via = owned.via === undefined ? {} : { via: owned.via };
+  return [{ schema, table: name, tenantColumn: policy.tenantColumn, key: key.columns, ...via, columns, rows, bytes }];
+}
+
+/** By its own tenant column, or by the path that the template names. */
+function ownerOf(
+  table: TableFacts,
+  facts: readonly TableFacts[],
+  policy: MoverPolicy,
+  refuse: Refuse,
+): (Owner & { readonly via?: readonly ViaStep[] }) | undefined {
   const { tenantColumn } = policy;
   const column = table.columns.find((candidate) => candidate.name === tenantColumn);
-  if (column === undefined) {
-    const mend = `Add the column, or name the table under reference or ignored in the template: alter table ${qualified(table)} add column ${identifier(tenantColumn)} text;`;
+  if (column !== undefined) {
+    if (!column.notNull) {
+      refuse(
+        `lets ${tenantColumn} be null, and a row without a tenant cannot be moved or written`,
+        `alter table ${qualified(table)} alter column ${identifier(tenantColumn)} set not null;`,
+      );
+    }
+    return { columns: [tenantColumn] };
+  }
+  const named = Object.entries(policy.via).find(([name]) => isNamed(table, [name]))?.[1];
+  if (named === undefined) {
+    const mend = `Add the column, or name the table under via, reference or ignored in the template: alter table ${qualified(table)} add column ${identifier(tenantColumn)} text;`;
     refuse(`has no column ${tenantColumn}, so nobody can say whose rows these are`, mend);
     return undefined;
   }
-  if (!column.notNull) {
-    refuse(
-      `lets ${tenantColumn} be null, and a row without a tenant cannot be moved or written`,
-      `alter table ${qualified(table)} alter column ${identifier(tenantColumn)} set not null;`,
-    );
+  const path = named.map((name) => facts.find((candidate) => isNamed(candidate, [name])));
+  // A name that does not exist is told by itself.
+  if (path.some((step) => step === undefined)) return undefined;
+  const found = viaPath(table, path as readonly TableFacts[], tenantColumn);
+  if ("what" in found) {
+    refuse(found.what, found.mend);
+    return undefined;
   }
+  return { columns: found.steps[0]?.columns ?? [], via: found.steps };
+}
+
+function checkKind(table: TableFacts, refuse: Refuse): void {
   if (table.kind === "foreign") refuse("is a foreign table, whose rows are elsewhere", "Name it under ignored.");
   if (table.persistence === "unlogged") {
     refuse("is unlogged: its rows do not survive a crash", `alter table ${qualified(table)} set logged;`);
@@ -91,82 +154,26 @@ function planTable(table: TableFacts, policy: RowsPolicy, problems: TableProblem
   }
   if (table.rules.length > 0)
     refuse(`has the rule ${table.rules[0]}, which rewrites writes`, "Replace it by a trigger.");
-  const key = moveKey(table, tenantColumn);
-  if (key === undefined) {
-    refuse(
-      `has no key that names one row of a tenant`,
-      `Give it a primary key of ${tenantColumn} and its id, without nulls.`,
-    );
-  }
-  checkUnique(table, policy, key, refuse);
-  checkSequences(table, policy, key, refuse);
-  if (key === undefined || problems.length > before) return undefined;
-  return {
-    schema: table.schema,
-    table: table.table,
-    tenantColumn,
-    key: key.columns,
-    columns: table.columns.filter((candidate) => !candidate.isGenerated).map((candidate) => candidate.name),
-    rows: table.rows,
-    bytes: table.bytes,
-  };
+}
+
+/** Values that mean something in one database only: large objects, names in its catalog, its transactions. */
+const localType = /^(?:oid|lo|reg[a-z]+|xid8?|cid|tid|pg_lsn|pg_snapshot|txid_snapshot)(?:\[\])?$/;
+
+function checkTypes(table: TableFacts, refuse: Refuse): void {
+  const local = table.columns.find((column: ColumnFacts) => localType.test(column.type));
+  if (local === undefined) return;
+  const isObject = /^(?:oid|lo)\b/.test(local.type);
+  refuse(
+    `has the column ${local.name} of type ${local.type}, whose values mean something in one database only`,
+    isObject ? "Keep large objects in a bytea column: they do not move." : "Keep names as text and numbers as bigint.",
+  );
 }
 
 /** A key with the tenant column if there is one, else the primary key: it names one row all the same. */
-function moveKey(table: TableFacts, tenantColumn: string): KeyFacts | undefined {
+function moveKey(table: TableFacts, owner: readonly string[]): KeyFacts | undefined {
   const usable = table.keys.filter((key) => key.notNull);
-  return usable.find((key) => key.columns.includes(tenantColumn)) ?? usable.find((key) => key.isPrimary);
-}
-
-/** Two stamps may have given out the same value of a unique key that does not name the tenant (decision D14). */
-function checkUnique(
-  table: TableFacts,
-  policy: RowsPolicy,
-  key: KeyFacts | undefined,
-  refuse: (what: string, mend: string) => void,
-): void {
-  const declared = declaredIds(table, policy);
-  for (const unique of table.keys) {
-    if (unique.columns.includes(policy.tenantColumn)) continue;
-    const columns = unique.columns.map((name) => table.columns.find((column) => column.name === name));
-    if (columns.some((column) => column?.type === "uuid")) continue;
-    if (declared !== undefined && declared !== "composite" && (unique.isPrimary || unique === key)) continue;
-    refuse(
-      `has the unique key ${unique.name} (${unique.columns.join(", ")}) without ${policy.tenantColumn}: two stamps may use the same value`,
-      `Add ${policy.tenantColumn} to it, use uuids, or declare the table's ids in the template (ids: block or stride).`,
-    );
-  }
-  for (const name of table.partialUnique) {
-    refuse(`has the unique index ${name} over an expression or a part of the table`, "Make it a plain unique index.");
-  }
-}
-
-/**
- * Numbers that each stamp counts for itself meet again on the target, even where the key names the tenant: the target's
- * sequence knows nothing of the numbers that came with it (I24). A move never lifts a sequence, so a policy must say how
- * numbers stay apart.
- */
-function checkSequences(
-  table: TableFacts,
-  policy: RowsPolicy,
-  key: KeyFacts | undefined,
-  refuse: (what: string, mend: string) => void,
-): void {
-  const declared = declaredIds(table, policy);
-  if (declared === "block" || declared === "stride") return;
-  const counted = table.columns.find(
-    (column) =>
-      key?.columns.includes(column.name) === true && (column.sequence !== undefined || column.identity !== "none"),
-  );
-  if (counted === undefined) return;
-  refuse(
-    `numbers its rows by a sequence of each stamp (${counted.name}), so a moved row may have the number of a later one`,
-    "Declare the table's ids in the template (ids: block or stride), or use uuids.",
-  );
-}
-
-function declaredIds(table: TableFacts, policy: RowsPolicy): RowsPolicy["ids"][string] | undefined {
-  return policy.ids[nameOf(table)] ?? (table.schema === "public" ? policy.ids[table.table] : undefined);
+  const names = (key: KeyFacts) => owner.every((column) => key.columns.includes(column));
+  return usable.find(names) ?? usable.find((key) => key.isPrimary);
 }
 
 /** A row of a moved table may only point at rows that go with it, or that are the same everywhere. */

@@ -7,8 +7,8 @@ export interface TableFacts extends TableName {
   readonly columns: readonly ColumnFacts[];
   /** Unique indexes that are valid and cover the whole table; the primary key first. */
   readonly keys: readonly KeyFacts[];
-  /** Unique indexes over expressions or a part of the table: they refuse rows too, but name none. */
-  readonly partialUnique: readonly string[];
+  /** Unique indexes over expressions or a part of the table, and exclusions: they refuse rows too, but name none. */
+  readonly partialUnique: readonly PartialUniqueFacts[];
   readonly foreignKeys: readonly ForeignKeyFacts[];
   /** Row security applies even to the owner. */
   readonly forcesRowSecurity: boolean;
@@ -27,7 +27,7 @@ export interface ColumnFacts {
   /** Computed by the server: never copied. */
   readonly isGenerated: boolean;
   readonly identity: "none" | "always" | "by default";
-  /** Sequence that its default draws from. */
+  /** Sequence that its default draws from, `schema.name`; also one that it does not own. */
   readonly sequence?: string;
 }
 
@@ -36,6 +36,12 @@ export interface KeyFacts {
   readonly columns: readonly string[];
   readonly isPrimary: boolean;
   readonly notNull: boolean;
+}
+
+export interface PartialUniqueFacts {
+  readonly name: string;
+  /** Columns that must be equal for a row to be refused; expressions are left out. */
+  readonly columns: readonly string[];
 }
 
 export interface ForeignKeyFacts {
@@ -57,8 +63,8 @@ const names = (schema: string, table: string) => `jsonb_build_object('schema', $
 const tablesSql = `
 select jsonb_build_object(
   'schema', n.nspname, 'table', c.relname,
-  'kind', case when c.relispartition then 'partition' when c.relkind = 'p' then 'partitioned'
-    when c.relkind = 'f' then 'foreign' else 'table' end,
+  'kind', case when c.relkind = 'f' then 'foreign' when c.relispartition then 'partition'
+    when c.relkind = 'p' then 'partitioned' else 'table' end,
   'persistence', case c.relpersistence when 'u' then 'unlogged' when 't' then 'temporary' else 'permanent' end,
   'forcesRowSecurity', c.relrowsecurity and c.relforcerowsecurity,
   'rows', greatest(c.reltuples, 0), 'bytes', pg_total_relation_size(c.oid),
@@ -72,7 +78,13 @@ select jsonb_build_object(
       'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'notNull', a.attnotnull,
       'isGenerated', a.attgenerated <> '',
       'identity', case a.attidentity when 'a' then 'always' when 'd' then 'by default' else 'none' end,
-      'sequence', pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname)
+      'sequence', (
+        select min(sn.nspname || '.' || s.relname) from pg_depend d join pg_class s on s.relkind = 'S'
+          join pg_namespace sn on sn.oid = s.relnamespace
+        where d.classid = 'pg_class'::regclass and d.objid = s.oid and d.refobjid = c.oid
+            and d.refclassid = 'pg_class'::regclass and d.refobjsubid = a.attnum and d.deptype in ('a', 'i')
+          or d.classid = 'pg_attrdef'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = s.oid
+            and d.objid = (select f.oid from pg_attrdef f where f.adrelid = c.oid and f.adnum = a.attnum))
     )) order by a.attnum) from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
   'keys', coalesce((
     select jsonb_agg(jsonb_build_object('name', ic.relname, 'isPrimary', x.indisprimary,
@@ -82,10 +94,16 @@ select jsonb_build_object(
         and a.attnum = any (x.indkey[:x.indnkeyatts - 1]))
     ) order by not x.indisprimary, ic.relname)
     from pg_index x join pg_class ic on ic.oid = x.indexrelid
-    where x.indrelid = c.oid and x.indisunique and x.indisvalid and x.indexprs is null and x.indpred is null), '[]'),
+    where x.indrelid = c.oid and x.indisunique and x.indisvalid and not x.indisexclusion
+      and x.indexprs is null and x.indpred is null), '[]'),
   'partialUnique', coalesce((
-    select jsonb_agg(ic.relname order by ic.relname) from pg_index x join pg_class ic on ic.oid = x.indexrelid
-    where x.indrelid = c.oid and x.indisunique and (x.indexprs is not null or x.indpred is not null)), '[]'),
+    select jsonb_agg(jsonb_build_object('name', ic.relname, 'columns', coalesce((
+      select jsonb_agg(a.attname) from pg_attribute a where a.attrelid = c.oid and a.attnum = any (x.indkey[:x.indnkeyatts - 1])
+        and (not x.indisexclusion or exists (select from pg_constraint e join pg_operator o
+          on o.oid = e.conexclop[array_position(x.indkey::int2[], a.attnum) + 1] and o.oprname = '='
+          where e.conindid = x.indexrelid and e.conexclop is not null))), '[]')) order by ic.relname)
+    from pg_index x join pg_class ic on ic.oid = x.indexrelid
+    where x.indrelid = c.oid and (x.indisexclusion or x.indisunique and (x.indexprs is not null or x.indpred is not null))), '[]'),
   'foreignKeys', coalesce((
     select jsonb_agg(jsonb_build_object('name', f.conname, 'to', ${names("fn.nspname", "fc.relname")},
       'columns', (select jsonb_agg(a.attname order by k.place) from unnest(f.conkey) with ordinality as k (attnum, place)
