@@ -72,8 +72,8 @@ async function compare(target, tenants, { rounds, seconds }, change) {
   await slice(target, tenants, 1, 99);
   for (let round = 0; round < rounds; round++) {
     const prepared = await change.prepare?.();
-    const quiet = await slice(target, tenants, seconds, round * 3);
-    const again = await slice(target, tenants, seconds, round * 3 + 1);
+    const quiet = await slice(target, tenants, seconds, round * 3, change.idle);
+    const again = await slice(target, tenants, seconds, round * 3 + 1, change.idle);
     const changing = await slice(target, tenants, change.seconds ?? seconds, round * 3 + 2, () =>
       change.play(prepared),
     );
@@ -123,7 +123,8 @@ async function ours(world, entries, { name, workers, env }) {
     );
   try {
     const play = (prepared) => feed.play(prepared, perSecond);
-    const figures = await compare({ port, pid: child.pid }, entries, world, { prepare, play });
+    const idle = () => feed.idle(perSecond * world.seconds, perSecond);
+    const figures = await compare({ port, pid: child.pid }, entries, world, { prepare, play, idle });
     const verdict = judge(figures);
     return { router: name, tenants: entries, how: "1,000/s by the feed, held on disk", ...figures, verdict };
   } finally {
