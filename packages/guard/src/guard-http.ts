@@ -5,7 +5,7 @@ import { hookHeader } from "./names.ts";
 type Handled = void | Promise<void>;
 
 export interface GuardHttpOptions {
-  /** Serves `tenant.onCreate` and `tenant.onDelete`; without it hook calls are refused. Must be safe to repeat. */
+  /** Serves the hooks of tenants; `passage.hook` says which. Without it hook calls are refused. Must be safe to repeat. */
   readonly hook?: (request: IncomingMessage, response: ServerResponse, passage: HookPassage) => Handled;
   /** Paths that anybody inside the stamp may ask, such as `/healthz`: exact, without query. They get no tenant. */
   readonly open?: Readonly<Record<string, (request: IncomingMessage, response: ServerResponse) => Handled>>;

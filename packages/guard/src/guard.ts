@@ -32,7 +32,14 @@ export interface Passage {
 
 export type Verdict = Passage | Refusal;
 
-export const hookNames = ["tenant.onCreate", "tenant.onDelete"] as const;
+export const hookNames = [
+  "tenant.onCreate",
+  "tenant.onDelete",
+  "tenant.onDrain",
+  "tenant.onExport",
+  "tenant.onImport",
+  "tenant.onRebuild",
+] as const;
 export type HookName = (typeof hookNames)[number];
 
 export interface HookPassage {

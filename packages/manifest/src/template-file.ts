@@ -100,12 +100,26 @@ export const templateFile = fields("a map of fields", {
       { error: "a map with model rows, schema or database" },
     )
     .describe("How tenants share a stamp's database, for tenant moves"),
-  hooks: fields("a map with tenant.onCreate and tenant.onDelete", {
+  hooks: fields("a map of hooks such as tenant.onCreate", {
     "tenant.onCreate": hook.optional().describe("Called before a tenant's first request; may be repeated"),
     "tenant.onDelete": hook.optional().describe("Called after a tenant's last request; may be repeated"),
+    "tenant.onDrain": hook
+      .optional()
+      .describe(
+        "Asked on the source of a move how much of the tenant's work is under way, until it is 0 twice in a row",
+      ),
+    "tenant.onExport": hook
+      .optional()
+      .describe("Called on the source of a move: puts away what is not in the database; may be repeated"),
+    "tenant.onImport": hook
+      .optional()
+      .describe("Called on the target of a move with the answer of tenant.onExport: fetches it; may be repeated"),
+    "tenant.onRebuild": hook
+      .optional()
+      .describe("Called on the target once it serves a tenant that moved: makes derived data again; may be repeated"),
   })
     .optional()
-    .describe("What a stamp does when it learns or forgets a tenant"),
+    .describe("What a stamp does when it learns or forgets a tenant, and when one moves"),
   verify: listOf(verifyStep, "a list of requests", 1, 20)
     .optional()
     .describe(
@@ -115,4 +129,5 @@ export const templateFile = fields("a map of fields", {
 
 export type TemplateFile = z.infer<typeof templateFile>;
 export type HookFile = z.infer<typeof hook>;
+export type HooksFile = NonNullable<TemplateFile["hooks"]>;
 export type VerifyStepFile = z.infer<typeof verifyStep>;

@@ -40,6 +40,10 @@ tenancy: { model: database }
 hooks:
   tenant.onCreate: { job: welcome }
   tenant.onDelete: { service: api, path: /gone, timeout: 5s }
+  tenant.onDrain: { service: api, path: /drain }
+  tenant.onExport: { service: api, path: /export }
+  tenant.onImport: { service: api, path: /import, timeout: 10m }
+  tenant.onRebuild: { job: welcome }
 `;
 
 test("parseTemplate() reads every field", () => {
@@ -117,6 +121,10 @@ test("parseTemplate() reads every field", () => {
     hooks: {
       onCreate: { kind: "job", job: "welcome", timeoutMs: 30_000 },
       onDelete: { kind: "http", service: "api", path: "/gone", timeoutMs: 5_000 },
+      onDrain: { kind: "http", service: "api", path: "/drain", timeoutMs: 30_000 },
+      onExport: { kind: "http", service: "api", path: "/export", timeoutMs: 30_000 },
+      onImport: { kind: "http", service: "api", path: "/import", timeoutMs: 600_000 },
+      onRebuild: { kind: "job", job: "welcome", timeoutMs: 30_000 },
     },
   });
 });

@@ -4,6 +4,7 @@ import {
   type Resources,
   type Stage,
   type TenantHook,
+  type TenantHookSet,
   type Template,
   type Text,
   type VerifyStep,
@@ -16,7 +17,13 @@ import { problemsOf } from "./problem.ts";
 import { type Places, placeKey, readYaml } from "./read-yaml.ts";
 import { parseDuration, parseSize } from "./quantity.ts";
 import { checkTemplate } from "./template-checks.ts";
-import { type HookFile, type TemplateFile, templateFile, type VerifyStepFile } from "./template-file.ts";
+import {
+  type HookFile,
+  type HooksFile,
+  type TemplateFile,
+  templateFile,
+  type VerifyStepFile,
+} from "./template-file.ts";
 import { parseText, splitCommand } from "./text.ts";
 
 export interface ParseOptions {
@@ -63,8 +70,6 @@ function buildTemplate(data: TemplateFile, places: Places): Template {
           engine,
           components: build(components, ["stages", index, "components"]),
         }));
-  const onCreate = buildHook(data.hooks?.["tenant.onCreate"]);
-  const onDelete = buildHook(data.hooks?.["tenant.onDelete"]);
   return {
     name: data.metadata.name,
     version: data.metadata.version,
@@ -82,7 +87,7 @@ function buildTemplate(data: TemplateFile, places: Places): Template {
     ingress: data.ingress,
     capacity: { tenants: data.capacity.tenants, units: data.capacity.units ?? {} },
     tenancy: data.tenancy,
-    hooks: { ...(onCreate === undefined ? {} : { onCreate }), ...(onDelete === undefined ? {} : { onDelete }) },
+    hooks: buildHooks(data.hooks ?? {}),
     ...(data.verify === undefined ? {} : { verify: data.verify.map(buildVerifyStep) }),
   };
 }
@@ -172,8 +177,26 @@ function buildResources(
   return { ...(memoryMb === undefined ? {} : { memoryMb }), ...(file?.cpus === undefined ? {} : { cpus: file.cpus }) };
 }
 
-function buildHook(file: HookFile | undefined): TenantHook | undefined {
-  if (file === undefined) return undefined;
+const hookFields = {
+  "tenant.onCreate": "onCreate",
+  "tenant.onDelete": "onDelete",
+  "tenant.onDrain": "onDrain",
+  "tenant.onExport": "onExport",
+  "tenant.onImport": "onImport",
+  "tenant.onRebuild": "onRebuild",
+} as const satisfies Record<keyof HooksFile, keyof TenantHookSet>;
+
+/** Those that are declared, and no more: a template that names none of them keeps its digest. */
+function buildHooks(files: HooksFile): TenantHookSet {
+  return Object.fromEntries(
+    Object.entries(hookFields).flatMap(([name, field]) => {
+      const file = files[name as keyof HooksFile];
+      return file === undefined ? [] : [[field, buildHook(file)]];
+    }),
+  );
+}
+
+function buildHook(file: HookFile): TenantHook {
   const timeoutMs = milliseconds(file.timeout, 30_000);
   if (file.job !== undefined) return { kind: "job", job: file.job, timeoutMs };
   return { kind: "http", service: file.service ?? "", path: file.path ?? "", timeoutMs };

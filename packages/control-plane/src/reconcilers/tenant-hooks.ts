@@ -1,7 +1,15 @@
-import { type Clock, type Endpoint, quote, StampyardError, type StampEngine, type TenantHook } from "@stampyard/domain";
+import {
+  type Clock,
+  type Endpoint,
+  quote,
+  StampyardError,
+  type StampEngine,
+  type TenantHook,
+  type TenantHookSet,
+} from "@stampyard/domain";
 import { hookHeader, makeRouteKey, minuteOf, routeHeader, signRoute } from "@stampyard/guard";
 import type { Store } from "../store/port.ts";
-import type { HookCall, TenantHooks } from "./turn.ts";
+import type { HookCall, TenantHookName, TenantHooks } from "./turn.ts";
 
 export interface TenantHookDeps {
   readonly store: Pick<Store, "stamps">;
@@ -9,28 +17,47 @@ export interface TenantHookDeps {
   readonly clock: Pick<Clock, "now">;
 }
 
-/** Calls `tenant.onCreate` and `tenant.onDelete`: an HTTP request signed as a router would sign it, or a job. */
+const declared = {
+  "tenant.onCreate": "onCreate",
+  "tenant.onDelete": "onDelete",
+  "tenant.onDrain": "onDrain",
+  "tenant.onExport": "onExport",
+  "tenant.onImport": "onImport",
+  "tenant.onRebuild": "onRebuild",
+} as const satisfies Record<TenantHookName, keyof TenantHookSet>;
+
+/** What an answer may hold: an export is a list of where things are, not the things. Bytes. */
+const mostAnswer = 65_536;
+
+/** The hook of this name that the stamp's template declares. */
+export function hookOf(spec: HookCall["spec"], name: TenantHookName): TenantHook | undefined {
+  return spec.rendered.hooks[declared[name]];
+}
+
+/** Calls the hooks of tenants: an HTTP request signed as a router would sign it, or a job. */
 export function createTenantHooks(deps: TenantHookDeps): TenantHooks {
   return {
     async call(call, turn) {
-      const { onCreate, onDelete } = call.spec.rendered.hooks;
-      const hook = call.hook === "tenant.onCreate" ? onCreate : onDelete;
-      if (hook === undefined) return;
-      const late = AbortSignal.timeout(hook.timeoutMs);
+      const hook = hookOf(call.spec, call.hook);
+      if (hook === undefined) return undefined;
+      const withinMs = Math.max(1, Math.ceil(Math.min(hook.timeoutMs, call.withinMs ?? hook.timeoutMs)));
+      const late = AbortSignal.timeout(withinMs);
       const signal = AbortSignal.any([turn.signal, late]);
       try {
-        if (hook.kind === "http") await post(deps, call, hook, signal);
-        else await deps.engine.run(call.spec, hook.job, environmentOf(call), { token: turn.token, signal });
+        if (hook.kind === "http") return await post(deps, call, hook, signal);
+        await deps.engine.run(call.spec, hook.job, environmentOf(call), { token: turn.token, signal });
+        return "";
       } catch (caught) {
         if (turn.signal.aborted) throw caught;
-        throw late.aborted ? failed(call, `did not answer within ${hook.timeoutMs} ms`, caught) : wrap(call, caught);
+        throw late.aborted ? failed(call, `did not answer within ${withinMs} ms`, caught) : wrap(call, caught);
       }
     },
   };
 }
 
-function environmentOf({ tenant, epoch, hook }: HookCall): Readonly<Record<string, string>> {
-  return { TENANT: tenant, TENANT_EPOCH: String(epoch), STAMPYARD_HOOK: hook };
+function environmentOf({ tenant, epoch, hook, input }: HookCall): Readonly<Record<string, string>> {
+  const given = input === undefined ? {} : { STAMPYARD_HOOK_INPUT: JSON.stringify(input) };
+  return { TENANT: tenant, TENANT_EPOCH: String(epoch), STAMPYARD_HOOK: hook, ...given };
 }
 
 async function post(
@@ -38,7 +65,7 @@ async function post(
   call: HookCall,
   hook: Extract<TenantHook, { kind: "http" }>,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string> {
   const { stamp, spec, tenant, epoch } = call;
   if (hook.service !== spec.rendered.ingress.service) {
     throw failed(call, `names service ${hook.service}, and only the ingress ${spec.rendered.ingress.service} is known`);
@@ -53,12 +80,15 @@ async function post(
       [routeHeader]: signRoute(claim, makeRouteKey(key.kid, key.secret)),
       [hookHeader]: call.hook,
     },
-    body: JSON.stringify({ tenant, stamp: stamp.name, epoch }),
+    body: JSON.stringify({ ...call.input, tenant, stamp: stamp.name, epoch }),
     redirect: "error",
     signal,
   });
   const answer = await boundedText(response);
-  if (!response.ok) throw failed(call, `answered ${response.status}${answer === "" ? "" : ` ${quote(answer)}`}`);
+  if (answer === undefined) throw failed(call, `answered more than ${mostAnswer} bytes`);
+  const beginning = answer.slice(0, 200).trim();
+  if (!response.ok) throw failed(call, `answered ${response.status}${beginning === "" ? "" : ` ${quote(beginning)}`}`);
+  return answer;
 }
 
 /** The present endpoint, not the published one: the stamp may just have moved to another port. */
@@ -73,12 +103,16 @@ function urlOf({ host, port }: Endpoint, path: string): string {
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}${path}`;
 }
 
-/** The beginning of an answer, for the reason; the rest is not read. */
-async function boundedText(response: Response): Promise<string> {
-  const reader = response.body?.getReader();
-  const first = await reader?.read();
-  await reader?.cancel();
-  return new TextDecoder().decode(first?.value?.subarray(0, 200)).trim();
+/** Undefined when it is too long; the rest is not read then. A refusal may be as long as it likes. */
+async function boundedText(response: Response): Promise<string | undefined> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of response.body ?? []) {
+    parts.push(part);
+    size += part.length;
+    if (size > mostAnswer) return response.ok ? undefined : new TextDecoder().decode(Buffer.concat(parts));
+  }
+  return new TextDecoder().decode(Buffer.concat(parts));
 }
 
 function wrap(call: HookCall, caught: unknown): StampyardError {

@@ -58,16 +58,32 @@ export interface TenantHomeRow {
 }
 
 export interface HookCall {
-  readonly hook: "tenant.onCreate" | "tenant.onDelete";
+  readonly hook: TenantHookName;
   readonly stamp: Stamp;
   readonly spec: StampSpec;
   readonly tenant: string;
   readonly epoch: number;
+  /** Beside tenant, stamp and epoch; of a job, as JSON in `STAMPYARD_HOOK_INPUT`. */
+  readonly input?: Readonly<Record<string, unknown>>;
+  /** Less than the hook's own timeout, where the caller has less time. Milliseconds. */
+  readonly withinMs?: number;
 }
 
+export type TenantHookName =
+  | "tenant.onCreate"
+  | "tenant.onDelete"
+  | "tenant.onDrain"
+  | "tenant.onExport"
+  | "tenant.onImport"
+  | "tenant.onRebuild";
+
 export interface TenantHooks {
-  /** Does nothing when the template declares no such hook. @throws StampyardError HOOK_FAILED */
-  call(call: HookCall, turn: Turn): Promise<void>;
+  /**
+   * Does nothing when the template declares no such hook.
+   * @returns what an HTTP hook answered, at most 64 KiB; empty of a job; undefined without a hook
+   * @throws StampyardError HOOK_FAILED
+   */
+  call(call: HookCall, turn: Turn): Promise<string | undefined>;
 }
 
 export interface Log {
