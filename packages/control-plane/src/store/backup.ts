@@ -27,6 +27,8 @@ export const backupTables = [
   "tenant_hostnames",
   "tenant_epochs",
   "tenant_events",
+  "moves",
+  "move_places",
   "placement_overrides",
   "directory_head",
   "directory_versions",

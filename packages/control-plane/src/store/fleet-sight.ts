@@ -28,7 +28,12 @@ export interface StampFacts {
 }
 
 export interface StampUse {
+  /** Homes of tenants, and what moves hold beside them. */
   readonly reserved: UnitVector;
+  /** Of `reserved`: what tenants hold that are on their way in. */
+  readonly incoming: UnitVector;
+  /** Of `reserved`: what is kept for tenants that may come back. */
+  readonly waysBack: UnitVector;
   /** Everything that was ever placed: two readings tell what came between. */
   readonly placed: UnitVector;
   readonly big: number;
@@ -87,7 +92,7 @@ export async function readStampFacts(tx: Queryable, names?: readonly string[]): 
   }));
 }
 
-const noUse: StampUse = { reserved: {}, placed: {}, big: 0 };
+const noUse: StampUse = { reserved: {}, incoming: {}, waysBack: {}, placed: {}, big: 0 };
 
 async function readUse(tx: Queryable, wanted: readonly unknown[]): Promise<ReadonlyMap<string, StampUse>> {
   // One order for all, so that all their vectors have one shape: each decision reads thousands of them.
@@ -96,15 +101,40 @@ async function readUse(tx: Queryable, wanted: readonly unknown[]): Promise<Reado
      WHERE $1::text[] IS NULL OR stamp = ANY ($1) ORDER BY stamp, unit`,
     wanted,
   );
-  const use = new Map<string, { reserved: Record<string, number>; placed: Record<string, number>; big: number }>();
+  const moves = await readMovePlaces(tx, wanted);
+  type Use = { reserved: Record<string, number>; placed: Record<string, number>; big: number } & MovePlaces;
+  const use = new Map<string, Use>();
   for (const { stamp, unit, reserved, placed, big } of rows) {
-    const entry = use.get(stamp) ?? { reserved: {}, placed: {}, big: 0 };
+    const entry = use.get(stamp) ?? { reserved: {}, placed: {}, big: 0, ...(moves.get(stamp) ?? noPlaces) };
     entry.reserved[unit] = reserved;
     entry.placed[unit] = placed;
     entry.big += big;
     use.set(stamp, entry);
   }
   return use;
+}
+
+type MovePlaces = Pick<StampUse, "incoming" | "waysBack">;
+const noPlaces: MovePlaces = { incoming: {}, waysBack: {} };
+
+/** Few at any time. */
+async function readMovePlaces(tx: Queryable, wanted: readonly unknown[]): Promise<ReadonlyMap<string, MovePlaces>> {
+  const { rows } = await tx.query<{ stamp: string; incoming: UnitVector | null; ways_back: UnitVector | null }>(
+    `SELECT stamp, jsonb_object_agg(unit, amount) FILTER (WHERE kind = 'incoming') AS incoming,
+       jsonb_object_agg(unit, amount) FILTER (WHERE kind = 'way-back') AS ways_back
+     FROM (
+       SELECT stamp, kind, unit.key AS unit, sum(unit.value::numeric)::float8 AS amount
+       FROM move_places, jsonb_each_text('{"tenants": 1}'::jsonb || weight) AS unit
+       WHERE $1::text[] IS NULL OR stamp = ANY ($1) GROUP BY 1, 2, 3
+     ) AS places GROUP BY stamp`,
+    wanted,
+  );
+  return new Map(
+    rows.map(({ stamp, incoming, ways_back: waysBack }) => [
+      stamp,
+      { incoming: incoming ?? {}, waysBack: waysBack ?? {} },
+    ]),
+  );
 }
 
 async function readLoads(tx: Queryable, wanted: readonly unknown[]): Promise<ReadonlyMap<string, StampLoadFacts>> {

@@ -123,6 +123,7 @@ function booked(facts: StampFacts, { key, weight, isBig }: Taken, tenancy: Place
   return {
     ...facts,
     use: {
+      ...use,
       reserved: addUnits(use.reserved, taken),
       placed: addUnits(use.placed, taken),
       big: use.big + (isBig ? 1 : 0),
@@ -255,15 +256,23 @@ export function candidateOf(
   };
 }
 
-/** What came since, of the units that are measured. */
-/** What weighs on a stamp, by source. */
+/** What weighs on a stamp, by source. The counters hold what moves take too: here it is told apart. */
 export function loadOf({ use, load }: Pick<StampFacts, "use" | "load">): StampLoad {
-  const booked = { reserved: use.reserved, incoming: {}, waysBack: {} };
+  const { incoming, waysBack } = use;
+  const reserved = without(without(use.reserved, incoming), waysBack);
+  const booked = { reserved, incoming, waysBack };
   if (load === undefined) return booked;
   const { p95, windowStart, at, placedAtStart } = load;
   return { ...booked, observed: { p95, windowStart, at, placedSince: difference(use.placed, placedAtStart, p95) } };
 }
 
+function without(all: UnitVector, part: UnitVector): UnitVector {
+  const units = Object.entries(part);
+  if (units.length === 0) return all;
+  return { ...all, ...Object.fromEntries(units.map(([unit, value]) => [unit, Math.max(0, (all[unit] ?? 0) - value)])) };
+}
+
+/** What came since, of the units that are measured. */
 function difference(now: UnitVector, before: UnitVector, units: UnitVector): UnitVector {
   return Object.fromEntries(
     Object.keys(units).map((unit) => [unit, Math.max(0, (now[unit] ?? 0) - (before[unit] ?? 0))]),

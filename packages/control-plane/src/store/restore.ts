@@ -155,11 +155,17 @@ async function insertLine(client: Client, line: string): Promise<number> {
   return rows.length;
 }
 
-/** New rows continue after the restored ones. */
+/** New rows continue after the restored ones. Those of tables that the backup's schema lacks begin at one. */
 async function setIdentities(client: Client): Promise<void> {
-  for (const table of ["audit", "releases", "tenant_events"]) {
+  const { rows } = await client.query<{ table: string; column: string }>(
+    `SELECT table_name AS table, column_name AS column FROM information_schema.columns
+     WHERE table_schema = $1 AND is_identity = 'YES' AND table_name = ANY ($2)`,
+    [schemaName, [...backupTables]],
+  );
+  for (const { table, column } of rows) {
     await client.query(
-      `SELECT setval(pg_get_serial_sequence('${schemaName}.${table}', 'id'), (SELECT coalesce(max(id), 0) + 1 FROM ${table}), false)`,
+      `SELECT setval(pg_get_serial_sequence('${schemaName}.${table}', '${column}'),
+         (SELECT coalesce(max(${column}), 0) + 1 FROM ${table}), false)`,
     );
   }
 }

@@ -56,7 +56,8 @@ export function tenantStore(base: StoreBase): TenantStore {
     async due(now, limit = 1_000) {
       const { rows } = await db.query<{ key: string }>(
         `SELECT key FROM tenants
-         WHERE NOT ((phase = 'active' AND goal = 'present') OR (phase = 'suspended' AND goal = 'suspended'))
+         WHERE phase <> 'moving'
+           AND NOT ((phase = 'active' AND goal = 'present') OR (phase = 'suspended' AND goal = 'suspended'))
            AND retry_at_ms <= $1
          ORDER BY retry_at_ms, key LIMIT $2`,
         [now, limit],
@@ -96,7 +97,7 @@ async function where({ db }: StoreBase, key: string, at: number): Promise<Tenant
   const { rows } = await db.query<{ served: boolean; stamp: string; epoch: number; since: number }>(
     `WITH past AS (
        SELECT id, at, stamp, epoch, stamp IS NOT NULL
-         AND phase IN ('active', 'suspending', 'suspended', 'resuming', 'deleting') AS served
+         AND phase IN ('active', 'moving', 'suspending', 'suspended', 'resuming', 'deleting') AS served
        FROM tenant_events WHERE tenant = $1 AND at <= to_timestamp($2::float8 / 1000)
      ), last AS (SELECT * FROM past ORDER BY id DESC LIMIT 1)
      SELECT last.served, last.stamp, last.epoch, (

@@ -18,6 +18,15 @@ export async function usedPlaces(tx: Queryable, names?: readonly string[]): Prom
   return used;
 }
 
+/** Homes of tenants, and what moves hold beside them. */
+const countedSql = `counted AS (
+       SELECT stamp, unit.key AS unit, sum(unit.value::numeric) AS reserved,
+         count(*) FILTER (WHERE big AND unit.key = 'tenants') AS big
+       FROM (SELECT stamp, weight, big FROM tenants UNION ALL SELECT stamp, weight, big FROM move_places) AS places,
+         jsonb_each_text('{"tenants": 1}'::jsonb || weight) AS unit
+       WHERE stamp IS NOT NULL GROUP BY 1, 2
+     )`;
+
 /** A counter that does not say what a recount says. */
 export interface CounterDifference {
   readonly stamp: string;
@@ -26,14 +35,10 @@ export interface CounterDifference {
   readonly counted: number;
 }
 
-/** Recounts every tenant in one statement, so in one snapshot. Empty = the counters are right. */
+/** Recounts every tenant and every move in one statement, so in one snapshot. Empty = the counters are right. */
 export async function counterDifferences(tx: Queryable): Promise<readonly CounterDifference[]> {
   const { rows } = await tx.query<{ stamp: string; unit: string; kept: number; counted: number }>(
-    `WITH counted AS (
-       SELECT stamp, unit.key AS unit, sum(unit.value::numeric) AS reserved,
-         count(*) FILTER (WHERE big AND unit.key = 'tenants') AS big
-       FROM tenants, jsonb_each_text('{"tenants": 1}'::jsonb || weight) AS unit WHERE stamp IS NOT NULL GROUP BY 1, 2
-     )
+    `WITH ${countedSql}
      SELECT coalesce(u.stamp, c.stamp) AS stamp, coalesce(u.unit, c.unit) AS unit,
        coalesce(u.reserved, 0)::float8 AS kept, coalesce(c.reserved, 0)::float8 AS counted
      FROM stamp_use u FULL JOIN counted c ON c.stamp = u.stamp AND c.unit = u.unit
@@ -45,13 +50,9 @@ export async function counterDifferences(tx: Queryable): Promise<readonly Counte
 
 /** Writes what a recount says, while no place is given or taken. */
 export async function recountUse(tx: Queryable): Promise<void> {
-  await tx.query("LOCK TABLE tenants IN SHARE ROW EXCLUSIVE MODE");
+  await tx.query("LOCK TABLE tenants, move_places IN SHARE ROW EXCLUSIVE MODE");
   await tx.query(
-    `WITH counted AS (
-       SELECT stamp, unit.key AS unit, sum(unit.value::numeric) AS reserved,
-         count(*) FILTER (WHERE big AND unit.key = 'tenants') AS big
-       FROM tenants, jsonb_each_text('{"tenants": 1}'::jsonb || weight) AS unit WHERE stamp IS NOT NULL GROUP BY 1, 2
-     ), emptied AS (
+    `WITH ${countedSql}, emptied AS (
        UPDATE stamp_use u SET reserved = 0, big = 0
        WHERE NOT EXISTS (SELECT FROM counted c WHERE c.stamp = u.stamp AND c.unit = u.unit)
      )

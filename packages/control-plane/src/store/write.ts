@@ -61,7 +61,7 @@ export function staleRevision(what: string, expected: number, present: number): 
 }
 
 /** @throws StampyardError RECOVERING */
-export function requireNormal(w: Write): void {
+export function requireNormal(w: Pick<Write, "mode">): void {
   if (w.mode === "normal") return;
   throw new StampyardError("RECOVERING", "The control plane is recovering: directory and placement are read-only", {
     mend: "Finish the recovery first.",
