@@ -37,6 +37,7 @@ export {
   type InstallOptions,
   removeFence,
 } from "./postgres-rows/install-fence.ts";
+export { openRowsMover } from "./postgres-rows/mover.ts";
 export type { SqlClient, TableName } from "./postgres-rows/sql.ts";
 export { readTables, type TableFacts } from "./postgres-rows/tables.ts";
 export { admitTenant, forgetImport, forgetRows, openTenant } from "./postgres-rows/target.ts";

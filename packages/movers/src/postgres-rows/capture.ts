@@ -1,13 +1,17 @@
 import type { MoveTable } from "./classify.ts";
 import type { MoverDb } from "./connect.ts";
-import { columnsOf, inReplicaTransaction, pipeRows } from "./copy.ts";
+import { columnsOf, pipeRows } from "./copy.ts";
+import { inMoverTransaction, type WriteMode } from "./importing.ts";
 import { identifier, literal, qualified, sqlStateOf } from "./sql.ts";
+import { ofTenant, ofTenantOrNobody } from "./via.ts";
 
 export interface RoundOptions {
   readonly tenant: string;
   readonly moveId: string;
   /** Most captured changes of one round. @default 5000 */
   readonly limit?: number;
+  /** @default "replica" */
+  readonly mode?: WriteMode;
 }
 
 export interface Round {
@@ -25,6 +29,9 @@ interface Change {
 }
 
 const uniqueViolation = "23505";
+const foreignKeyViolation = "23503";
+/** As many as there are. */
+export const allChanges = 2_147_483_647;
 
 /**
  * One round of decision D14: reads a set of captured keys and, in the same snapshot, the rows as they are now; replaces
@@ -40,9 +47,10 @@ export async function captureRound(
   try {
     return await tryRound(source, target, tables, options, limit);
   } catch (caught) {
-    // Two rows may have swapped a unique value across rounds: all of them together fit.
-    if (sqlStateOf(caught) !== uniqueViolation || limit === Number.MAX_SAFE_INTEGER) throw caught;
-    return await tryRound(source, target, tables, options, Number.MAX_SAFE_INTEGER);
+    // Two rows may have swapped a unique value across rounds, or a row come before its parent: all together they fit.
+    const isSplit = [uniqueViolation, foreignKeyViolation].includes(sqlStateOf(caught) ?? "");
+    if (!isSplit || limit === allChanges) throw caught;
+    return await tryRound(source, target, tables, options, allChanges);
   }
 }
 
@@ -53,31 +61,31 @@ async function tryRound(
   options: RoundOptions,
   limit: number,
 ): Promise<Round> {
-  await source.query("begin isolation level repeatable read read only");
-  let changes: readonly Change[];
-  let rows = 0;
-  try {
-    changes = await readChanges(source, options.moveId, limit);
-    if (changes.length > 0) rows = await replaceRows(source, target, tables, options.tenant, changes);
-  } finally {
-    await source.query("rollback");
-  }
-  if (changes.length > 0) {
-    await source.query("delete from stampyard.move_change where seq = any ($1::bigint[])", [
-      changes.map((change) => change.seq),
-    ]);
-  }
-  return { changes: changes.length, rows, isLast: changes.length < limit };
+  const mode = options.mode ?? "replica";
+  // The target first: whoever is in it is alone, so no older snapshot of the source can come after a newer one.
+  const done = await inMoverTransaction(target, options, "importing", mode, async ({ isVerifying }) => {
+    try {
+      const changes = await readChanges(source, options.moveId, limit);
+      if (changes.length === 0) return { changes, rows: 0 };
+      const rows = await replaceRows(source, target, tables, options.tenant, changes, mode);
+      if (isVerifying) await writeBrought(target, tables, options.moveId, changes);
+      return { changes, rows };
+    } finally {
+      if (source.isOpen) await source.query("rollback").catch(() => {});
+    }
+  });
+  await forgetChanges(source, done.changes);
+  return { changes: done.changes.length, rows: done.rows, isLast: done.changes.length < limit };
 }
 
-/** Partitions are told by the table they belong to. */
+/** Begins the snapshot that the round reads all its rows in. Partitions are told by the table they belong to. */
 async function readChanges(source: MoverDb, moveId: string, limit: number): Promise<readonly Change[]> {
   const { rows } = await source.query(
-    `select c.seq, n.nspname as schema, r.relname as "table", c.row_key as key
+    `begin isolation level repeatable read read only;
+     select c.seq, n.nspname as schema, r.relname as "table", c.row_key as key
      from stampyard.move_change c join pg_class r on r.oid = coalesce(pg_partition_root(c.relation), c.relation)
        join pg_namespace n on n.oid = r.relnamespace
-     where c.move_id = $1 order by c.seq limit $2`,
-    [moveId, Math.min(limit, 2_147_483_647)],
+     where c.move_id = ${literal(moveId)} order by c.seq limit ${limit}`,
   );
   return rows.map((row) => ({
     seq: String(row["seq"]),
@@ -86,29 +94,72 @@ async function readChanges(source: MoverDb, moveId: string, limit: number): Prom
   }));
 }
 
+/** Losing this to a crash only brings those rows again, so nobody waits for the disk. */
+async function forgetChanges(source: MoverDb, changes: readonly Change[]): Promise<void> {
+  if (changes.length === 0) return;
+  const list = changes.map((change) => change.seq).join(",");
+  await source.query(
+    `begin; set local synchronous_commit = off;
+     delete from stampyard.move_change where seq = any ('{${list}}'::bigint[]); commit`,
+  );
+}
+
 async function replaceRows(
   source: MoverDb,
   target: MoverDb,
   tables: readonly MoveTable[],
   tenant: string,
   changes: readonly Change[],
+  mode: WriteMode,
 ): Promise<number> {
   const touched = tables
     .map((table) => ({ table, keys: JSON.stringify(keysOf(table, changes)) }))
     .filter(({ keys }) => keys !== "[]");
-  return await inReplicaTransaction(target, async () => {
-    for (const { table, keys } of [...touched].reverse()) {
-      await target.query(`delete from ${qualified(table)} t using ${keyedRows(table, "$1")} ${meets(table, tenant)}`, [
-        keys,
-      ]);
-    }
-    let rows = 0;
-    for (const { table, keys } of touched) {
-      const now = `select ${columnsOf(table).replaceAll(/(^|, )/g, "$1t.")} from ${qualified(table)} t, ${keyedRows(table, literal(keys))} ${meets(table, tenant)}`;
-      rows += (await pipeRows(source, target, table, now)).rows;
-    }
-    return rows;
-  });
+  const found = (table: MoveTable, keys: string) =>
+    `from ${qualified(table)} t, ${keyedRows(table, literal(keys))} ${sameKey(table)} and ${ofTenant(table, "t", literal(tenant))}`;
+  for (const { table, keys } of [...touched].reverse()) {
+    const gone = mode === "plain" ? await goneKeys(source, table, keys, found(table, keys)) : keys;
+    await target.query(
+      `delete from ${qualified(table)} t using ${keyedRows(table, "$1")} ${sameKey(table)}
+       and ${ofTenantOrNobody(table, "t", literal(tenant))}`,
+      [gone],
+    );
+  }
+  let rows = 0;
+  for (const { table, keys } of touched) {
+    const now = `select ${columnsOf(table, "t")} ${found(table, keys)}`;
+    rows += (await pipeRows(source, target, table, now, mode)).rows;
+  }
+  return rows;
+}
+
+/** Keys that name no row on the source: where triggers and foreign keys fire, only those may be deleted. */
+async function goneKeys(source: MoverDb, table: MoveTable, keys: string, found: string): Promise<string> {
+  const columns = table.key.map((column) => `k.${identifier(column)}`).join(", ");
+  const there = await source.query(`select jsonb_build_array(${columns})::text as key ${found}`);
+  const isThere = new Set(there.rows.map((row) => String(row["key"])));
+  const all = await source.query(
+    `select jsonb_build_array(${columns})::text as key, to_jsonb(k) as row from ${keyedRows(table, "$1")}`,
+    [keys],
+  );
+  return JSON.stringify(all.rows.filter((row) => !isThere.has(String(row["key"]))).map((row) => row["row"]));
+}
+
+/** What was brought after the verification had begun is compared again (decision D15). */
+async function writeBrought(
+  target: MoverDb,
+  tables: readonly MoveTable[],
+  moveId: string,
+  changes: readonly Change[],
+): Promise<void> {
+  const brought = tables.flatMap((table) =>
+    keysOf(table, changes).map((key) => ({ of: `${table.schema}.${table.table}`, key })),
+  );
+  await target.query(
+    `insert into stampyard.move_brought (move_id, relation, row_key)
+     select $1, b."of", b.key from jsonb_to_recordset($2::jsonb) as b("of" text, key jsonb)`,
+    [moveId, JSON.stringify(brought)],
+  );
 }
 
 /** Whole keys only: a captured key is a hint, and whoever may write rows may also have written nonsense. */
@@ -128,7 +179,6 @@ function keyedRows(table: MoveTable, keys: string): string {
 }
 
 /** The tenant is asked for beside the key, so that no captured key can reach another tenant's rows. */
-function meets(table: MoveTable, tenant: string): string {
-  const equal = table.key.map((column) => `t.${identifier(column)} = k.${identifier(column)}`);
-  return `where ${equal.join(" and ")} and t.${identifier(table.tenantColumn)} = ${literal(tenant)}`;
+function sameKey(table: MoveTable): string {
+  return `where ${table.key.map((column) => `t.${identifier(column)} = k.${identifier(column)}`).join(" and ")}`;
 }

@@ -1,14 +1,20 @@
 import { Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import { finished, pipeline } from "node:stream/promises";
 import type { MoveTable } from "./classify.ts";
 import type { MoverDb } from "./connect.ts";
+import { inMoverTransaction, type WriteMode } from "./importing.ts";
 import { identifier, literal, qualified } from "./sql.ts";
+import { ofTenant } from "./via.ts";
 
 /** Where a copy stands: after this key of this table; the start of a table has no key. */
 export interface CopyPosition {
   /** Index in the plan's tables; equal to their number when everything is copied. */
   readonly table: number;
   readonly after?: readonly string[];
+  /** Everything is copied, whatever the plan's tables. */
+  readonly isDone?: boolean;
+  /** What the tables looked like when the copy began. */
+  readonly schema?: string;
 }
 
 export interface CopyProgress extends CopyPosition {
@@ -20,12 +26,22 @@ export interface CopyProgress extends CopyPosition {
 export interface CopyOptions {
   readonly tenant: string;
   readonly moveId: string;
-  /** Rows per range; each is a short transaction on both sides, so that no snapshot stays open for long. @default 10000 */
+  /**
+   * Rows per range; each is a short transaction on both sides, so that no snapshot stays open for long.
+   * @default begins with 1000 and finds what takes about half a second
+   */
   readonly rangeRows?: number;
+  /** @default "replica" */
+  readonly mode?: WriteMode;
   readonly signal?: AbortSignal;
   /** Called when a range is durable on the target. */
   readonly onRange?: (progress: CopyProgress) => Promise<void> | void;
 }
+
+/** What a range may cost, so that no snapshot holds back vacuum and an abort is heard soon. */
+const rangeMs = 500;
+const rangeBytes = 32 * 1024 * 1024;
+const mostRangeRows = 50_000;
 
 /**
  * Copies a tenant's rows range by range in the order of their keys. How far it came is written on the target in the
@@ -39,17 +55,55 @@ export async function copyTenant(
   options: CopyOptions,
 ): Promise<{ readonly rows: number; readonly bytes: number }> {
   const total = { rows: 0, bytes: 0 };
-  let position = await copiedUpTo(target, options.moveId);
+  let rangeRows = options.rangeRows ?? 1_000;
   for (;;) {
     options.signal?.throwIfAborted();
-    const table = tables[position.table];
-    if (table === undefined) return total;
-    const range = await copyRange(source, target, table, position, options);
+    const began = performance.now();
+    const range = await copyRange(source, target, tables, { ...options, rangeRows });
+    if (range === undefined) return total;
     total.rows += range.rows;
     total.bytes += range.bytes;
-    position = range.next;
-    await options.onRange?.({ ...position, rows: range.rows, bytes: range.bytes });
+    const took = performance.now() - began;
+    if (options.rangeRows === undefined) rangeRows = nextRange(rangeRows, range, took);
+    await options.onRange?.({ ...range.next, rows: range.rows, bytes: range.bytes });
   }
+}
+
+function nextRange(rangeRows: number, range: { readonly rows: number; readonly bytes: number }, ms: number): number {
+  if (ms > rangeMs || range.bytes > rangeBytes) return Math.max(10, Math.floor(rangeRows / 2));
+  const hasRoom = ms < rangeMs / 2 && range.bytes < rangeBytes / 2;
+  return hasRoom ? Math.min(mostRangeRows, rangeRows * 2) : rangeRows;
+}
+
+interface CopiedRange {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly next: CopyPosition;
+}
+
+/** Undefined when nothing is left. */
+async function copyRange(
+  source: MoverDb,
+  target: MoverDb,
+  tables: readonly MoveTable[],
+  options: CopyOptions & { readonly rangeRows: number },
+): Promise<CopiedRange | undefined> {
+  const mode = options.mode ?? "replica";
+  return await inMoverTransaction(target, options, "importing", mode, async () => {
+    const position = await copiedUpTo(target, options.moveId);
+    const table = tables[position.table];
+    if (position.isDone === true) return undefined;
+    if (table === undefined) {
+      await writePosition(target, options.moveId, { ...position, isDone: true });
+      return undefined;
+    }
+    const { condition, last } = await rangeAfter(source, table, position.after, options);
+    const piped = await pipeRows(source, target, table, `select ${columnsOf(table, "t")} ${condition}`, mode);
+    const { after: _, ...kept } = position;
+    const next = last === undefined ? { ...kept, table: position.table + 1 } : { ...kept, after: last };
+    await writePosition(target, options.moveId, next);
+    return { ...piped, next };
+  });
 }
 
 async function copiedUpTo(target: MoverDb, moveId: string): Promise<CopyPosition> {
@@ -57,43 +111,44 @@ async function copiedUpTo(target: MoverDb, moveId: string): Promise<CopyPosition
   return rows[0] === undefined ? { table: 0 } : (rows[0]["position"] as CopyPosition);
 }
 
-async function copyRange(
-  source: MoverDb,
-  target: MoverDb,
-  table: MoveTable,
-  { table: index, after }: CopyPosition,
-  options: CopyOptions,
-): Promise<{ readonly rows: number; readonly bytes: number; readonly next: CopyPosition }> {
-  const key = table.key.map(identifier);
-  const ofTenant = `${identifier(table.tenantColumn)} = ${literal(options.tenant)}`;
-  const beyond = after === undefined ? "" : ` and (${key.join(", ")}) > (${after.map(literal).join(", ")})`;
-  const { rows } = await source.query(
-    `select ${key.map((name, i) => `${name}::text as k${i}`).join(", ")} from ${qualified(table)}
-     where ${ofTenant}${beyond} order by ${key.join(", ")} offset $1 limit 1`,
-    [(options.rangeRows ?? 10_000) - 1],
+export async function writePosition(target: MoverDb, moveId: string, position: CopyPosition): Promise<void> {
+  await target.query(
+    `insert into stampyard.move_copied (move_id, position) values ($1, $2)
+     on conflict (move_id) do update set position = excluded.position`,
+    [moveId, JSON.stringify(position)],
   );
-  const last = rows[0] === undefined ? undefined : table.key.map((_, i) => String(rows[0]?.[`k${i}`]));
-  const until = last === undefined ? "" : ` and (${key.join(", ")}) <= (${last.map(literal).join(", ")})`;
-  const next: CopyPosition = last === undefined ? { table: index + 1 } : { table: index, after: last };
-  const moved = await inReplicaTransaction(target, async () => {
-    const query = `select ${columnsOf(table)} from ${qualified(table)} where ${ofTenant}${beyond}${until}`;
-    const piped = await pipeRows(source, target, table, query);
-    await target.query(
-      `insert into stampyard.move_copied (move_id, position) values ($1, $2)
-       on conflict (move_id) do update set position = excluded.position`,
-      [options.moveId, JSON.stringify(next)],
-    );
-    return piped;
-  });
-  return { ...moved, next };
 }
 
-/** Rows of a query on the source, straight into the table on the target, inside the transactions that are open. */
+/** The next range in the order of keys, as `from … where …`, and its last key; none = to the end of the table. */
+async function rangeAfter(
+  source: MoverDb,
+  table: MoveTable,
+  after: readonly string[] | undefined,
+  options: { readonly tenant: string; readonly rangeRows: number },
+): Promise<{ readonly condition: string; readonly last?: readonly string[] }> {
+  const key = table.key.map((column) => `t.${identifier(column)}`);
+  const beyond = after === undefined ? "" : ` and (${key.join(", ")}) > (${after.map(literal).join(", ")})`;
+  const from = `from ${qualified(table)} t where ${ofTenant(table, "t", literal(options.tenant))}${beyond}`;
+  const { rows } = await source.query(
+    `select ${key.map((name, i) => `${name}::text as k${i}`).join(", ")} ${from}
+     order by ${key.join(", ")} offset $1 limit 1`,
+    [options.rangeRows - 1],
+  );
+  if (rows[0] === undefined) return { condition: from };
+  const last = table.key.map((_, i) => String(rows[0]?.[`k${i}`]));
+  return { condition: `${from} and (${key.join(", ")}) <= (${last.map(literal).join(", ")})`, last };
+}
+
+/**
+ * Rows of a query on the source, straight into the table on the target, inside the transactions that are open. In plain
+ * mode a row that is there is brought up to date, because there is no time at which the table may lack it.
+ */
 export async function pipeRows(
   source: MoverDb,
   target: MoverDb,
   table: MoveTable,
   query: string,
+  mode: WriteMode,
 ): Promise<{ readonly rows: number; readonly bytes: number }> {
   let bytes = 0;
   const counted = new Transform({
@@ -102,28 +157,37 @@ export async function pipeRows(
       done(null, chunk);
     },
   });
-  const into = target.copyIn(`copy ${qualified(table)} (${columnsOf(table)}) from stdin`);
-  await pipeline(source.copyOut(`copy (${query}) to stdout`), counted, into);
-  return { rows: "rowCount" in into && typeof into.rowCount === "number" ? into.rowCount : 0, bytes };
-}
-
-/**
- * A transaction in which neither triggers nor foreign keys of the target fire: rows come in any order, and were checked
- * where they come from. Needs the right to set `session_replication_role` (PostgreSQL 15 and later can grant it).
- */
-export async function inReplicaTransaction<T>(db: MoverDb, work: () => Promise<T>): Promise<T> {
-  await db.query("begin");
+  const columns = columnsOf(table);
+  if (mode === "plain") {
+    await target.query(
+      `drop table if exists pg_temp.stampyard_rows;
+       create temp table stampyard_rows on commit drop as select ${columns} from ${qualified(table)} with no data`,
+    );
+  }
+  const name = mode === "plain" ? "pg_temp.stampyard_rows" : qualified(table);
+  const from = source.copyOut(`copy (${query}) to stdout`);
+  const into = target.copyIn(`copy ${name} (${columns}) from stdin`);
   try {
-    await db.query("set local session_replication_role = replica");
-    const result = await work();
-    await db.query("commit");
-    return result;
+    await pipeline(from.iterator({ destroyOnReturn: false }), counted, into);
   } catch (caught) {
-    await db.query("rollback");
+    // The source would wait for somebody to read the rest, and its connection with it.
+    if (source.isOpen && !from.destroyed) await finished(from.resume()).catch(() => {});
     throw caught;
   }
+  const rows = "rowCount" in into && typeof into.rowCount === "number" ? into.rowCount : 0;
+  if (mode === "plain" && rows > 0) await target.query(upsertSql(table, name));
+  return { rows, bytes };
 }
 
-export function columnsOf(table: MoveTable): string {
-  return table.columns.map(identifier).join(", ");
+function upsertSql(table: MoveTable, from: string): string {
+  const columns = columnsOf(table);
+  const rest = table.columns.filter((column) => !table.key.includes(column)).map(identifier);
+  const then =
+    rest.length === 0 ? "nothing" : `update set ${rest.map((column) => `${column} = excluded.${column}`).join(", ")}`;
+  return `insert into ${qualified(table)} (${columns}) overriding system value select ${columns} from ${from}
+    on conflict (${table.key.map(identifier).join(", ")}) do ${then}`;
+}
+
+export function columnsOf(table: MoveTable, alias?: string): string {
+  return table.columns.map((column) => (alias === undefined ? "" : `${alias}.`) + identifier(column)).join(", ");
 }
