@@ -1,3 +1,33 @@
+export {
+  type Campaign,
+  campaignBounds,
+  type CampaignItem,
+  type CampaignKind,
+  campaignNext,
+  type CampaignPhase,
+  campaignSettings,
+  type CampaignSettings,
+  type CampaignState,
+  countItems,
+  endedCampaigns,
+  endedItems,
+  type ItemCounts,
+  type ItemState,
+  type PauseBudget,
+  worstPauseMs,
+} from "./campaign/campaign.ts";
+export type { CampaignMove, CampaignTenant, CampaignWorld } from "./campaign/campaign-world.ts";
+export { whyTenantsStay } from "./campaign/can-move.ts";
+export { type CampaignEstimate, estimateCampaign, type PastMove } from "./campaign/estimate.ts";
+export {
+  afterRefusal,
+  type CampaignAction,
+  type CampaignPlan,
+  planCampaign,
+  sameState,
+} from "./campaign/plan-campaign.ts";
+export { planDrain } from "./campaign/plan-drain.ts";
+export { planRebalance, type RebalancePlan } from "./campaign/plan-rebalance.ts";
 export { canonicalJson, digestOf, type Json, toHex, utf8 } from "./canonical.ts";
 export {
   addUnits,
