@@ -34,6 +34,7 @@ const meanings = {
   CAPABILITY_MISSING: "An adopted stamp cannot do that yet; the mend names what adds it",
   NOT_ERASED: "Rows of a tenant that is to be gone are still there",
   MOVE_REFUSED: "A move's preflight found what stands in its way; `problems` names each with its mend",
+  MOVE_ABORTED: "A move that was waited for was aborted: the tenant is where it was; the message says why",
   NOT_EQUAL: "Two copies of a tenant's rows differ; nothing was erased",
   RECOVERING: "The store was restored; placement and directory wait until the recovery is finished",
   NOT_LEADER: "Another control plane leads",

@@ -6,11 +6,11 @@ import type { Io } from "./io.ts";
 import { type Style, styleFor } from "./output/style.ts";
 
 /** What the shell completes an argument with. */
-export type Completion = "stamp" | "tenant" | "pool" | "shell" | "file";
+export type Completion = "stamp" | "tenant" | "pool" | "move" | "shell" | "file";
 
 /** Options of every command. */
 export interface CommonOptions {
-  readonly output: "table" | "json";
+  readonly output: "table" | "json" | "jsonl";
   readonly server?: string;
   readonly tokenFile?: string;
   readonly state?: string;
@@ -43,6 +43,8 @@ export interface CommandSpec<O> {
   readonly options?: (command: Command) => Command;
   readonly exits?: readonly ExitCode[];
   readonly completes?: readonly Completion[];
+  /** Also prints as it goes, one JSON object per line: `-o jsonl`. */
+  readonly streams?: true;
   /** False for commands that never speak to a control plane. @default true */
   readonly connects?: boolean;
   /** Not in help. */
@@ -69,7 +71,7 @@ export function define(parent: Command, any: AnyCommand, io: Io, finish: (code: 
   const command = parent.command(spec.usage, { hidden: spec.hidden ?? false }).summary(spec.summary);
   command.description(spec.about === undefined ? `${spec.summary}.` : `${spec.summary}.\n${spec.about}`);
   spec.options?.(command);
-  addCommonOptions(command, spec.connects ?? true);
+  addCommonOptions(command, spec);
   const examples = spec.examples.map(([line, does]) => `  $ stampyard ${line}\n      ${does}`).join("\n");
   const exits = exitCodeHelp(spec.exits ?? [exitCode.ok, exitCode.error, exitCode.interrupted]);
   command.addHelpText("after", `\nExamples:\n${examples}\n\n${exits}`);
@@ -89,11 +91,10 @@ export function define(parent: Command, any: AnyCommand, io: Io, finish: (code: 
   return command;
 }
 
-function addCommonOptions(command: Command, connects: boolean): void {
-  command.addOption(
-    new Option("-o, --output <format>", "how to print the result").choices(["table", "json"]).default("table"),
-  );
-  if (!connects) return;
+function addCommonOptions(command: Command, spec: Pick<CommandSpec<unknown>, "connects" | "streams">): void {
+  const formats = spec.streams === true ? ["table", "json", "jsonl"] : ["table", "json"];
+  command.addOption(new Option("-o, --output <format>", "how to print the result").choices(formats).default("table"));
+  if (spec.connects === false) return;
   command.optionsGroup("Where the fleet is:");
   command.option("-f, --file <path>", "fleet file, which names the fleet", "fleet.yaml");
   command.option("--state <dir>", "state directory (env STAMPYARD_STATE)");
@@ -102,7 +103,7 @@ function addCommonOptions(command: Command, connects: boolean): void {
 }
 
 function makeRun(io: Io, args: readonly string[], options: CommonOptions): Run<unknown> {
-  const json = options.output === "json";
+  const json = options.output !== "table";
   let client: Promise<Client> | undefined;
   return {
     io,

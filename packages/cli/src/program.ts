@@ -15,6 +15,12 @@ import { directoryExport } from "./commands/directory-export.ts";
 import { doctor } from "./commands/doctor.ts";
 import { down } from "./commands/down.ts";
 import { fleetCheck, stampCheck } from "./commands/fleet/check.ts";
+import { moveAbort } from "./commands/move/abort.ts";
+import { moveFinish } from "./commands/move/finish.ts";
+import { moveList } from "./commands/move/list.ts";
+import { moveRollback } from "./commands/move/rollback.ts";
+import { moveShow } from "./commands/move/show.ts";
+import { moveWatch } from "./commands/move/watch.ts";
 import { planCommand } from "./commands/plan.ts";
 import { poolApplyProposal } from "./commands/pool/apply-proposal.ts";
 import { poolList } from "./commands/pool/list.ts";
@@ -45,6 +51,7 @@ import { tenantHostnameAdd } from "./commands/tenant/hostname-add.ts";
 import { tenantHostnameRemove } from "./commands/tenant/hostname-remove.ts";
 import { tenantImport } from "./commands/tenant/import.ts";
 import { tenantList } from "./commands/tenant/list.ts";
+import { tenantMove } from "./commands/tenant/move.ts";
 import { tenantRelease } from "./commands/tenant/release.ts";
 import { tenantShow } from "./commands/tenant/show.ts";
 import {
@@ -119,11 +126,12 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
       },
       {
         group: "tenant",
-        summary: "Tenants: list, show, create, suspend, delete, import, hostnames, history",
+        summary: "Tenants: list, show, create, move, suspend, delete, import, hostnames, history",
         commands: [
           tenantList,
           tenantShow,
           tenantCreate,
+          tenantMove,
           tenantSuspend,
           tenantResume,
           tenantDelete,
@@ -146,6 +154,11 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
           tenantHistory,
           tenantWhere,
         ],
+      },
+      {
+        group: "move",
+        summary: "Moves of tenants: list, show, watch, abort, rollback, finish",
+        commands: [moveList, moveShow, moveWatch, moveAbort, moveRollback, moveFinish],
       },
       { group: "fleet", summary: "What stamps must not share", commands: [fleetCheck] },
       { group: "residency", summary: "Where tenants' data lives, and may live", commands: [residencyReport] },
@@ -260,7 +273,7 @@ function report(caught: unknown, argv: readonly string[], io: Io): ExitCode {
   }
   const failure = describeFailure(caught);
   const json = argv.some(
-    (arg, at) => arg === "--output=json" || arg === "-ojson" || (isOutputFlag(argv[at - 1]) && arg === "json"),
+    (arg, at) => /^(?:--output=|-o)jsonl?$/.test(arg) || (isOutputFlag(argv[at - 1]) && /^jsonl?$/.test(arg)),
   );
   if (json) io.err.write(`${JSON.stringify({ error: { ...failure, drawing: undefined } }, undefined, 2)}\n`);
   else io.err.write(formatFailure(failure));

@@ -34,6 +34,8 @@ export const errorStatus = {
   NOT_ERASED: 409,
   /** A preflight found what stands in a move's way; `problems` names each. */
   MOVE_REFUSED: 409,
+  /** Client side: a move that was waited for ended where it began. */
+  MOVE_ABORTED: 409,
   /** Two copies of a tenant's rows differ. */
   NOT_EQUAL: 409,
   RECOVERING: 503,

@@ -25,7 +25,7 @@ const patience = 3;
 /** The view that a command's options ask for: none for JSON. */
 export function viewFor(run: Pick<Run<unknown>, "io"> & { readonly options: Pick<CommonOptions, "output"> }): LiveView {
   const started = performance.now();
-  if (run.options.output === "json")
+  if (run.options.output !== "table")
     return { show: () => undefined, note: () => undefined, [Symbol.dispose]: () => undefined };
   return liveView(run.io.err, styleFor(run.io.err, run.io.env), () => performance.now() - started);
 }

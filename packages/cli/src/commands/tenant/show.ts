@@ -23,6 +23,7 @@ export function tenantText(tenant: TenantView): string {
     ["Suspended", suspensionText(tenant)],
     ["Cause", tenant.cause],
     ["Waiting on", tenant.waitingOn],
+    ["Move", tenantMoveText(tenant)],
     ["Pool", tenant.pool],
     ["Tier", tenant.tier],
     ["Tenancy", tenant.tenancy],
@@ -38,6 +39,14 @@ export function tenantText(tenant: TenantView): string {
     ["Epoch", tenant.epoch],
     ["Created", tenant.createdAt],
   ]);
+}
+
+/** `mv-1: copying to shared-2, waits for …`; after the switch, until when it can be taken back. */
+function tenantMoveText({ move }: TenantView): string | undefined {
+  if (move === undefined) return undefined;
+  const { id, phase, from, to, waitingOn, wayBackUntil } = move;
+  if (wayBackUntil !== undefined) return `${id}: from ${from}, can be taken back until ${wayBackUntil}`;
+  return `${id}: ${phase}, from ${from} to ${to}${waitingOn === undefined ? "" : `, waits for ${waitingOn}`}`;
 }
 
 function suspensionText({ suspension }: TenantView): string | undefined {
