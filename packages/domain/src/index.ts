@@ -239,7 +239,7 @@ export {
 export { mayDestroy } from "./stamp-life/plan-serving.ts";
 export { planStamp } from "./stamp-life/plan-stamp.ts";
 export { type Verification, verifyTenantKey } from "./stamp-life/verification.ts";
-export { stampSchemaSql, stampSchemaUpgradeSql, stampSchemaVersion } from "./stamp-schema.ts";
+export { moverGrantsSql, stampSchemaSql, stampSchemaUpgradeSql, stampSchemaVersion } from "./stamp-schema.ts";
 export { cyclesOf, type Dependencies, dependenciesOf, type StartNode, startNeeds, startOrder } from "./start-order.ts";
 export type * from "./template.ts";
 export {

@@ -23,6 +23,26 @@ begin
 end $body$;`;
 
 /**
+ * What the mover's role needs beside reading and writing rows: to bring rows without firing triggers (PostgreSQL 15 and
+ * later can grant it), and to see who holds what it waits for. Skips what the role that runs it may not grant: a move has
+ * a way without either.
+ */
+export const moverGrantsSql = `
+do $body$
+begin
+  if current_setting('server_version_num')::int >= 150000 then
+    if not has_parameter_privilege('stampyard_mover', 'session_replication_role', 'SET') then
+      execute 'grant set on parameter session_replication_role to stampyard_mover';
+    end if;
+  end if;
+  if not pg_has_role('stampyard_mover', 'pg_read_all_stats', 'member') then
+    grant pg_read_all_stats to stampyard_mover;
+  end if;
+exception when insufficient_privilege then
+  null;
+end $body$;`;
+
+/**
  * What every stamp's database knows of its tenants: the one decision record of a move (decision D12) and what the
  * guard reads (D6). Owned by a role that cannot log in, so neither the application nor its migrations can edit it (I43).
  * `stampyard_app`, `stampyard_owner` and `stampyard_mover` exist before it runs. Safe to repeat.

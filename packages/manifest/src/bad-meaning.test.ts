@@ -164,6 +164,27 @@ const rows: readonly Row[] = [
     "without",
   ],
   [
+    "table of two kinds",
+    "{ kind: postgres }",
+    "{ kind: postgres, reference: [jobs], ignored: [a, ‸public.jobs] }",
+    'Table "public.jobs" stands in reference and in ignored',
+    "once",
+  ],
+  [
+    "table twice",
+    "{ kind: postgres }",
+    "{ kind: postgres, ignored: [jobs, ‸jobs] }",
+    'Table "jobs" stands twice in ignored',
+    "once",
+  ],
+  [
+    "table that moves and does not",
+    "{ kind: postgres }",
+    "{ kind: postgres, via: { lines: [orders] }, reference: [‸lines] }",
+    'Table "lines" stands in via and in reference',
+    "once",
+  ],
+  [
     "default of another type",
     "default: info",
     "default: ‸3",
@@ -278,4 +299,14 @@ test("parseTemplate() refuses forward references and double names across stages"
     '12:11 Stage "data" stands twice',
     '15:7 Component "db" stands in two stages',
   ]);
+});
+
+test("parseTemplate() refuses a fence where no column tells tenants apart", () => {
+  const text = good
+    .replace("db: { kind: postgres }", "db: { kind: postgres, fence: enforce }")
+    .replace("{ model: rows, column: tenant_id }", "{ model: schema }");
+  const parsed = parseTemplate(text, { file: "stamp.yaml" });
+  if (parsed.ok) throw new Error("It was taken for good");
+  const [{ line, column, message } = { line: 0, column: 0, message: "" }] = parsed.problems;
+  expect(`${line}:${column} ${message}`).toBe("7:32 A fence needs tenancy.model rows");
 });

@@ -187,6 +187,27 @@ const rows: readonly Row[] = [
     'Invalid value "serial" of components.db.ids.a',
     "{block: 1000000}",
   ],
+  [
+    "fence mode",
+    db,
+    "{ kind: postgres, fence: ‸on }",
+    'Invalid value "on" of components.db.fence',
+    "off, report, enforce",
+  ],
+  [
+    "table with SQL",
+    db,
+    '{ kind: postgres, ignored: [jobs, ‸"x; drop"] }',
+    'Invalid value "x; drop" of components.db.ignored[1]',
+    "table name",
+  ],
+  [
+    "reference as a map",
+    db,
+    "{ kind: postgres, reference: ‸{ currencies: yes } }",
+    "Invalid value (a map) of components.db.reference",
+    "a list of tables",
+  ],
   ["tenancy model", tenancy, "{ model: ‸row }", 'Invalid value "row" of tenancy.model', 'Did you mean "rows"?'],
   [
     "tenancy without column",

@@ -84,18 +84,31 @@ const idPolicy = z
 
 const tableName = words("a table name, such as order_lines", /^[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)?$/, 127);
 
+const tables = (expects: string) => listOf(tableName, expects, 0, 500);
+
 const postgres = fields("a map of postgres fields", {
   kind: z.literal("postgres").describe("A PostgreSQL of this stamp's own"),
   version: whole(14, 18).optional().describe("Major version. Default 18"),
   maxConnections: whole(5, 10_000).optional().describe("Default 50"),
   resources,
   protect,
-  ids: mapOf(tableName, idPolicy, "a map of sequences and their policies")
+  ids: mapOf(tableName, idPolicy, "a map of tables or sequences and their policies")
     .optional()
-    .describe("How each sequence stays unique across stamps, for tenant moves"),
+    .describe("How the numbers of each table or sequence stay unique across stamps, for tenant moves"),
   via: mapOf(tableName, listOf(tableName, "a list of tables", 1, 8), "a map of child tables and their paths")
     .optional()
     .describe("Foreign-key path from a child table without tenant column to one that has it"),
+  fence: oneOf(["off", "report", "enforce"])
+    .optional()
+    .describe(
+      "Guard of every table of tenants, which moves need. report: lets writes pass and notes what enforce would refuse. Default off",
+    ),
+  reference: tables("a list of tables such as currencies")
+    .optional()
+    .describe("Tables that are the same in every stamp, made by migrations: compared by a move, never moved"),
+  ignored: tables("a list of tables such as schema_migrations")
+    .optional()
+    .describe("Tables that belong to no tenant and stay where they are, such as a migration tool's own"),
 });
 
 const redis = fields("a map of redis fields", {

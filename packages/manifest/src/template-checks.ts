@@ -5,6 +5,7 @@ import { type Finding, type Path, pathText } from "./problem.ts";
 import { keyOffset, type Plain, placeKey, type ReadFile, valueOffset } from "./read-yaml.ts";
 import { type Fault, referenceFault, type Scope } from "./references.ts";
 import { didYouMean } from "./suggest.ts";
+import { checkTables } from "./table-checks.ts";
 import { parseText, splitCommand } from "./text.ts";
 import { checkVerify } from "./verify-checks.ts";
 
@@ -97,6 +98,8 @@ function checkComponent(check: Check, component: OutlineComponent): void {
     const message = `Service ${quote(name)} has a health path but no port`;
     at(check, "key", [...path, "health"], { message, mend: `Add port: auto to ${name}.` });
   }
+  if (kind === "postgres")
+    checkTables(check.root, component, (where, faultPath, fault) => at(check, where, faultPath, fault));
   if (kind === "external" && holdsPassword(String(raw["url"]))) {
     const message = `URL of ${quote(name)} holds a password`;
     at(check, "value", [...path, "url"], { message, mend: "Take it out, and name its place in secret: env:NAME." });

@@ -20,6 +20,9 @@ stages:
         resources: { memory: 1Gi, cpus: 2 }
         ids: { a: uuid, b: composite, c: { block: 1000 }, d: { stride: 64 } }
         via: { order_lines: [orders] }
+        fence: off
+        reference: [public.vat, currencies]
+        ignored: [migrations.done]
       cache: { kind: redis, maxMemory: 32MB, persistence: aof }
       queue: { kind: nats, jetstream: true }
       welcome: { kind: job, command: [sh, -c, "echo $HOME"], timeout: 1m }
@@ -93,6 +96,9 @@ test("parseTemplate() reads every field", () => {
               d: { kind: "stride", of: 64 },
             },
             via: { order_lines: ["orders"] },
+            fence: "off",
+            reference: ["currencies", "public.vat"],
+            ignored: ["migrations.done"],
           },
           {
             name: "migrate",

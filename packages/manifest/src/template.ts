@@ -116,6 +116,10 @@ function buildComponent(name: string, file: ComponentFile, texts: Texts, ofHook:
           sortedEntries(file.ids ?? {}).map(([sequence, policy]) => [sequence, idPolicy(policy)]),
         ),
         via: file.via ?? {},
+        // Only what is declared: a template that names none of them keeps its digest.
+        ...(file.fence === undefined ? {} : { fence: file.fence }),
+        ...(file.reference === undefined ? {} : { reference: [...new Set(file.reference)].sort() }),
+        ...(file.ignored === undefined ? {} : { ignored: [...new Set(file.ignored)].sort() }),
       };
     case "redis":
       return {

@@ -216,11 +216,12 @@ export function describeStampEngine(name: string, open: () => Promise<EngineUnde
       expect(await under.engine.observe("eu-1", never)).toEqual(first);
     });
 
-    test("operatorUrl() knows only databases, isolation() gives a reason for each of its answers", async () => {
+    test("operatorUrl() and adminUrl() know only databases, isolation() gives a reason for each of its answers", async () => {
       await using under = await open();
       const spec = under.spec("eu-1", [api()]);
       expect(componentsOf(spec.rendered)).toHaveLength(1);
       expect(await under.engine.operatorUrl(spec, "api", never)).toBeUndefined();
+      expect(await under.engine.adminUrl?.(spec, "api", never)).toBeUndefined();
       for (const fact of await under.engine.isolation()) expect(fact.why).not.toBe("");
     });
   });

@@ -54,6 +54,7 @@ export interface SimulatedEngineOptions {
   /** Throws to make a step fail, waits to make it slow. */
   readonly fault?: (call: EngineCall, signal: AbortSignal) => void | Promise<void>;
   readonly operatorUrl?: (spec: StampSpec, component: string) => string | undefined;
+  readonly adminUrl?: (spec: StampSpec, component: string) => string | undefined;
   /** Where the ingress of a stamp listens. @default one loopback endpoint per replica with an invented port */
   readonly endpoints?: (spec: StampSpec) => readonly Endpoint[];
 }
@@ -242,6 +243,10 @@ export function createSimulatedEngine(options: SimulatedEngineOptions): Simulate
     async operatorUrl(spec, component) {
       const isDatabase = findComponent(spec.rendered, "postgres").some((candidate) => candidate.name === component);
       return isDatabase ? options.operatorUrl?.(spec, component) : undefined;
+    },
+    async adminUrl(spec, component) {
+      const isDatabase = findComponent(spec.rendered, "postgres").some((candidate) => candidate.name === component);
+      return isDatabase ? options.adminUrl?.(spec, component) : undefined;
     },
     async isolation() {
       return [{ what: "uid", level: "advisory", why: "A simulated stamp has no process" }];

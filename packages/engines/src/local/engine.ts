@@ -27,6 +27,7 @@ import { followLogs } from "./logs.ts";
 import { observationOf } from "./observation.ts";
 import { defaultLedgerFile, placeOf } from "./places.ts";
 import { planChanges } from "./plan.ts";
+import type { RoleSecret } from "./postgres/roles.ts";
 import { ensureTemplate } from "./postgres/template.ts";
 import { type BinaryKind, resolveBinary } from "./resolver/binaries.ts";
 import { makeCacheDir } from "./resolver/cache.ts";
@@ -81,11 +82,8 @@ export async function openLocalEngine(options: LocalEngineOptions): Promise<Loca
       if (existsSync(stateDir)) await checkToken(ledger, stateDir, call.token);
       await destroyStamp(place, ledger, call);
     },
-    async operatorUrl(spec, component) {
-      const found = findComponent(spec.rendered, "postgres").some((candidate) => candidate.name === component);
-      if (!found) return undefined;
-      return postgresUrl(placeOf(stateDir, spec.rendered.identity.name), spec.secrets, component, "moverPassword");
-    },
+    operatorUrl: async (spec, component) => databaseUrl(settings, spec, component, "moverPassword"),
+    adminUrl: async (spec, component) => databaseUrl(settings, spec, component, "superPassword"),
     facts: async (stamp) => factsOf(placeOf(stateDir, stamp)),
     isolation: async () => isolationFacts(),
     stop: (stamp, call) => stopStamp(settings, stamp, call),
@@ -99,6 +97,13 @@ export async function openLocalEngine(options: LocalEngineOptions): Promise<Loca
 
 interface Settings extends LocalEngineOptions {
   readonly ledger: Ledger;
+}
+
+/** By the database's socket, which only we and root can reach. */
+function databaseUrl(settings: Settings, spec: StampSpec, component: string, role: RoleSecret): string | undefined {
+  const found = findComponent(spec.rendered, "postgres").some((candidate) => candidate.name === component);
+  if (!found) return undefined;
+  return postgresUrl(placeOf(settings.stateDir, spec.rendered.identity.name), spec.secrets, component, role);
 }
 
 /** One change through the stamp's host. The token is checked here too, for a stamp that has no host yet. */

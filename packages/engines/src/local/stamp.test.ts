@@ -6,6 +6,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { postgresUrl } from "./host/values.ts";
 import { isReachable, isRoot } from "./places.ts";
+import type { RoleSecret } from "./postgres/roles.ts";
 import { commandOf } from "./process/identity.ts";
 import {
   call,
@@ -56,7 +57,7 @@ describe("a whole local stamp", () => {
     serviceFixture("worker", "worker.mjs", { listens: false, env: { API: [{ of: "api", field: "url" }] } }),
   ];
   const spec = () => under.spec("eu-1", components());
-  const urlOf = (secret: "ownerPassword" | "appPassword" | "moverPassword") =>
+  const urlOf = (secret: RoleSecret) =>
     postgresUrl(under.place("eu-1"), spec().secrets, "db", secret);
 
   beforeAll(async () => {
@@ -174,6 +175,11 @@ describe("a whole local stamp", () => {
       );
     }
     expect(await under.engine.operatorUrl(spec(), "db", never)).toBe(urlOf("moverPassword"));
+    expect(await under.engine.adminUrl?.(spec(), "db", never)).toBe(urlOf("superPassword"));
+    await query(urlOf("moverPassword"), "set session_replication_role = replica");
+    expect(await query(urlOf("moverPassword"), "select pg_has_role('pg_read_all_stats', 'member') as can")).toEqual([
+      { can: true },
+    ]);
     expect(await query(urlOf("moverPassword"), "select text from notes")).toEqual([{ text: "x" }]);
   });
 

@@ -1,3 +1,5 @@
+import { moverGrantsSql } from "@stampyard/domain";
+
 /** The application's database in every stamp's cluster. */
 export const databaseName = "app";
 export const superuser = "postgres";
@@ -13,6 +15,7 @@ create role stampyard_owner login;
 create role stampyard_app login;
 create role stampyard_mover login bypassrls in role pg_read_all_data, pg_write_all_data;
 revoke connect on database postgres, template1 from public;
+${moverGrantsSql}
 `;
 
 export const databaseSql = `
