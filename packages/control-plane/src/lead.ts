@@ -1,5 +1,7 @@
 import type { FencingToken, Random, Sha256 } from "@stampyard/domain";
 import { runHousekeeping } from "./reconcilers/housekeeping.ts";
+import type { MoveParts } from "./reconcilers/move/move-deps.ts";
+import { runMoves } from "./reconcilers/move/run-moves.ts";
 import { runLoads } from "./reconcilers/observe-load.ts";
 import { runPools } from "./reconcilers/run-pools.ts";
 import { runReconcilers } from "./reconcilers/run-reconcilers.ts";
@@ -9,7 +11,7 @@ import { runRecovery } from "./recovery/collect-homes.ts";
 
 /** Everything that only the leader does, until the signal or the first failure; then all of it has ended. */
 export async function lead(
-  deps: ReconcileDeps & { readonly random: Random; readonly sha256: Sha256 },
+  deps: ReconcileDeps & MoveParts & { readonly random: Random; readonly sha256: Sha256 },
   token: FencingToken,
   signal: AbortSignal,
 ): Promise<void> {
@@ -17,7 +19,7 @@ export async function lead(
   const ending = AbortSignal.any([signal, failed.signal]);
   // What the last term knew of stamps may be from before another leader's time.
   deps.drift.clear();
-  const loops = [runSequencer, runReconcilers, runPools, runLoads, runRecovery, runHousekeeping];
+  const loops = [runSequencer, runReconcilers, runMoves, runPools, runLoads, runRecovery, runHousekeeping];
   const ends = await Promise.allSettled(
     loops.map(async (loop) => {
       try {

@@ -1,7 +1,8 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import type { Clock, Stamp, StampEngine } from "@stampyard/domain";
+import type { Clock, OpenMover, Stamp, StampEngine } from "@stampyard/domain";
 import { ensureStore, openLocalEngine } from "@stampyard/engines";
+import { openRowsMover } from "@stampyard/movers";
 import type { Logger } from "pino";
 import type { ControlPlaneConfig } from "./config.ts";
 import { lead } from "./lead.ts";
@@ -33,6 +34,7 @@ export interface RunningControlPlane {
 /** What a test puts in place of the real thing. */
 export interface ControlPlaneParts {
   readonly engine?: StampEngine;
+  readonly openMover?: OpenMover;
   readonly clock?: Clock;
   readonly log?: Logger;
   /** @default 5000 */
@@ -76,7 +78,9 @@ export async function startControlPlane(
   const specOf = (stamp: Stamp) => readStampSpec(store, stamp, systemSha256);
   const world = { store, engine, specOf, clock, random: systemRandom, sha256: systemSha256, events, log };
   const hooks = createTenantHooks(world);
-  const deps = { ...world, homes, hooks, heavy: createGate(heavyAtATime), drift: new Map() };
+  const openMover = parts.openMover ?? openRowsMover;
+  const ensureFence = async () => {};
+  const deps = { ...world, homes, hooks, openMover, ensureFence, heavy: createGate(heavyAtATime), drift: new Map() };
   // Before anybody can ask for a version (I42).
   const head = await openHeadGuard({ store, log, file: join(stateDir, "head.json"), isRestored: config.isRestored });
   const stop = new AbortController();

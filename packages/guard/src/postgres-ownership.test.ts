@@ -155,3 +155,15 @@ test("close() gives the connection back and listens no more", async () => {
   expect(ownership.listening()).toBe(false);
   expect(pool.listeners.map((client) => client.released)).toEqual([true]);
 });
+
+test("home() keeps a fence for 100 ms only: nothing is announced when its deadline passes (I41)", async () => {
+  const pool = new FakePool();
+  pool.rows.set("acme", { state: "fenced", epoch: "7" });
+  const { clock, ask } = await open(pool);
+  expect(await ask("acme")).toMatchObject({ state: "fenced" });
+  pool.rows.set("acme", { state: "active", epoch: "7" });
+  clock.ms = 99;
+  expect(await ask("acme")).toMatchObject({ state: "fenced" });
+  clock.ms = 100;
+  expect(await ask("acme")).toMatchObject({ state: "active" });
+});

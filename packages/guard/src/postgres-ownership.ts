@@ -35,10 +35,16 @@ export interface PostgresOwnership extends Ownership {
 }
 
 const channel = "stampyard_tenant_home";
-const readHomeSql = "select state, epoch from stampyard.tenant_home where tenant = $1";
+/**
+ * A fence whose deadline has passed decides nothing any more, and the next write opens it: without this no request would
+ * get as far as to write (I41).
+ */
+const readHomeSql = `select case when state = 'fenced' and deadline <= clock_timestamp() then 'active' else state end as state,
+  epoch from stampyard.tenant_home where tenant = $1`;
 const states: readonly string[] = ["importing", "active", "suspended", "fenced", "moved", "deleting"];
 
-/** Unheard changes are the ones that hurt, so without a listener answers age faster. */
+/** Unheard changes are the ones that hurt, so without a listener answers age faster. So they do while fenced: nothing is
+ * announced when a deadline passes. */
 const unheardCacheMs = 100;
 
 interface Read {
@@ -114,7 +120,8 @@ export function createPostgresOwnership(
     home(tenant, { fresh }) {
       if (fresh) return freshRead(tenant);
       const found = kept.get(tenant);
-      const lifeMs = listener.listening() ? cacheMs : Math.min(cacheMs, unheardCacheMs);
+      const isAnnounced = listener.listening() && found?.home?.state !== "fenced";
+      const lifeMs = isAnnounced ? cacheMs : Math.min(cacheMs, unheardCacheMs);
       if (found !== undefined && now() - found.readAt < lifeMs) return Promise.resolve(found.home);
       return reads.get(tenant)?.answer ?? startRead(tenant);
     },

@@ -5,7 +5,9 @@ export {
   type RowsPlan,
   type TableProblem,
 } from "./postgres-rows/classify.ts";
-export { compareTenant, type ComparedTable, type TableComparison } from "./postgres-rows/compare.ts";
+export type { ComparedTable } from "./postgres-rows/canonical.ts";
+export type { ComparedTable } from "./postgres-rows/canonical.ts";
+export { compareTenant, type TableComparison } from "./postgres-rows/compare.ts";
 export { connectMover, type MoverDb } from "./postgres-rows/connect.ts";
 export { type CopyOptions, type CopyPosition, type CopyProgress, copyTenant } from "./postgres-rows/copy.ts";
 export {
@@ -40,5 +42,5 @@ export {
 export { openRowsMover } from "./postgres-rows/mover.ts";
 export type { SqlClient, TableName } from "./postgres-rows/sql.ts";
 export { readTables, type TableFacts } from "./postgres-rows/tables.ts";
-export { admitTenant, forgetImport, forgetRows, openTenant } from "./postgres-rows/target.ts";
+export { admitTenant, forgetImport, forgetNotes, forgetRows, openTenant } from "./postgres-rows/target.ts";
 export type { ViaStep } from "./postgres-rows/via.ts";

@@ -93,13 +93,16 @@ export function findRoute(table: readonly Route[], method: string, path: string)
   return { route: undefined, params: {}, allowed };
 }
 
-const hookPaths = { "tenant.onCreate": "/hooks/tenant-created", "tenant.onDelete": "/hooks/tenant-deleted" } as const;
+const hookPaths: Readonly<Partial<Record<HookPassage["hook"], string>>> = {
+  "tenant.onCreate": "/hooks/tenant-created",
+  "tenant.onDelete": "/hooks/tenant-deleted",
+};
 
 /** Both hooks may be called again at any time, after any crash, and end the same. */
 async function serveHook(services: Services, request: IncomingMessage, passage: HookPassage): Promise<Reply> {
   const { hook, tenant, epoch } = passage;
   if (request.method !== "POST" || request.url !== hookPaths[hook]) {
-    throw new Problem(404, "no-hook", `The hook ${hook} is POST ${hookPaths[hook]}`);
+    throw new Problem(404, "no-hook", `The hook ${hook} is POST ${hookPaths[hook] ?? "nowhere"}`);
   }
   const work = hook === "tenant.onCreate" ? seedWorkspace : eraseWorkspace;
   await inTransaction(services.pool, (db) => work(db, tenant));

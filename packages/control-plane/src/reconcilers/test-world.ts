@@ -5,11 +5,13 @@ import {
   type Component,
   type Fleet,
   type FencingToken,
+  type Mover,
   type Pool,
   type Stamp,
   stampSchemaSql,
   type Template,
 } from "@stampyard/domain";
+import { openRowsMover } from "@stampyard/movers";
 import { createGuard, type Guard, highestSeenOwnership, hookHeader } from "@stampyard/guard";
 import { releaseDigest } from "@stampyard/manifest";
 import { createSeededRandom, createSimulatedEngine, type EngineStep, serviceFixture } from "@stampyard/testing";
@@ -19,6 +21,7 @@ import type { Store, WriteContext } from "../store/port.ts";
 import { makeMasterKey } from "../store/seal.ts";
 import { run, type TestPostgres } from "../store/test-postgres.ts";
 import { systemSha256 } from "../system-ports.ts";
+import type { MoveParts } from "./move/move-deps.ts";
 import { reconcileStamp } from "./reconcile-stamp.ts";
 import { reconcileTenant } from "./reconcile-tenant.ts";
 import { runSequencer } from "./sequencer.ts";
@@ -152,7 +155,7 @@ export async function createWorld(postgres: TestPostgres, edit: Partial<Template
   const homes = createTenantHomes(engine);
 
   /** A control plane that has just started: nothing in memory, and every step of it goes through `point`. */
-  function freshDeps(): ReconcileDeps {
+  function freshDeps(): ReconcileDeps & MoveParts {
     const seen = watched(store, () => point);
     const hooks = createTenantHooks({ store, engine, clock });
     return {
@@ -167,6 +170,8 @@ export async function createWorld(postgres: TestPostgres, edit: Partial<Template
       log,
       heavy: createGate(4),
       drift: new Map(),
+      openMover: async (request) => aroundMover(await openRowsMover(request), () => point),
+      ensureFence: async () => {},
     };
   }
 
@@ -239,7 +244,31 @@ const pointed: ReadonlySet<EngineStep> = new Set([
 function watched(store: Store, point: () => Point): Store {
   const stamps = around("stamps", store.stamps, ["write"], point);
   const tenants = around("tenants", store.tenants, ["write", "place", "vacate"], point);
-  return { ...store, stamps, tenants };
+  const moves = around("moves", store.moves, ["write", "land"], point);
+  const holds = around("holds", store.holds, ["hold", "release"], point);
+  return { ...store, stamps, tenants, moves, holds };
+}
+
+const moverSteps = [
+  "check",
+  "admit",
+  "arm",
+  "copy",
+  "follow",
+  "verify",
+  "fence",
+  "settle",
+  "flip",
+  "open",
+  "compare",
+  "erase",
+  "unfence",
+  "reopen",
+  "forget",
+] as const satisfies readonly (keyof Mover)[];
+
+function aroundMover(mover: Mover, point: () => Point): Mover {
+  return around("mover", mover, moverSteps, point);
 }
 
 function around<T extends object>(

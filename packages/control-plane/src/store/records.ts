@@ -1,4 +1,5 @@
 import type {
+  CampaignPhase,
   Capacity,
   Digest,
   ErasureCertificate,
@@ -311,6 +312,8 @@ export type StoreEvent =
   /** The directory's head moved, or its mode did. */
   | { readonly kind: "directory"; readonly head: FeedPosition }
   | { readonly kind: "mode"; readonly mode: StoreMode }
+  /** A router has a newer version (this process only; others look). */
+  | { readonly kind: "acknowledged"; readonly router: string }
   /** Any store process on this database. */
   | HoldEvent
   | { readonly kind: "keys"; readonly stamp: string }
@@ -323,6 +326,12 @@ export type StoreEvent =
       readonly move: string;
       readonly tenant: string;
       readonly phase: MovePhase;
+      readonly waitingOn?: string;
+    }
+  | {
+      readonly kind: "campaign";
+      readonly campaign: string;
+      readonly phase: CampaignPhase;
       readonly waitingOn?: string;
     };
 

@@ -18,7 +18,7 @@ interface RouterRow extends Record<string, unknown> {
 const live = "last_seen_at > clock_timestamp() - interval '15 seconds'";
 
 /** Positions of routers: written often, worth nothing after a restart, so neither audited nor fenced. */
-export function routerStore({ db }: StoreBase): RouterStore {
+export function routerStore({ db, tell }: Pick<StoreBase, "db" | "tell">): RouterStore {
   return {
     async seen({ name, address, admin, entrance }) {
       await db.query(
@@ -40,6 +40,7 @@ export function routerStore({ db }: StoreBase): RouterStore {
            chain = CASE WHEN ${isNewer} THEN excluded.chain ELSE routers.chain END`,
         [router, incarnation, version, chain],
       );
+      tell({ kind: "acknowledged", router });
     },
     async list() {
       const { rows } = await db.query<RouterRow>(`SELECT *, ${live} AS live FROM routers ORDER BY name`);

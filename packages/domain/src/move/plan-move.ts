@@ -142,14 +142,20 @@ function planCopying(move: Move, state: Of<"copying">, seen: MoveSeen, now: Inst
     return { next: state, actions: [{ kind: "verify" }], waitingOn: "both copies to be compared" };
   }
   if (seen.heldBack !== undefined) return { next: state, actions: [{ kind: "follow" }], waitingOn: seen.heldBack };
-  return { next: { kind: "switching", attempt: 1, retryAt: now }, actions: [] };
+  // Tries before a copy that had to begin anew count, too: or a tenant that cannot be switched would be copied for ever.
+  const attempt = (move.report.switches?.length ?? 0) + 1;
+  return { next: { kind: "switching", attempt, retryAt: now }, actions: [] };
 }
 
 function planSwitching(move: Move, state: Of<"switching">, seen: MoveSeen, now: Instant): MovePlan {
   // The fence opened by itself, by its deadline: captured until then, so only what followed is unknown. Begin again.
   if (!isArmedBy(move, seen.source) || !isImporting(move, seen.target))
     return { next: { kind: "copying" }, actions: [] };
-  if (state.attempt > mostSwitches) return aborting(`it could not be switched in ${mostSwitches} attempts`);
+  if (state.attempt > mostSwitches) {
+    const last = move.report.switches?.at(-1)?.cause;
+    const why = last === undefined ? "" : `; the last one: ${last}`;
+    return aborting(`it could not be switched in ${mostSwitches} attempts${why}`);
+  }
   if (now < state.retryAt)
     return { next: state, actions: [{ kind: "follow" }], waitingOn: "the next try of the switch" };
   const retryAt = now + 500 * 2 ** Math.min(state.attempt, 6);
