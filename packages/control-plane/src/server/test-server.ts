@@ -7,7 +7,7 @@ import { openStore } from "../store/open.ts";
 import type { Store } from "../store/port.ts";
 import { makeMasterKey } from "../store/seal.ts";
 import { createApp } from "./app.ts";
-import type { FeedTimes } from "./deps.ts";
+import type { FeedTimes, ServerDeps } from "./deps.ts";
 import { createEventBus, publishStoreEvents } from "./events.ts";
 import { listen } from "./listen.ts";
 
@@ -18,7 +18,12 @@ const clock: Clock = {
 };
 
 /** The server over a real store and an engine of the test's, with a token and a client for each role. */
-export async function startTestServer(databaseUrl: string, engine: StampEngine, feed: FeedTimes = {}) {
+export async function startTestServer(
+  databaseUrl: string,
+  engine: StampEngine,
+  feed: FeedTimes = {},
+  more: Pick<ServerDeps, "checkMove"> = {},
+) {
   const store = await openStore({ url: databaseUrl, keys: [makeMasterKey(randomBytes(32))], clock });
   const lease = await store.lease.acquire("test", 60_000);
   const ctx = { actor: "test", token: lease?.token ?? -1 };
@@ -39,6 +44,7 @@ export async function startTestServer(databaseUrl: string, engine: StampEngine, 
     version: "0.0.0-test",
     log: { debug: write, info: write, warn: write, error: write },
     feed,
+    ...more,
   });
   const listening = await listen(app, { host: "127.0.0.1", port: 0 });
   const tokens = {} as Record<Role, string>;
