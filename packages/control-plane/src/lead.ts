@@ -1,4 +1,5 @@
 import type { FencingToken, Random, Sha256 } from "@stampyard/domain";
+import { runCampaigns } from "./reconcilers/campaign/run-campaigns.ts";
 import { runHousekeeping } from "./reconcilers/housekeeping.ts";
 import type { MoveParts } from "./reconcilers/move/move-deps.ts";
 import { runMoves } from "./reconcilers/move/run-moves.ts";
@@ -19,7 +20,16 @@ export async function lead(
   const ending = AbortSignal.any([signal, failed.signal]);
   // What the last term knew of stamps may be from before another leader's time.
   deps.drift.clear();
-  const loops = [runSequencer, runReconcilers, runMoves, runPools, runLoads, runRecovery, runHousekeeping];
+  const loops = [
+    runSequencer,
+    runReconcilers,
+    runMoves,
+    runCampaigns,
+    runPools,
+    runLoads,
+    runRecovery,
+    runHousekeeping,
+  ];
   const ends = await Promise.allSettled(
     loops.map(async (loop) => {
       try {

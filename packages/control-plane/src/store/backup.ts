@@ -27,6 +27,8 @@ export const backupTables = [
   "tenant_hostnames",
   "tenant_epochs",
   "tenant_events",
+  "campaigns",
+  "campaign_items",
   "moves",
   "move_places",
   "placement_overrides",

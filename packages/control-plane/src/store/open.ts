@@ -2,6 +2,7 @@ import { type Clock, StampyardError } from "@stampyard/domain";
 import { Client } from "pg";
 import { auditStore } from "./audit.ts";
 import { backup } from "./backup.ts";
+import { campaignStore } from "./campaigns.ts";
 import { capacityStore } from "./capacity.ts";
 import { connectionConfig, openDatabase, translate } from "./database.ts";
 import { directoryStore } from "./directory.ts";
@@ -76,6 +77,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     placement: placementStore(base),
     loads: loadStore(base),
     moves: moveStore(base),
+    campaigns: campaignStore(base),
     audit: auditStore(base),
     idempotency: idempotencyStore(base),
     recovery: recoveryStore(base),

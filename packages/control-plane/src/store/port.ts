@@ -15,6 +15,7 @@ import type { PlacementStore } from "./placement.ts";
 import type { PoolStore } from "./pools.ts";
 import type { TenantStore } from "./tenant-port.ts";
 import type { LoadStore } from "./stamp-loads.ts";
+import type { CampaignStore } from "./campaign-port.ts";
 import type { MoveStore } from "./move-port.ts";
 import type {
   AuditRecord,
@@ -50,6 +51,7 @@ import type {
 export type { LoadSample, LoadStore, StampLoadRecord } from "./stamp-loads.ts";
 export type { OverrideRecord, PlacementAnswer, PlacementStore } from "./placement.ts";
 export type * from "./records.ts";
+export type { CampaignCommand, CampaignFilter, CampaignInput, CampaignStore } from "./campaign-port.ts";
 export type { MoveFilter, MoveInput, MoveStore } from "./move-port.ts";
 export type { TenantStore } from "./tenant-port.ts";
 export type { PoolFacts, PoolStore } from "./pools.ts";
@@ -74,6 +76,7 @@ export interface Store extends AsyncDisposable {
   readonly pools: PoolStore;
   readonly placement: PlacementStore;
   readonly moves: MoveStore;
+  readonly campaigns: CampaignStore;
   readonly loads: LoadStore;
   readonly audit: AuditStore;
   readonly idempotency: IdempotencyStore;

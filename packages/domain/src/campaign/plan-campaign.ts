@@ -133,11 +133,10 @@ function stateNow(
 }
 
 /** Somebody wants the stamp to stay. */
-function whyCancelled({ kind, subject }: Campaign, { stamp }: CampaignWorld): string | undefined {
-  if (kind !== "drain" || stamp === undefined) return undefined;
-  return stamp.goal === "drained" || stamp.goal === "absent"
-    ? undefined
-    : `stamp ${subject} is not to be drained any more`;
+function whyCancelled({ kind, subject }: Campaign, { stamp, tenants }: CampaignWorld): string | undefined {
+  if (kind !== "drain" || stamp === undefined || stamp.goal === "drained") return undefined;
+  if (stamp.goal !== "absent") return `stamp ${subject} is not to be drained any more`;
+  return tenants.length === 0 ? undefined : `stamp ${subject} is to be destroyed`;
 }
 
 function planCancelling(

@@ -1,9 +1,25 @@
-import { campaignSettings, type CampaignSettings, type Component, type Move, type MovePhase, type Stamp, type Template } from "@stampyard/domain";
+import {
+  campaignSettings,
+  type CampaignSettings,
+  type Component,
+  type Move,
+  type MovePhase,
+  type Template,
+} from "@stampyard/domain";
 import { openStore } from "../../store/open.ts";
-import type { Store, WriteContext } from "../../store/port.ts";
+import type { Store } from "../../store/port.ts";
 import { bringTo, giveUp } from "../../store/test-moves.ts";
 import type { TestPostgres } from "../../store/test-postgres.ts";
-import { applyFleet, fleetFixture, leaderOf, poolFixture, releaseFixture, stampFixture, testKeys } from "../../store/test-store.ts";
+import {
+  applyFleet,
+  fleetFixture,
+  leaderOf,
+  poolFixture,
+  publish,
+  releaseFixture,
+  stampFixture,
+  testKeys,
+} from "../../store/test-store.ts";
 import { reconcileCampaign } from "./reconcile-campaign.ts";
 import { beginDrains } from "./run-campaigns.ts";
 
@@ -48,7 +64,13 @@ export async function openCampaigns(postgres: TestPostgres, fence: "enforce" | "
     deps,
     turn,
     async addTenants(stamp: string, keys: readonly string[], weight?: Readonly<Record<string, number>>): Promise<void> {
-      for (const key of keys) await activeTenant(store, ctx, key, stamp, weight);
+      for (const key of keys) {
+        await publish(
+          store,
+          ctx,
+          await store.tenants.create({ key, stamp, ...(weight === undefined ? {} : { weight }) }, ctx),
+        );
+      }
     },
     drain: (stamp: string) => store.stamps.setGoal(stamp, "drained", {}, ctx),
     /** Turns until none asks for another one at once. */
@@ -77,21 +99,3 @@ async function movesOf(store: Store, filter: { readonly isOpen?: boolean }): Pro
   const { items } = await store.moves.list(filter);
   return items.map(({ value }) => value).reverse();
 }
-
-/** Active at once: how it was prepared is not what is tried here. */
-async function activeTenant(
-  store: Store,
-  ctx: WriteContext,
-  key: string,
-  stamp: string,
-  weight: Readonly<Record<string, number>> | undefined,
-): Promise<void> {
-  const created = await store.tenants.create({ key, stamp, ...(weight === undefined ? {} : { weight }) }, ctx);
-  await store.tenants.write(
-    { ...created.value, state: { kind: "active" } },
-    created.revision,
-    { changes: [{ kind: "tenant-put", tenant: key, stamp, epoch: created.value.epoch, aliases: [] }] as never },
-    ctx,
-  );
-}
-
