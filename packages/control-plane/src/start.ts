@@ -7,6 +7,7 @@ import type { Logger } from "pino";
 import type { ControlPlaneConfig } from "./config.ts";
 import { lead } from "./lead.ts";
 import { createLog } from "./log.ts";
+import { checkMove } from "./moves/check-move.ts";
 import { holdStateDir, writeProcessRecord } from "./process-record.ts";
 import { leaseHolder, releaseDeadLease } from "./lease-holder.ts";
 import { acceptedKids } from "./reconcilers/drift.ts";
@@ -77,10 +78,8 @@ export async function startControlPlane(
 
   const specOf = (stamp: Stamp) => readStampSpec(store, stamp, systemSha256);
   const world = { store, engine, specOf, clock, random: systemRandom, sha256: systemSha256, events, log };
-  const hooks = createTenantHooks(world);
   const openMover = parts.openMover ?? openRowsMover;
-  const ensureFence = async () => {};
-  const deps = { ...world, homes, hooks, openMover, ensureFence, heavy: createGate(heavyAtATime), drift: new Map() };
+  const deps = { ...world, ...workOf(world), homes, openMover };
   // Before anybody can ask for a version (I42).
   const head = await openHeadGuard({ store, log, file: join(stateDir, "head.json"), isRestored: config.isRestored });
   const stop = new AbortController();
@@ -91,6 +90,7 @@ export async function startControlPlane(
     version,
     leadership: () => leaderToken(),
     whyHeld: head.whyHeld,
+    checkMove: (input, signal) => checkMove({ ...world, openMover }, input, signal),
     acceptedKids: (stamp) => acceptedKids(deps.drift, stamp),
     ...(parts.routeKeyDropMs === undefined ? {} : { routeKeyDropMs: parts.routeKeyDropMs }),
   });
@@ -133,4 +133,10 @@ export async function startControlPlane(
       return closing;
     },
   };
+}
+
+/** What a leader's reconcilers have beside the world: made once, for all of its terms. */
+function workOf(world: Parameters<typeof createTenantHooks>[0]) {
+  const ensureFence = async () => {};
+  return { hooks: createTenantHooks(world), ensureFence, heavy: createGate(heavyAtATime), drift: new Map() };
 }

@@ -88,6 +88,8 @@ async function startApplication(store: Store, now: () => number) {
     /** Whether to answer 503 with Retry-After. */
     refuse: () => false,
     serve: (_request: IncomingMessage, _tenant: string): string | undefined => undefined,
+    /** What a hook answers beside its status. */
+    onHook: (_hook: string, _body: string): string | undefined => undefined,
   };
   const server = createServer((request, response) => {
     const answer = (status: number, text = "") => response.writeHead(status).end(text);
@@ -102,7 +104,10 @@ async function startApplication(store: Store, now: () => number) {
         if (verdict.kind === "refuse") return answer(verdict.status, verdict.reason);
         if (state.status >= 300) return answer(state.status, "the outbox is full");
         calls.push(`${verdict.hook} ${verdict.tenant} ${stamp} ${verdict.epoch}`);
-        return answer(state.status);
+        return readBody(request).then((body) => {
+          const text = state.onHook(verdict.hook, body);
+          return text === undefined ? answer(state.status) : answer(200, text);
+        });
       })
       .catch(() => answer(500));
     const serve = async (guard: Guard) => {
@@ -116,6 +121,12 @@ async function startApplication(store: Store, now: () => number) {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const endpoint = { host: "127.0.0.1", port: (server.address() as AddressInfo).port };
   return { calls, state, endpoint, close: () => closeServer(server) };
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  let text = "";
+  for await (const part of request.setEncoding("utf8")) text += part;
+  return text;
 }
 
 function closeServer(server: Server): Promise<void> {
@@ -195,8 +206,11 @@ export async function createWorld(postgres: TestPostgres, edit: Partial<Template
       const identity = { name, pool: pool.name, region };
       await store.stamps.create(newStamp(edited, { identity, pool, own: {} }, systemSha256, random), ctx());
     },
-    async giveDatabase(stamp: string): Promise<void> {
-      ownDatabases.set(stamp, await createStampDatabase(postgres));
+    /** @returns its URL as the mover */
+    async giveDatabase(stamp: string): Promise<string> {
+      const url = await createStampDatabase(postgres);
+      ownDatabases.set(stamp, url);
+      return url;
     },
     homesOf: (tenant: string) =>
       run(stampUrl, "select state, epoch::int from stampyard.tenant_home where tenant = $1", [tenant]),
