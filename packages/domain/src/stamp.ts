@@ -126,6 +126,8 @@ export interface StampTenants {
   readonly count: number;
   /** The first keys in order, for people. */
   readonly some: readonly string[];
+  /** The first moves that keep a place here for a tenant: on its way in, or for a way back. @default none */
+  readonly keptBy?: readonly string[];
 }
 
 /** Attempts back off 2 s, 4 s, … up to a minute, so that a broken template does not burn the machine. */

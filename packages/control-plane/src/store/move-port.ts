@@ -40,14 +40,16 @@ export interface MoveStore {
   /**
    * Registers a move, reserves the tenant's place on the target and makes the tenant `moving`, in one transaction.
    * @throws StampyardError TENANT_NOT_FOUND, STAMP_NOT_FOUND, POOL_NOT_FOUND; WRONG_PHASE for a tenant that is not
-   *   active, whose last move is still resting (naming `move finish`), or a target that takes no tenants; POOL_FULL for
-   *   one without room; INVALID_REQUEST for the stamp it is on, a mode that is not built, or bounds
+   *   active, whose last move is still resting (naming `move finish`), or a target that takes no tenants now; POOL_FULL
+   *   for one without room; MOVE_REFUSED for what the rules have against it (residency, tier, tenancy, a pin), in the
+   *   words of `tenant explain`; INVALID_REQUEST for the stamp it is on, a mode that is not built, or bounds
    */
   request(input: MoveInput, ctx: WriteContext): Promise<Revisioned<Move>>;
   /** Sets goal `abort`. Idempotent. @throws StampyardError WRONG_PHASE once it has been decided, naming `move rollback` */
   abort(id: string, options: { readonly revision?: number }, ctx: WriteContext): Promise<Revisioned<Move>>;
   /**
-   * Ends the way back now. `accept`: copies that differ, or that could not be compared, are accepted.
+   * Ends the way back now. `accept`: copies that differ, or that could not be compared, are accepted, and no way back is
+   * kept after it. Deleting the tenant does the same.
    * @throws StampyardError WRONG_PHASE unless it is resting, disputed (with `accept`), or already past that
    */
   finish(
@@ -74,10 +76,15 @@ export interface MoveStore {
   write(move: Move, revision: number, ctx: WriteContext): Promise<Revisioned<Move>>;
   /**
    * While `opening`: the tenant's home is the target, at the next epoch, in its pool; the directory follows in the same
-   * transaction, and the place kept is the source's from now on. Repeating it changes nothing.
+   * transaction, and the place kept is the source's from now on. Repeating it changes nothing, and answers the version
+   * of the directory that says so once the sequencer has numbered it.
    */
   land(id: string, ctx: WriteContext): Promise<{ readonly version?: number }>;
-  /** Ids whose turn it is: all that have not ended, but those that rest, or wait for a retry, until after `now`. */
+  /**
+   * Ids whose turn it is: all that have not ended, but those that rest, or wait for a retry, until after `now`. What is
+   * disputed waits for a person's word, and what another move takes back for that one's decision; both wake when their
+   * tenant is gone.
+   */
   due(now: Instant, limit?: number): Promise<readonly string[]>;
   /** Moves that hold a stamp: not ended, with it as source or target; `resting` ones apart. */
   holding(stamp: string): Promise<{ readonly moving: readonly string[]; readonly resting: readonly string[] }>;

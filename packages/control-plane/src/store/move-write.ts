@@ -9,7 +9,16 @@ import {
   type Tenant,
 } from "@stampyard/domain";
 import { giveMovePlace, passMovePlace, releaseStamp } from "./move-places.ts";
-import { lockMove, moveNotFound, readMove, tellMove, updateMove } from "./move-rows.ts";
+import {
+  lockMove,
+  moveColumns,
+  moveNotFound,
+  type MoveRow,
+  readMove,
+  tellMove,
+  toMove,
+  updateMove,
+} from "./move-rows.ts";
 import type { Revisioned, WriteContext } from "./records.ts";
 import { eventOf, tellOf } from "./tenant-create.ts";
 import { insertEvents, tenantColumns, type TenantRow, toTenant, updateTenant } from "./tenant-rows.ts";
@@ -187,6 +196,23 @@ export function finishMove(
     if (move.isAccepted === true && move.restMs === 0) return old;
     return changeWish(w, { ...kept, ...accepted, restMs: 0 }, "move.finish", accepted);
   });
+}
+
+/**
+ * Who is deleted takes every copy along: what was kept for a way back is erased, equal or not. Its tenant's row is locked.
+ * @returns ids of these moves
+ */
+export async function endWaysBack(w: Write, tenant: string, now: number): Promise<readonly string[]> {
+  const { rows } = await w.query<MoveRow>(
+    `UPDATE moves SET setback = NULL, waiting_on = NULL, revision = revision + 1, updated_at = clock_timestamp(),
+       state = CASE phase WHEN 'resting' THEN state || jsonb_build_object('until', least((state ->> 'until')::bigint, $2))
+         ELSE state END,
+       accepted = accepted OR phase <> 'resting', rest_ms = CASE phase WHEN 'resting' THEN rest_ms ELSE 0 END
+     WHERE tenant = $1 AND phase IN ('verifying', 'resting', 'disputed') RETURNING ${moveColumns}`,
+    [tenant, now],
+  );
+  for (const row of rows) tellMove(w, toMove(row).value);
+  return rows.map((row) => row.id);
 }
 
 function requireFinishable({ id, state, from }: Move, accept: boolean): void {

@@ -1,5 +1,6 @@
 import { requireName, type Stamp, StampyardError } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
+import { endedList } from "./move-rows.ts";
 import type { Revisioned } from "./records.ts";
 
 export interface StampRow extends Record<string, unknown> {
@@ -75,6 +76,15 @@ export async function insertStamp(tx: Queryable, stamp: Stamp): Promise<Revision
     // An empty stamp under this name would be taken for their home, with their data lost in silence.
     throw new StampyardError("ALREADY_EXISTS", `${count} tenants still have a destroyed stamp ${stamp.name} as home`, {
       mend: "Delete these tenants first, or choose another name.",
+    });
+  }
+  const moves = await tx.query<{ id: string }>(
+    `SELECT id FROM moves WHERE (from_stamp = $1 OR to_stamp = $1) AND phase NOT IN (${endedList}) ORDER BY number LIMIT 1`,
+    [stamp.name],
+  );
+  if (moves.rows[0] !== undefined) {
+    throw new StampyardError("ALREADY_EXISTS", `Move ${moves.rows[0].id} still names a destroyed stamp ${stamp.name}`, {
+      mend: `See what it waits for (stampyard move show ${moves.rows[0].id}), or choose another name.`,
     });
   }
   const { rows } = await tx.query<StampRow>(

@@ -1,5 +1,14 @@
 import type { DirectoryChange } from "@stampyard/directory";
-import { canonicalJson, type GoalDetail, type Json, type Stamp, StampyardError, stampNext } from "@stampyard/domain";
+import {
+  canonicalJson,
+  type GoalDetail,
+  type Json,
+  type MovePhase,
+  type Stamp,
+  StampyardError,
+  stampNext,
+} from "@stampyard/domain";
+import { endedList } from "./move-rows.ts";
 import type { StampCreate } from "./port.ts";
 import type { Revisioned, WriteContext } from "./records.ts";
 import { insertStamp, lockStamp, stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";
@@ -99,7 +108,9 @@ export function removeStamp(
         mend: "Delete or move its tenants first; --force destroys their data with it.",
       });
     }
-    await audit(w, "stamp.remove", `stamp/${name}`, { force: options.force, tenants });
+    const moves = await movesOf(w, name);
+    if (moves.length > 0 && !options.force) throw heldBy(name, moves);
+    await audit(w, "stamp.remove", `stamp/${name}`, { force: options.force, tenants, moves: moves.length });
     const detail: GoalDetail = {
       by: ctx.actor,
       since: base.now(),
@@ -108,6 +119,35 @@ export function removeStamp(
     };
     return saveStamp(w, { ...old.value, goal: "absent", goalDetail: detail });
   });
+}
+
+interface HoldingMove extends Record<string, unknown> {
+  readonly id: string;
+  readonly phase: MovePhase;
+}
+
+/** Those that have not ended, and need what is on this stamp. */
+async function movesOf(w: Write, name: string): Promise<readonly HoldingMove[]> {
+  const { rows } = await w.query<HoldingMove>(
+    `SELECT id, phase FROM moves WHERE (from_stamp = $1 OR to_stamp = $1) AND phase NOT IN (${endedList}) ORDER BY number`,
+    [name],
+  );
+  return rows;
+}
+
+function heldBy(name: string, moves: readonly HoldingMove[]): StampyardError {
+  const some = moves.slice(0, 3).map(({ id, phase }) => `${id} (${phase})`);
+  const more = moves.length - some.length;
+  const who = `${some.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  const [first] = moves;
+  const verb = first?.phase === "resting" || first?.phase === "disputed" ? "finish" : "abort";
+  return new StampyardError(
+    "STAMP_NOT_EMPTY",
+    `Stamp ${name} is held by ${moves.length === 1 ? "move" : "moves"} ${who}`,
+    {
+      mend: `End each of them first, e.g. stampyard move ${verb} ${first?.id}; --force destroys what they keep here.`,
+    },
+  );
 }
 
 export async function saveStamp(w: Write, stamp: Stamp): Promise<Revisioned<Stamp>> {

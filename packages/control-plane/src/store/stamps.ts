@@ -3,6 +3,7 @@ import type { Queryable } from "./database.ts";
 import type { StampStore } from "./port.ts";
 import type { ObservedStamp } from "./records.ts";
 import { adoptStamp, retryStamp, setStampGoal } from "./stamp-goals.ts";
+import { endedList } from "./move-rows.ts";
 import { stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";
 import { openRouteKeys, openSecrets, rotateRouteKeys, type Sealer, sealMissing } from "./stamp-secrets.ts";
 import { createStamp, removeStamp, writeStamp } from "./stamp-write.ts";
@@ -35,8 +36,10 @@ export function stampStore(base: Sealer): StampStore {
     },
     async reservedNames() {
       const { rows } = await db.query<{ name: string }>(
-        `SELECT DISTINCT stamp AS name FROM tenants
-         WHERE stamp IS NOT NULL AND NOT EXISTS (SELECT FROM stamps WHERE name = tenants.stamp) ORDER BY name`,
+        `SELECT DISTINCT stamp AS name FROM (
+           SELECT stamp FROM tenants WHERE stamp IS NOT NULL
+           UNION ALL SELECT unnest(ARRAY[from_stamp, to_stamp]) FROM moves WHERE phase NOT IN (${endedList})
+         ) AS named WHERE NOT EXISTS (SELECT FROM stamps WHERE name = named.stamp) ORDER BY name`,
       );
       return rows.map((row) => row.name);
     },
@@ -82,14 +85,17 @@ export function stampStore(base: Sealer): StampStore {
   };
 }
 
-/** From an index alone, as are the few keys that people see. */
+/** From indexes alone, as are the few keys that people see. */
 async function tenantsOf(db: Queryable, name: string): Promise<StampTenants> {
-  const { rows } = await db.query<{ count: number; some: string[] }>(
+  const { rows } = await db.query<{ count: number; some: string[]; kept_by: string[] }>(
     `SELECT (SELECT count(*) FROM tenants WHERE stamp = $1) AS count,
-       ARRAY(SELECT key FROM tenants WHERE stamp = $1 ORDER BY key LIMIT 3) AS some`,
+       ARRAY(SELECT key FROM tenants WHERE stamp = $1 ORDER BY key LIMIT 3) AS some,
+       ARRAY(SELECT move_id FROM move_places WHERE stamp = $1 ORDER BY move_id LIMIT 3) AS kept_by`,
     [name],
   );
-  return { count: rows[0]?.count ?? 0, some: rows[0]?.some ?? [] };
+  const [row] = rows;
+  const keptBy = row?.kept_by ?? [];
+  return { count: row?.count ?? 0, some: row?.some ?? [], ...(keptBy.length === 0 ? {} : { keptBy }) };
 }
 
 /** One statement: seen every few seconds for every stamp, and wrong again a moment later. */

@@ -1,5 +1,6 @@
 import { type Json, StampyardError, type Tenant } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
+import { endedList } from "./move-rows.ts";
 import type { Revisioned, WriteContext } from "./records.ts";
 import { hostnameTaken } from "./tenant-rows.ts";
 
@@ -67,7 +68,7 @@ async function registerPart(
   for (const { tenant } of registrations) {
     const row = added.get(tenant.key);
     if (row === undefined) {
-      faults.set(tenant.key, new StampyardError("ALREADY_EXISTS", `Tenant ${tenant.key} exists already`));
+      faults.set(tenant.key, await whyNot(tx, tenant.key));
       continue;
     }
     const { epoch, revision, created_at: createdAt, updated_at: updatedAt } = row;
@@ -77,6 +78,21 @@ async function registerPart(
     if (refused !== undefined) faults.set(tenant.key, hostnameTaken(refused, await holderOf(tx, refused)));
   }
   return { tenants, faults };
+}
+
+async function whyNot(tx: Queryable, key: string): Promise<StampyardError> {
+  const { rows } = await tx.query<{ id: string; from_stamp: string }>(
+    `SELECT id, from_stamp FROM moves WHERE tenant = $1 AND phase NOT IN (${endedList})
+       AND NOT EXISTS (SELECT FROM tenants WHERE key = $1) LIMIT 1`,
+    [key],
+  );
+  const [move] = rows;
+  if (move === undefined) return new StampyardError("ALREADY_EXISTS", `Tenant ${key} exists already`);
+  return new StampyardError(
+    "ALREADY_EXISTS",
+    `Stamp ${move.from_stamp} still has a copy of an earlier tenant ${key}, by move ${move.id}`,
+    { mend: `Wait until it is erased: stampyard move watch ${move.id}` },
+  );
 }
 
 async function holderOf(tx: Queryable, hostname: string): Promise<string> {
@@ -125,7 +141,10 @@ WITH input AS MATERIALIZED (
     -- A new home is a new epoch, above those of earlier tenants of this key.
     coalesce((SELECT e.epoch FROM tenant_epochs e WHERE e.key = input.key), 0) + (stamp IS NOT NULL)::int,
     waiting_on, tenancy, channel, big
-  FROM input ORDER BY key ON CONFLICT (key) DO NOTHING
+  FROM input
+  -- Of an earlier tenant of this key there may still be a copy, which would be taken for this one's.
+  WHERE NOT EXISTS (SELECT FROM moves m WHERE m.tenant = input.key AND m.phase NOT IN (${endedList}))
+  ORDER BY key ON CONFLICT (key) DO NOTHING
   RETURNING key, epoch, revision, created_at, updated_at
 ), named AS (
   INSERT INTO tenant_hostnames (hostname, tenant)

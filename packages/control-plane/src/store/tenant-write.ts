@@ -11,6 +11,7 @@ import {
   type Tenant,
   tenantNext,
 } from "@stampyard/domain";
+import { endWaysBack } from "./move-write.ts";
 import type { Revisioned, WriteContext } from "./records.ts";
 import { same, type StampWriteOptions } from "./stamp-write.ts";
 import { eventOf, tellOf } from "./tenant-create.ts";
@@ -91,7 +92,12 @@ export function removeTenant(
     requireRevision(old, options.revision);
     if (old.value.goal === "absent") return old;
     const { stamp, epoch } = old.value;
-    await audit(w, "tenant.remove", `tenant/${key}`, { ...(stamp === undefined ? {} : { stamp }), epoch });
+    const waysBack = await endWaysBack(w, key, base.now());
+    await audit(w, "tenant.remove", `tenant/${key}`, {
+      ...(stamp === undefined ? {} : { stamp }),
+      epoch,
+      ...(waysBack.length === 0 ? {} : { waysBack }),
+    });
     const { suspension: _, ...kept } = old.value;
     const removed: Tenant = { ...kept, goal: "absent" };
     await insertEvents(w, ctx.actor, [eventOf(removed, "delete-requested")]);

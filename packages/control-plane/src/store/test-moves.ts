@@ -1,7 +1,8 @@
 import type { Move, MovePhase, MoveState, Tenant } from "@stampyard/domain";
 import { openStore } from "./open.ts";
 import type { Revisioned, Store, WriteContext } from "./port.ts";
-import type { TestPostgres } from "./test-postgres.ts";
+import { schemaName } from "./migrations.ts";
+import { run, type TestPostgres } from "./test-postgres.ts";
 import { leaderOf, testKeys } from "./test-store.ts";
 
 /** Walks moves through their phases as their reconciler would, without any stamp. */
@@ -12,8 +13,13 @@ export interface LedStore extends AsyncDisposable {
   readonly ctx: WriteContext;
 }
 
+const databases = new WeakMap<TestPostgres, string>();
+
+/** Empty; one at a time. Dropping a schema is quicker than a database per test. */
 export async function openLed(postgres: TestPostgres): Promise<LedStore> {
-  const url = await postgres.database();
+  const url = databases.get(postgres) ?? (await postgres.database());
+  databases.set(postgres, url);
+  await run(url, `DROP SCHEMA IF EXISTS ${schemaName} CASCADE`);
   const store = await openStore({ url, keys: testKeys });
   return { url, store, ctx: await leaderOf(store), [Symbol.asyncDispose]: () => store.close() };
 }

@@ -35,13 +35,18 @@ export function servingPhase(stamp: Pick<Stamp, "goal">, tenants: StampTenants):
     case "cordoned":
       return "cordoned";
     default:
-      return tenants.count > 0 ? "draining" : "empty";
+      return isEmpty(tenants) ? "empty" : "draining";
   }
 }
 
 /** Only an empty stamp is destroyed, or one whose operator named it and forced it (I31). */
 export function mayDestroy({ goalDetail }: Pick<Stamp, "goalDetail">, tenants: StampTenants): boolean {
-  return tenants.count === 0 || goalDetail?.force === true;
+  return isEmpty(tenants) || goalDetail?.force === true;
+}
+
+/** What a move keeps here may be a tenant's only way back. */
+function isEmpty({ count, keptBy = [] }: StampTenants): boolean {
+  return count === 0 && keptBy.length === 0;
 }
 
 function phaseStep(stamp: Stamp, from: ServingPhase, tenants: StampTenants): ServingPhase {
@@ -50,20 +55,25 @@ function phaseStep(stamp: Stamp, from: ServingPhase, tenants: StampTenants): Ser
   return to === "empty" && from !== "draining" && from !== "empty" ? "draining" : to;
 }
 
-/** Who has to leave, and what makes them; no mover does it by itself yet. */
+/** Who has to leave, and what makes them. */
 function leaving(
   { name, goal, goalDetail }: Stamp,
   phase: ServingPhase,
   tenants: StampTenants,
   now: Instant,
 ): { waitingOn?: string } {
-  if (phase !== "draining" || tenants.count === 0) return {};
+  if (phase !== "draining" || isEmpty(tenants)) return {};
+  const isLate = goalDetail?.deadline !== undefined && now > goalDetail.deadline;
+  const last = goal === "absent" ? "; it is destroyed after the last one" : "";
+  const [move] = tenants.keptBy ?? [];
+  if (tenants.count === 0 && move !== undefined) {
+    const kept = `the end of move ${move}, which keeps a place here (stampyard move show ${move})`;
+    return { waitingOn: `${isLate ? "past its deadline, " : ""}${kept}${last}` };
+  }
   const more = tenants.count - tenants.some.length;
   const who = `${tenants.some.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
   const what = `its ${tenants.count} ${tenants.count === 1 ? "tenant" : "tenants"} to leave: ${who}`;
   const how = `each leaves when it is moved or deleted (stampyard tenant list --stamp ${name})`;
-  const last = goal === "absent" ? "; it is destroyed after the last one" : "";
-  const isLate = goalDetail?.deadline !== undefined && now > goalDetail.deadline;
   return { waitingOn: `${isLate ? "past its deadline, " : ""}${what}; ${how}${last}` };
 }
 
