@@ -173,7 +173,11 @@ test("a busy writer that keeps its snapshot cannot keep an abort waiting (I21)",
 });
 
 test("a stamp made before there was a watch gets its columns and states, and a repeat changes nothing", async () => {
-  const db = await fencedDatabase(cluster);
+  const db = await cluster.database();
+  await db.run(
+    "stampyard_mover",
+    "insert into stampyard.tenant_home (tenant, state, epoch) values ('acme', 'active', 1)",
+  );
   await db.run(
     "postgres",
     `alter table stampyard.tenant_home drop column watching, drop column is_way_back, drop constraint tenant_home_state_check;
@@ -181,6 +185,6 @@ test("a stamp made before there was a watch gets its columns and states, and a r
   );
   await db.run("postgres", stampSchemaSql);
   await db.run("postgres", stampSchemaSql);
-  await db.run("stampyard_mover", "update stampyard.tenant_home set state = 'suspended' where tenant = 'bolt'");
-  expect(await homeOf(db)).toEqual({ state: "active", epoch: 1, move_id: null, watching: false });
+  await db.run("stampyard_mover", "update stampyard.tenant_home set state = 'suspended' where tenant = 'acme'");
+  expect(await homeOf(db)).toEqual({ state: "suspended", epoch: 1, move_id: null, watching: false });
 });

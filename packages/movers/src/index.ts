@@ -6,7 +6,6 @@ export {
   type TableProblem,
 } from "./postgres-rows/classify.ts";
 export type { ComparedTable } from "./postgres-rows/canonical.ts";
-export type { ComparedTable } from "./postgres-rows/canonical.ts";
 export { compareTenant, type TableComparison } from "./postgres-rows/compare.ts";
 export { connectMover, type MoverDb } from "./postgres-rows/connect.ts";
 export { type CopyOptions, type CopyPosition, type CopyProgress, copyTenant } from "./postgres-rows/copy.ts";
@@ -30,9 +29,14 @@ export {
   tablesHeldState,
   type TenantTable,
   tenantImmutableState,
-} from "./postgres-rows/fence-sql.ts";
+} from "./postgres-rows/fence-words.ts";
+export { type FencedTable, type FenceSeen, readFence } from "./postgres-rows/fence-seen.ts";
+export type { FenceTable } from "./postgres-rows/fence-via-sql.ts";
 export {
   type Blocker,
+  bringFence,
+  describeBlocker,
+  type FenceChange,
   fenceStatus,
   type FenceStatus,
   installFence,
@@ -41,6 +45,8 @@ export {
 } from "./postgres-rows/install-fence.ts";
 export { openRowsMover } from "./postgres-rows/mover.ts";
 export type { SqlClient, TableName } from "./postgres-rows/sql.ts";
+export { schemaDigest } from "./postgres-rows/schema-digest.ts";
+export { tablesToFence, type ToFence } from "./postgres-rows/tables-to-fence.ts";
 export { readTables, type TableFacts } from "./postgres-rows/tables.ts";
 export { admitTenant, forgetImport, forgetNotes, forgetRows, openTenant } from "./postgres-rows/target.ts";
 export type { ViaStep } from "./postgres-rows/via.ts";

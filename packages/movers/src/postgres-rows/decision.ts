@@ -1,5 +1,6 @@
 import { type Clock, StampyardError } from "@stampyard/domain";
-import { announceMoveSql, atRestSql, fenceLockSpace, holdsTablesSql, mostMovesAtOnce } from "./fence-sql.ts";
+import { announceMoveSql } from "./fence-sql.ts";
+import { atRestSql, fenceLockSpace, holdsTablesSql, mostMovesAtOnce } from "./fence-words.ts";
 import { type Blocker, describeBlocker } from "./install-fence.ts";
 import { qualified, type SqlClient, sqlStateOf, type TableName } from "./sql.ts";
 

@@ -1,29 +1,20 @@
-import { stampSchemaUpgradeSql } from "@stampyard/domain";
+import { createHash } from "node:crypto";
+import { moverGrantsSql, stampSchemaUpgradeSql } from "@stampyard/domain";
+import { ddlSql, dropDdlSql } from "./fence-ddl-sql.ts";
+import { type FenceTable, orphanSql, viaFunction, viaFunctionSql } from "./fence-via-sql.ts";
+import {
+  atRestSql,
+  fenceLockSpace,
+  type FenceMode,
+  fenceModes,
+  holdsTablesSql,
+  notWritableState,
+  tablesHeldState,
+  tenantImmutableState,
+  type Write,
+  writes,
+} from "./fence-words.ts";
 import { identifier, literal, qualified, type TableName } from "./sql.ts";
-
-/** A table whose rows belong to tenants. */
-export interface TenantTable extends TableName {
-  /** Column that holds the tenant's key. */
-  readonly tenantColumn: string;
-  /** Columns of the key that tells one row from all others; capture writes them down. */
-  readonly key: readonly string[];
-}
-
-/** `report` lets every write pass and writes down what `enforce` would refuse. */
-export type FenceMode = "report" | "enforce";
-
-/** Key space of our advisory locks; the second half is the tenant's hash. */
-export const fenceLockSpace = 620_512;
-
-/** More moves than these at once in one database are refused, so that a transaction's locks of ours are bounded (I44). */
-export const mostMovesAtOnce = 16;
-
-/** Raised when a tenant's rows may not be written here; DETAIL names the stamp it moved to. */
-export const notWritableState = "SY001";
-/** A row cannot change its tenant. */
-export const tenantImmutableState = "SY002";
-/** TRUNCATE and changes of tables wait for the end of a move. */
-export const tablesHeldState = "SY003";
 
 /**
  * Tables and functions of the fence, owned by `stampyard`, which cannot log in (I43). Safe to repeat; `tenant_home` is
@@ -32,12 +23,34 @@ export const tablesHeldState = "SY003";
  * At rest the fence takes no lock of ours: one read of the tenant's row per written row. Why that is enough is in
  * docs/decisions/0012-the-decision-record-of-a-move.md.
  */
-export function fenceObjectsSql(tenantColumns: readonly string[]): string {
-  const columns = [...new Set(tenantColumns)].sort();
-  const perColumn = columns.flatMap((column) =>
-    (["enforce", "report"] as const).flatMap((mode) => writes.map((write) => writeFunctionSql(column, mode, write))),
+export function fenceObjectsSql(tables: readonly FenceTable[]): string {
+  const functions = new Map(
+    tables.flatMap((table) =>
+      fenceModes.flatMap((mode) =>
+        writes.map((write) => [functionOf(table, mode, write), functionSql(table, mode, write)] as const),
+      ),
+    ),
   );
-  return [stampSchemaUpgradeSql, changeTableSql, busySql, reportSql, truncateSql, ...perColumn].join("\n");
+  const version = `comment on function stampyard.fence_busy(text, oid, jsonb, jsonb, text[]) is ${literal(fenceVersion())};`;
+  return [fixedSql(), ...functions.values(), version].join("\n");
+}
+
+function fixedSql(): string {
+  const objects = [changeTableSql, busySql, reportSql, orphanSql, truncateSql, ddlSql];
+  return [stampSchemaUpgradeSql, moverGrantsSql, ...objects].join("\n");
+}
+
+/** Digest of everything that `fenceObjectsSql` writes but the names of tables and columns: what is installed has it too. */
+export function fenceVersion(): string {
+  const own = { schema: "s", table: "t", tenantColumn: "c", key: [] };
+  const led = { ...own, via: [{ columns: ["c"], to: own, toColumns: ["c"] }] };
+  const all = [own, led].flatMap((table) =>
+    fenceModes.flatMap((mode) => writes.map((write) => functionSql(table, mode, write))),
+  );
+  return createHash("sha256")
+    .update([fixedSql(), ...all].join("\n"))
+    .digest("hex")
+    .slice(0, 16);
 }
 
 /**
@@ -108,14 +121,6 @@ with starts as (
   from stampyard.move_starts s, stampyard.move_started m
 )
 update stampyard.move_started m set n = starts.n from starts`;
-
-/**
- * What the end of a move that has not flipped makes of its row, whoever ends it: at rest, or watched again if it came
- * from a watch. `SET` list without the comma; `row` is the table's alias.
- */
-export function atRestSql(row: string): string {
-  return `move_id = case when ${row}.is_way_back then ${row}.move_id end, watching = ${row}.is_way_back, is_way_back = false`;
-}
 
 /**
  * What a write meets when its tenant is not simply at home: a move, a fence, or no home at all.
@@ -211,8 +216,15 @@ end $body$;
 alter function stampyard.fence_note(text, oid, jsonb, jsonb, text[]) owner to stampyard;
 grant execute on function stampyard.fence_note(text, oid, jsonb, jsonb, text[]) to public;`;
 
-type Write = "insert" | "update" | "delete";
-const writes: readonly Write[] = ["insert", "update", "delete"];
+/** Function that a table's trigger calls. */
+export function functionOf(table: FenceTable, mode: FenceMode, write: Write): string {
+  return table.via === undefined ? writeFunction(table.tenantColumn, mode, write) : viaFunction(table, mode, write);
+}
+
+function functionSql(table: FenceTable, mode: FenceMode, write: Write): string {
+  if (table.via !== undefined) return viaFunctionSql(table, mode, write);
+  return writeFunctionSql(table.tenantColumn, mode, write);
+}
 
 /**
  * What runs for every written row: one question, asked as the writer and without a SET clause, because both would cost
@@ -256,14 +268,9 @@ alter function ${name}() owner to stampyard;
 revoke all on function ${name}() from public;`;
 }
 
-/** Function that a table's trigger calls; one per tenant column, mode and kind of write. */
+/** One per tenant column, mode and kind of write. */
 function writeFunction(column: string, mode: FenceMode, write: Write): string {
   return `stampyard.${identifier(`${mode}_${write}_${column}`)}`;
-}
-
-/** A move that needs the tables as they are; one that is only watched for a way back does not. */
-export function holdsTablesSql(row: string): string {
-  return `${row}.move_id is not null and ${row}.state <> 'moved' and not ${row}.watching`;
 }
 
 /** TRUNCATE fires no row trigger, and would take the rows of a tenant that is on its way. */
@@ -281,16 +288,14 @@ alter function stampyard.fence_truncate() owner to stampyard;
 revoke all on function stampyard.fence_truncate() from public;`;
 
 const triggerNames = ["stampyard_insert", "stampyard_update", "stampyard_delete", "stampyard_truncate"] as const;
-/** Trigger whose function tells a table's mode. */
-export const [rowTrigger] = triggerNames;
 
 /** Puts the fence on one table, or changes its mode. The lock it needs waits for writers, and writers for it. */
-export function fenceTableSql(table: TenantTable, mode: FenceMode): string {
+export function fenceTableSql(table: FenceTable, mode: FenceMode): string {
   const on = qualified(table);
   const key = table.key.map(literal).join(", ");
   const rows = writes.map(
     (write) => `create or replace trigger stampyard_${write} after ${write} on ${on}
-  for each row execute function ${writeFunction(table.tenantColumn, mode, write)}(${key});`,
+  for each row execute function ${functionOf(table, mode, write)}(${key});`,
   );
   return `${rows.join("\n")}
 create or replace trigger stampyard_truncate before truncate on ${on}
@@ -302,7 +307,7 @@ export function unfenceTableSql(table: TableName): string {
 }
 
 /** Everything of the fence but the homes, which are the application's memory of who lives here. */
-export const dropFenceObjectsSql = `
+export const dropFenceObjectsSql = `${dropDdlSql}
 do $body$
 declare f record;
 begin

@@ -1,13 +1,9 @@
-import { type Clock, StampyardError } from "@stampyard/domain";
-import {
-  dropFenceObjectsSql,
-  type FenceMode,
-  fenceObjectsSql,
-  fenceTableSql,
-  rowTrigger,
-  type TenantTable,
-  unfenceTableSql,
-} from "./fence-sql.ts";
+import { type Clock, StampyardError, stampSchemaSql } from "@stampyard/domain";
+import { installsSetting } from "./fence-ddl-sql.ts";
+import { type FenceSeen, hasObjects, isFenced, readFence } from "./fence-seen.ts";
+import { dropFenceObjectsSql, fenceObjectsSql, fenceTableSql, unfenceTableSql } from "./fence-sql.ts";
+import type { FenceTable } from "./fence-via-sql.ts";
+import type { FenceMode } from "./fence-words.ts";
 import { identifier, qualified, type SqlClient, sqlStateOf, type TableName } from "./sql.ts";
 
 export interface InstallOptions {
@@ -39,35 +35,83 @@ export interface FenceStatus {
 
 const lockNotAvailable = "55P03";
 const mostBetweenMs = 2_000;
+const homes: TableName = { schema: "stampyard", table: "tenant_home" };
+
+/** What an installation changed; nothing where nothing differed. */
+export interface FenceChange {
+  readonly installed: readonly TableName[];
+  readonly removed: readonly TableName[];
+}
 
 /**
  * Puts the fence on tables of a live database: objects first, then one table per transaction, each waiting for its lock
- * only a moment at a time. Run it as a role that owns the tables and may act as `stampyard`. Repeating it is fine.
- * `enforce` fails closed, so it is refused until every tenant that the data names has a home here.
+ * only a moment at a time. Run it as a role that owns the tables and may act as `stampyard`. Repeating it is fine, and
+ * quick where nothing differs. `enforce` fails closed, so it is refused until every tenant that the data names has a home
+ * here.
  * @throws StampyardError WRONG_PHASE naming tenants without a home; TIMEOUT naming the table and who holds it; what was
  * done until then stays, and a repeat goes on from there
  */
 export async function installFence(
   db: SqlClient,
-  tables: readonly TenantTable[],
+  tables: readonly FenceTable[],
   mode: FenceMode,
   options: InstallOptions,
-): Promise<void> {
-  const columns = tables.map((table) => table.tenantColumn);
-  await inTransaction(db, options, fenceObjectsSql(columns));
-  if (mode === "enforce") await requireHomes(db, tables);
-  for (const table of tables) await onTable(db, table, fenceTableSql(table, mode), options);
+): Promise<FenceChange> {
+  return await install(db, await readFence(db), tables, mode, options);
+}
+
+/** The same, and takes it off every other table: afterwards exactly these have it. `off` takes it off all. */
+export async function bringFence(
+  db: SqlClient,
+  tables: readonly FenceTable[],
+  mode: FenceMode | "off",
+  options: InstallOptions,
+): Promise<FenceChange> {
+  const seen = await readFence(db);
+  if (mode === "off") {
+    if (seen.version === undefined && seen.tables.length === 0) return { installed: [], removed: [] };
+    return { installed: [], removed: await removeFence(db, options) };
+  }
+  const { installed } = await install(db, seen, tables, mode, options);
+  const wanted = new Set(tables.map(qualified));
+  const removed = seen.tables.filter((table) => !wanted.has(qualified(table)));
+  for (const table of removed) await onTable(db, table, unfenceTableSql(table), options);
+  return { installed, removed };
+}
+
+async function install(
+  db: SqlClient,
+  seen: FenceSeen,
+  tables: readonly FenceTable[],
+  mode: FenceMode,
+  options: InstallOptions,
+): Promise<FenceChange> {
+  if (!seen.hasHomes) await onTable(db, homes, prepareSql, options);
+  if (!hasObjects(seen, tables)) await onTable(db, homes, fenceObjectsSql(tables), options);
+  const differing = tables.filter((table) => !isFenced(seen, table, mode));
+  if (mode === "enforce") {
+    const isEnforced = (table: FenceTable) =>
+      seen.tables.some((one) => one.mode === "enforce" && qualified(one) === qualified(table));
+    await requireHomes(
+      db,
+      differing.filter((table) => table.via === undefined && !isEnforced(table)),
+    );
+  }
+  for (const table of differing) await onTable(db, table, fenceTableSql(table, mode), options);
+  return { installed: differing, removed: [] };
 }
 
 /** The way out: triggers off every table that has them, then our functions. Homes stay. */
-export async function removeFence(db: SqlClient, options: InstallOptions): Promise<void> {
-  for (const table of await fencedTables(db)) await onTable(db, table, unfenceTableSql(table), options);
-  await inTransaction(db, options, dropFenceObjectsSql);
+export async function removeFence(db: SqlClient, options: InstallOptions): Promise<readonly TableName[]> {
+  const { tables } = await readFence(db);
+  for (const table of tables) await onTable(db, table, unfenceTableSql(table), options);
+  await onTable(db, homes, dropFenceObjectsSql, options);
+  return tables;
 }
 
 /** What is installed on each of these tables. */
 export async function fenceStatus(db: SqlClient, tables: readonly TableName[]): Promise<FenceStatus> {
-  const fenced = new Map((await fencedTables(db)).map((table) => [qualified(table), table.mode]));
+  const fenced = new Map((await readFence(db)).tables.map((table) => [qualified(table), table.mode]));
   return {
     tables: tables.map(({ schema, table }) => ({
       schema,
@@ -77,20 +121,31 @@ export async function fenceStatus(db: SqlClient, tables: readonly TableName[]): 
   };
 }
 
-async function fencedTables(db: SqlClient): Promise<(TableName & { readonly mode: FenceMode })[]> {
-  const { rows } = await db.query(
-    `select n.nspname as schema, c.relname as "table",
-       case when f.proname like 'enforce\\_%' then 'enforce' else 'report' end as mode
-     from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
-       join pg_proc f on f.oid = t.tgfoid
-     where t.tgname = $1 and t.tgparentid = 0 and t.tgenabled <> 'D' order by 1, 2`,
-    [rowTrigger],
-  );
-  return rows as unknown as (TableName & { readonly mode: FenceMode })[];
-}
+/**
+ * A database that we did not make has neither our roles nor our schema. Its application is one role or several, which
+ * nobody tells us, so everybody may read homes; nobody but us may write them.
+ */
+const prepareSql = `
+do $body$
+declare r text;
+begin
+  foreach r in array array['stampyard', 'stampyard_owner', 'stampyard_app', 'stampyard_mover'] loop
+    if not exists (select from pg_roles where rolname = r) then
+      execute format('create role %I nologin', r);
+    end if;
+  end loop;
+  foreach r in array array['stampyard', 'stampyard_mover'] loop
+    if not pg_has_role(current_user, r, 'member') then
+      execute format('grant %I to current_user', r);
+    end if;
+  end loop;
+end $body$;
+${stampSchemaSql}
+grant usage on schema stampyard to public;
+grant select on stampyard.tenant_home to public;`;
 
 /** A tenant without a home could not write any more from the first moment of `enforce`. */
-async function requireHomes(db: SqlClient, tables: readonly TenantTable[]): Promise<void> {
+async function requireHomes(db: SqlClient, tables: readonly FenceTable[]): Promise<void> {
   for (const table of tables) {
     const column = `t.${identifier(table.tenantColumn)}::text`;
     const { rows } = await db.query(
@@ -127,7 +182,10 @@ async function inTransaction(db: SqlClient, options: InstallOptions, sql: string
   options.signal?.throwIfAborted();
   await db.query("begin");
   try {
-    await db.query("select set_config('lock_timeout', $1, true)", [`${options.lockTimeoutMs ?? 200}ms`]);
+    await db.query("select set_config('lock_timeout', $1, true), set_config($2, 'on', true)", [
+      `${options.lockTimeoutMs ?? 200}ms`,
+      installsSetting,
+    ]);
     await db.query(sql);
     await db.query("commit");
   } catch (caught) {
