@@ -1,8 +1,8 @@
 import type { MoverPolicy } from "@stampyard/domain";
 import { checkSequences, checkUnique, hasIdsOf, type Owner, type Refuse } from "./classify-ids.ts";
-import type { TenantTable } from "./fence-sql.ts";
+import type { TenantTable } from "./fence-words.ts";
 import { identifier, qualified, type TableName } from "./sql.ts";
-import type { ColumnFacts, KeyFacts, TableFacts } from "./tables.ts";
+import type { ColumnFacts, ForeignKeyFacts, KeyFacts, TableFacts } from "./tables.ts";
 import type { ViaStep } from "./via.ts";
 import { viaPath } from "./via-path.ts";
 
@@ -13,6 +13,8 @@ export interface MoveTable extends TenantTable {
    * last of them has `tenantColumn`.
    */
   readonly via?: readonly ViaStep[];
+  /** As the catalog has them; also to tables that do not move. */
+  readonly foreignKeys?: readonly ForeignKeyFacts[];
   /** Columns that are copied: all but the generated. */
   readonly columns: readonly string[];
   readonly rows: number;
@@ -100,10 +102,22 @@ function planTable(
   checkUnique(table, policy, owned, key, refuse);
   checkSequences(table, policy, refuse);
   if (key === undefined || problems.length > before) return [];
-  const { schema, table: name, rows, bytes } = table;
+  const { schema, table: name, foreignKeys, rows, bytes } = table;
   const columns = table.columns.filter((candidate) => !candidate.isGenerated).map((candidate) => candidate.name);
   const via = owned.via === undefined ? {} : { via: owned.via };
-  return [{ schema, table: name, tenantColumn: policy.tenantColumn, key: key.columns, ...via, columns, rows, bytes }];
+  return [
+    {
+      schema,
+      table: name,
+      tenantColumn: policy.tenantColumn,
+      key: key.columns,
+      ...via,
+      foreignKeys,
+      columns,
+      rows,
+      bytes,
+    },
+  ];
 }
 
 /** By its own tenant column, or by the path that the template names. */

@@ -1,0 +1,135 @@
+import { identifier, qualified, type SqlClient, type TableName } from "./sql.ts";
+import type { ForeignKeyFacts } from "./tables.ts";
+import type { ViaStep } from "./via.ts";
+
+/**
+ * How two databases are asked the same question: which rows, in which order, and what is in them. Collations, majors and
+ * encodings may differ between them, so text is ordered by its bytes and hashed as UTF-8, and numbers never pass through
+ * JavaScript. Shares nothing with the copier but the names of tables and columns.
+ */
+export interface ComparedTable extends TableName {
+  readonly tenantColumn: string;
+  readonly via?: readonly ViaStep[];
+  readonly key: readonly string[];
+  readonly columns: readonly string[];
+  readonly foreignKeys?: readonly ForeignKeyFacts[];
+}
+
+export interface CanonicalTable extends ComparedTable {
+  /** `schema.table`, as captured keys and reports name it. */
+  readonly name: string;
+  /** SQL over the row `t`, one for each column that tells rows of a tenant apart: the same order on both sides. */
+  readonly order: readonly string[];
+  /** The key's columns with their types, to read captured keys by: `"id" uuid, …`. */
+  readonly keyTypes: string;
+  /** False where no index has that order, so that every range reads all of the tenant's rows. */
+  readonly isIndexed: boolean;
+}
+
+/** Reads how keys are ordered on either side; a column counts as ordered alike only when both say so. */
+export async function canonicalTables(
+  source: SqlClient,
+  target: SqlClient,
+  tables: readonly ComparedTable[],
+): Promise<readonly CanonicalTable[]> {
+  const [here, there] = await Promise.all([columnsOf(source, tables), columnsOf(target, tables)]);
+  return tables.map((table) => {
+    const at = (column: string) => `${qualified(table)}.${column}`;
+    const ordered = table.via === undefined ? table.key.filter((column) => column !== table.tenantColumn) : table.key;
+    const columns = ordered.length === 0 ? table.key : ordered;
+    const isAlike = (column: string) =>
+      here.get(at(column))?.isAlike === true && there.get(at(column))?.isAlike === true;
+    return {
+      ...table,
+      name: `${table.schema}.${table.table}`,
+      order: columns.map((column) =>
+        isAlike(column) ? `t.${identifier(column)}` : `(t.${identifier(column)}::text collate "C")`,
+      ),
+      keyTypes: table.key.map((column) => `${identifier(column)} ${here.get(at(column))?.type ?? "text"}`).join(", "),
+      isIndexed: columns.every(isAlike),
+    };
+  });
+}
+
+interface ColumnSeen {
+  readonly type: string;
+  readonly isAlike: boolean;
+}
+
+async function columnsOf(db: SqlClient, tables: readonly TableName[]): Promise<ReadonlyMap<string, ColumnSeen>> {
+  const { rows } = await db.query(columnsSql, [tables.map(qualified)]);
+  return new Map(
+    rows.map((row) => [
+      `${String(row["table"])}.${String(row["column"])}`,
+      { type: String(row["type"]), isAlike: row["alike"] === true },
+    ]),
+  );
+}
+
+/**
+ * Alike everywhere: types without a collation whose order is that of their values, and text that is sorted by its bytes
+ * (`C`, and every locale of the built-in provider in UTF-8). Enums sort as they were declared, and that may differ.
+ */
+const columnsSql = `
+select name as "table", a.attname as "column", format_type(a.atttypid, a.atttypmod) as type,
+  n.nspname = 'pg_catalog' and (
+    t.typname in ('int2', 'int4', 'int8', 'uuid', 'numeric', 'date', 'timestamp', 'timestamptz', 'time', 'bool', 'bytea')
+    or t.typname in ('text', 'varchar') and case when l.oid = 100
+      then coalesce(d ->> 'datlocprovider', 'c') = 'b' or coalesce(d ->> 'datlocprovider', 'c') = 'c' and d ->> 'datcollate' in ('C', 'POSIX')
+      else l.collprovider = 'b' or l.collprovider = 'c' and l.collcollate in ('C', 'POSIX') end
+  ) as alike
+from unnest($1::text[]) as name join pg_attribute a on a.attrelid = name::regclass and a.attnum > 0 and not a.attisdropped
+  join pg_type t on t.oid = a.atttypid join pg_namespace n on n.oid = t.typnamespace
+  left join pg_collation l on l.oid = a.attcollation
+  cross join (select to_jsonb(b) as d from pg_database b where b.datname = current_database()) b`;
+
+/** Values bound to a statement, each named by its place. */
+export interface Bound {
+  readonly values: unknown[];
+  bind(value: unknown): string;
+}
+
+export function bound(): Bound {
+  const values: unknown[] = [];
+  return { values, bind: (value) => `$${values.push(value)}` };
+}
+
+/** `from … where …`: rows of the tenant, called `t`. */
+export function rowsOfTenant(table: ComparedTable, tenant: string): string {
+  return `from ${qualified(table)} t where ${belongsTo("t", table.via ?? [], table.tenantColumn, tenant)}`;
+}
+
+function belongsTo(child: string, [step, ...rest]: readonly ViaStep[], tenantColumn: string, tenant: string): string {
+  if (step === undefined) return `${child}.${identifier(tenantColumn)} = ${tenant}`;
+  const parent = `${child}_up`;
+  const columns = step.columns.map((column) => `${child}.${identifier(column)}`).join(", ");
+  const to = step.toColumns.map((column) => `${parent}.${identifier(column)}`).join(", ");
+  return `(${columns}) in (select ${to} from ${qualified(step.to)} ${parent}
+    where ${belongsTo(parent, rest, tenantColumn, tenant)})`;
+}
+
+/** Rows between two keys, in the order of `order`; without a bound, to the end. */
+export function beyond(table: CanonicalTable, sign: ">" | "<=", key: readonly string[] | undefined, to: Bound): string {
+  if (key === undefined) return "";
+  return ` and (${table.order.join(", ")}) ${sign} (${key.map((value) => to.bind(value)).join(", ")})`;
+}
+
+/** Captured keys (a JSON list of objects, as text) as a table `k` with the key's columns. */
+export function keyedBy(table: CanonicalTable, keys: string, to: Bound): string {
+  return `jsonb_to_recordset(${to.bind(keys)}::jsonb) as k(${table.keyTypes})`;
+}
+
+export function sameKey(table: ComparedTable): string {
+  return table.key.map((column) => `t.${identifier(column)} = k.${identifier(column)}`).join(" and ");
+}
+
+/** Written alike on both sides; keys that have no exact text are refused before a move. */
+export function keyText(table: ComparedTable): string {
+  return `jsonb_build_array(${table.key.map((column) => `t.${identifier(column)}`).join(", ")})::text`;
+}
+
+/** 32 bytes of everything in a row but what the server computes. */
+export function rowHash(table: ComparedTable): string {
+  const columns = table.columns.map((column) => `t.${identifier(column)}`).join(", ");
+  return `sha256(convert_to(row(${columns})::text, 'UTF8'))`;
+}
