@@ -1,14 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run, startTestPostgres, type TestPostgres } from "./test-postgres.ts";
 import { bringTo, giveUp, later, moveOf, openLed, stateOf, tenantOf } from "./test-moves.ts";
-import {
-  activeTenant,
-  applyFleet,
-  nextEvent,
-  readSnapshot,
-  sequenceAll,
-  stampFixture,
-} from "./test-store.ts";
+import { activeTenant, applyFleet, nextEvent, readSnapshot, sequenceAll, stampFixture } from "./test-store.ts";
 
 let postgres: TestPostgres;
 beforeAll(async () => {
