@@ -12,8 +12,13 @@ import type { Revisioned } from "../store/port.ts";
 import type { MoveProgressNote } from "./events.ts";
 import { time } from "./views.ts";
 
-/** Phases whose work takes long enough to have a progress; what was told in another one is over. */
-const workPhases: readonly string[] = ["copying", "switching", "verifying", "erasing"];
+/** The steps that have a progress, by the phase that takes them; what was told of another one is over. */
+const stepsOf: Partial<Record<MovePhase, readonly MoveProgressNote["progress"]["step"][]>> = {
+  copying: ["copy", "follow", "verify"],
+  switching: ["follow"],
+  verifying: ["verify"],
+  erasing: ["erase"],
+};
 
 export function moveView(row: Revisioned<Move>, note?: MoveProgressNote): MoveView {
   const { value: move, revision, createdAt, updatedAt } = row;
@@ -36,11 +41,15 @@ export function moveView(row: Revisioned<Move>, note?: MoveProgressNote): MoveVi
     accepted: move.isAccepted === true,
     ...(pauseMs === undefined ? {} : { pauseMs }),
     report: reportView(move.report),
-    ...(note === undefined || !workPhases.includes(state.kind) ? {} : { progress: { ...note.progress, at: note.at } }),
+    ...(note === undefined || !isOf(note, state.kind) ? {} : { progress: { ...note.progress, at: note.at } }),
     revision,
     createdAt: time(createdAt),
     updatedAt: time(updatedAt),
   };
+}
+
+function isOf({ progress }: MoveProgressNote, phase: MovePhase): boolean {
+  return stepsOf[phase]?.includes(progress.step) === true;
 }
 
 /** What a tenant shows of its move. */

@@ -139,7 +139,9 @@ test("moveGet shows the latest progress while the move works, and what was measu
   tell();
   expect((await show(id)).progress).toMatchObject({ ...progress, at: expect.any(String) as string });
   const row = await bringTo(store, ctx, id, "switching");
-  expect(await show(id)).toMatchObject({ phase: "switching", attempt: 1 });
+  const switching = await show(id);
+  expect(switching).toMatchObject({ phase: "switching", attempt: 1 });
+  expect(switching.progress, "the copy is over").toBeUndefined();
   const tried = { at: 1_000, holdMs: 5, rows: 3 };
   const report = {
     copied: { rows: 10, bytes: 20_000_000, ms: 1_000 },

@@ -74,6 +74,7 @@ function isGivenUp({ phase }: MoveView): boolean {
 }
 
 function stateOf(move: MoveView): NodeState {
-  if (move.phase === "aborted" || move.phase === "disputed") return "failed";
+  // That it was asked for is no failure.
+  if (move.phase === "disputed" || (move.phase === "aborted" && move.goal !== "abort")) return "failed";
   return isSettled(move) ? "done" : "working";
 }
