@@ -77,3 +77,35 @@ test("a component that hangs is found by its health check and replaced", async (
     25_000,
   );
 });
+
+test("a store that dies while a service that needs it is started again is started beside it, not after it", async () => {
+  await using under = await openTestEngine();
+  writeFileSync(
+    join(under.sourceDir, "needs-cache.mjs"),
+    `import { createServer } from "node:http";
+    import { connect } from "node:net";
+    const path = process.env.CACHE_URL.replace(/^unix:\\/\\//, "").replace(/\\?.*$/, "");
+    createServer((_request, response) => {
+      const socket = connect(path, () => socket.write("PING\\r\\n"));
+      const end = (status) => { socket.destroy(); response.statusCode = status; response.end(); };
+      socket.setTimeout(200, () => end(500)).once("data", () => end(200)).once("error", () => end(500));
+    }).listen(Number(process.env.PORT), "127.0.0.1");`,
+  );
+  const patient = { path: "/healthz", timeoutMs: 500, startWithinMs: 60_000 };
+  const env = { CACHE_URL: [{ of: "cache", field: "url" }] };
+  const needy = serviceFixture("api", "needs-cache.mjs", { env, health: patient });
+  await under.engine.apply(under.spec("eu-1", [redis, needy]), call);
+  const [cache, service] = (await under.engine.observe("eu-1", never)).components;
+  // It does not answer, so the service cannot become healthy; and then it dies.
+  process.kill(cache?.pid ?? 0, "SIGSTOP");
+  process.kill(service?.pid ?? 0, "SIGKILL");
+  await until("the service to be started again", async () => {
+    const [, seen] = (await under.engine.observe("eu-1", never)).components;
+    return seen?.status === "starting" && seen.pid !== service?.pid ? true : undefined;
+  });
+  process.kill(cache?.pid ?? 0, "SIGKILL");
+  await until("both to be well", async () => {
+    const { components } = await under.engine.observe("eu-1", never);
+    return components.every(({ status, restarts }) => status === "healthy" && restarts === 1) ? true : undefined;
+  });
+});

@@ -20,6 +20,8 @@ interface Turn {
   readonly kind: "apply" | "heal" | "stop";
   readonly goal: Goal | undefined;
   readonly abort: AbortController;
+  /** Of a heal: what died while it was under way, and is started beside it. */
+  readonly beside?: Promise<void>[];
 }
 
 export function makeWork(host: Host): Work {
@@ -51,7 +53,9 @@ export function makeWork(host: Host): Work {
     await mine;
   }
 
-  let healing = false;
+  /** Replicas that are being started again. */
+  const healing = new Set<string>();
+
   return {
     async handle(request, progress, signal) {
       if (request.op !== "status") checkHostToken(host, request.token);
@@ -78,21 +82,41 @@ export function makeWork(host: Host): Work {
     },
     async heal(due) {
       const { goal } = host;
-      if (goal === undefined || healing || running !== undefined) return;
-      healing = true;
+      const mine = new Set([...due].filter((key) => !healing.has(key)));
+      if (goal === undefined || mine.size === 0 || (running !== undefined && running.beside === undefined)) return;
+      for (const key of mine) healing.add(key);
       try {
-        const turn: Turn = { kind: "heal", goal, abort: new AbortController() };
-        await exclusive(turn, turn.abort.signal, async (signal) => {
-          const before = addressesOf(host);
-          await converge(host, goal, { signal, progress: () => {}, heal: due });
-          // A stranger took a port meanwhile: whoever refers to that address has to hear of the new one.
-          if (addressesOf(host) !== before) await converge(host, goal, { signal, progress: () => {} });
-        });
+        if (running?.beside !== undefined) {
+          // What is being started may need what has died since: a service waits for its database, and it must not be the other way.
+          const beside = converge(host, goal, { signal: running.abort.signal, progress: () => {}, heal: mine });
+          running.beside.push(beside);
+          return await beside;
+        }
+        const turn = { kind: "heal" as const, goal, abort: new AbortController(), beside: [] as Promise<void>[] };
+        await exclusive(turn, turn.abort.signal, (signal) => healTogether(host, goal, mine, turn.beside, signal));
       } finally {
-        healing = false;
+        for (const key of mine) healing.delete(key);
       }
     },
   };
+}
+
+/** Starts them, and returns when all that joined meanwhile have come to their end too. */
+async function healTogether(
+  host: Host,
+  goal: Goal,
+  due: ReadonlySet<string>,
+  beside: Promise<void>[],
+  signal: AbortSignal,
+): Promise<void> {
+  const before = addressesOf(host);
+  try {
+    await converge(host, goal, { signal, progress: () => {}, heal: due });
+  } finally {
+    while (beside.length > 0) await Promise.allSettled(beside.splice(0));
+  }
+  // A stranger took a port meanwhile: whoever refers to that address has to hear of the new one.
+  if (addressesOf(host) !== before) await converge(host, goal, { signal, progress: () => {} });
 }
 
 function addressesOf(host: Host): string {
