@@ -26,7 +26,7 @@ const ended = ["done", "aborted", "returned", "disputed"];
 export async function untilEnded(
   fleet: HistoryFleet,
   id: string,
-  options: { readonly withinMs: number; readonly isEnough?: (move: MoveView) => boolean },
+  options: { readonly withinMs: number; readonly isEnough?: (move: MoveView) => boolean; readonly everyMs?: number },
 ): Promise<MoveView> {
   const deadline = performance.now() + options.withinMs;
   let last: MoveView | undefined;
@@ -38,7 +38,7 @@ export async function untilEnded(
       // Killed, or not yet leader again.
     }
     if (performance.now() > deadline) throw new Error(`Move ${id} does not end: ${JSON.stringify(last, undefined, 1)}`);
-    await delay(50);
+    await delay(options.everyMs ?? 50);
   }
 }
 

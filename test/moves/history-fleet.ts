@@ -11,10 +11,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
-import { expect } from "vitest";
-import { until } from "../light-fleet.ts";
 
 /** A fleet of two stamps on real parts, whose application tells what became of every write. */
 
@@ -34,7 +33,7 @@ export interface HistoryFleet extends AsyncDisposable {
   readonly journals: string;
   /** As it was told by the last `up`. */
   readonly router: string;
-  /** Runs the command until it ends well. @throws AssertionError with what it said */
+  /** Runs the command until it ends well. @throws Error with what it said */
   json<T>(...argv: string[]): Promise<T>;
   run(...argv: string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }>;
   /** Starts whatever does not run, and waits for all of it. */
@@ -56,8 +55,8 @@ export type Part =
 
 export interface FleetOptions {
   readonly name: string;
-  /** Lines of the template below the postgres component, e.g. its fence. */
-  readonly fence?: boolean;
+  /** Places of a stamp. @default 100 */
+  readonly tenants?: number;
 }
 
 export async function historyFleet(options: FleetOptions): Promise<HistoryFleet> {
@@ -68,7 +67,10 @@ export async function historyFleet(options: FleetOptions): Promise<HistoryFleet>
   mkdirSync(journals);
   chmodSync(journals, 0o777);
   writeFileSync(join(dir, "fleet.yaml"), fleetYaml(options.name));
-  writeFileSync(join(dir, "stamp.yaml"), stampYaml(relative(dir, join(root, "test/moves/app")), journals));
+  writeFileSync(
+    join(dir, "stamp.yaml"),
+    stampYaml(relative(dir, join(root, "test/moves/app")), journals, options.tenants ?? 100),
+  );
   const env = { ...process.env, STAMPYARD_STATE: state, NO_COLOR: "1" };
   const run = (...argv: string[]) =>
     new Promise<{ code: number; out: string; err: string }>((settle) => {
@@ -78,7 +80,7 @@ export async function historyFleet(options: FleetOptions): Promise<HistoryFleet>
     });
   const json = async <T>(...argv: string[]): Promise<T> => {
     const { code, out, err } = await run(...argv, "-o", "json");
-    expect(code, `${argv.join(" ")}: ${err}`).toBe(0);
+    if (code !== 0) throw new Error(`${argv.join(" ")} ended with ${code}: ${err}`);
     return JSON.parse(out) as T;
   };
   const ports = () => ["--port", "0", "--api-port", "0", "--admin-port", "0"];
@@ -128,7 +130,7 @@ export async function historyFleet(options: FleetOptions): Promise<HistoryFleet>
       if (process.env["STAMPYARD_KEEP"] !== undefined) return;
       const down = existsSync(state) ? await run("down", "--destroy", "--yes") : undefined;
       rmSync(dir, { recursive: true, force: true });
-      if (down !== undefined) expect(down).toMatchObject({ code: 0 });
+      if (down !== undefined && down.code !== 0) throw new Error(`down ended with ${down.code}: ${down.err}`);
     },
   };
   await fleet.up();
@@ -139,12 +141,23 @@ export async function historyFleet(options: FleetOptions): Promise<HistoryFleet>
 export async function settleTenants(fleet: HistoryFleet, perStamp: number): Promise<ReadonlyMap<string, string[]>> {
   const homes = new Map<string, string[]>();
   for (let n = 1; [...homes.values()].filter((all) => all.length >= perStamp).length < 2; n++) {
-    expect(n, "tenants until both stamps have enough").toBeLessThan(perStamp * 8);
+    if (n > perStamp * 8) throw new Error("Tenants do not spread over both stamps");
     const key = `tenant-${n}`;
     const { stamp } = await fleet.json<{ stamp: string }>("tenant", "create", key, "--wait");
     homes.set(stamp, [...(homes.get(stamp) ?? []), key]);
   }
   return homes;
+}
+
+/** Waits for a state. @throws Error naming it when it does not come in time */
+export async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>, withinMs = 20_000) {
+  const deadline = performance.now() + withinMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (performance.now() > deadline) throw new Error(`Waited in vain for ${what}`);
+    await delay(20);
+  }
 }
 
 /** Waits until something lives again under a new number. */
@@ -234,7 +247,7 @@ routing:
 `;
 }
 
-function stampYaml(workdir: string, journals: string): string {
+function stampYaml(workdir: string, journals: string, tenants: number): string {
   const service = `kind: service
     workdir: ${workdir}`;
   const env = `DATABASE_URL: \${db.url}
@@ -243,7 +256,7 @@ function stampYaml(workdir: string, journals: string): string {
 kind: StampTemplate
 metadata: { name: history, version: 1.0.0 }
 components:
-  db: { kind: postgres, version: 18 }
+  db: { kind: postgres, version: 18, fence: enforce }
   migrate:
     kind: job
     command: node migrate.ts
@@ -264,7 +277,7 @@ components:
       ${env}
       JOURNALS: ${journals}
 ingress: { service: api }
-capacity: { tenants: 2000 }
+capacity: { tenants: ${tenants} }
 tenancy: { model: rows, column: tenant_id }
 hooks:
   tenant.onCreate: { service: api, path: /hooks/created }

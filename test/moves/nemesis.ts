@@ -2,11 +2,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { Agent } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import type { SeededRandom } from "@stampyard/testing";
-import { until } from "../light-fleet.ts";
 import { type Level, levels } from "./app/transact.ts";
 import { send } from "./clients.ts";
 import { monotonicMs, type Op } from "./history.ts";
-import { type HistoryFleet, type Part, untilAlive } from "./history-fleet.ts";
+import { type HistoryFleet, type Part, until, untilAlive } from "./history-fleet.ts";
 
 /** What was done to the fleet, from when to when anybody may have noticed. */
 export interface Strike {
