@@ -3,6 +3,7 @@ import type {
   Move,
   MoveCheck,
   MoveEstimate,
+  MovePhase,
   MoveReport,
   MoveState,
   RebuildReport,

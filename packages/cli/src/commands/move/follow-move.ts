@@ -124,7 +124,7 @@ export function concludeMove<O>(run: Run<O>, move: MoveView): ExitCode {
         move,
         () => `Tenant ${tenant} is on ${to}${pause === undefined ? "" : `; writes paused for ${pause}`}\n`,
       );
-      if (move.wayBackUntil !== undefined) {
+      if (move.wayBackUntil !== undefined && move.options.restMs > 0) {
         run.say(`Until ${move.wayBackUntil} it can go back with its new writes: stampyard move rollback ${id}`);
         run.say(`Its copy on ${from} is erased then, or now with: stampyard move finish ${id}`);
       }
