@@ -1,3 +1,4 @@
+import { campaignEndpoints } from "./table/campaign.ts";
 import { capacityEndpoints } from "./table/capacity.ts";
 import { checkEndpoints } from "./table/check.ts";
 import { directoryEndpoints } from "./table/directory.ts";
@@ -19,6 +20,7 @@ export const endpoints = {
   ...tenantEndpoints,
   ...holdEndpoints,
   ...moveEndpoints,
+  ...campaignEndpoints,
   ...placementEndpoints,
   ...capacityEndpoints,
   ...checkEndpoints,

@@ -29,6 +29,13 @@ export type {
   TokenView,
 } from "./schemas/admin.ts";
 export type {
+  CampaignAskedView,
+  CampaignDetailView,
+  CampaignItemView,
+  CampaignPlanView,
+  CampaignView,
+} from "./schemas/campaigns.ts";
+export type {
   CapacityForecastView,
   CapacitySizesView,
   CapacityView,

@@ -156,6 +156,7 @@ export type {
   PoolForecast,
   PoolPlan,
   PoolProposal,
+  PoolRebalance,
   PoolStamp,
   PoolState,
   ScaleStep,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { campaignAskedSchema } from "./campaigns.ts";
 import { nameSchema, reasonSchema, timeSchema, unitsSchema } from "./values.ts";
 
 /** What shows that a stamp serves tenants. */
@@ -49,6 +50,8 @@ export const stampDrainSchema = z
     deadline: timeSchema.optional(),
     /** For the people of the tenants that leave. */
     message: reasonSchema.optional(),
+    /** How its tenants are moved; of a drain that goes on already it changes that. */
+    moves: campaignAskedSchema.optional(),
   })
   .meta({ id: "StampDrain" });
 

@@ -1,5 +1,6 @@
 import {
   addUnits,
+  campaignSettings,
   type Instant,
   planPool,
   type PoolPlan,
@@ -7,6 +8,7 @@ import {
   StampyardError,
   type UnitVector,
 } from "@stampyard/domain";
+import { planCampaignNow } from "../server/plan-campaign-now.ts";
 import { type CreateDeps, createStamp } from "../server/create-stamp.ts";
 import type { PoolFacts, WriteContext } from "../store/port.ts";
 import { scaleDownReason } from "../store/pools.ts";
@@ -27,6 +29,7 @@ export interface PoolMemory {
 }
 
 const sampleEveryMs = 10 * 60_000;
+const evenAgainMs = 3_600_000;
 const buildTimesEveryMs = 5 * 60_000;
 /** A pool that nothing was heard of is looked at this often: growth by forecast comes without an event. */
 const lookEveryMs = 10_000;
@@ -48,7 +51,26 @@ export async function reconcilePool(deps: PoolDeps, name: string, turn: Turn): P
     deps.log.info({ pool: name, stamp: created.value.name, region, why }, "the pool builds its next stamp");
   }
   for (const step of plan.steps) await takeStep(deps, step, turn);
+  if (plan.rebalance !== undefined) await evenOut(deps, name, plan.rebalance.why, turn);
   return plan.create.length + plan.steps.length > 0 ? again : { kind: "rest", until: now + lookEveryMs };
+}
+
+/** By a campaign, and not again soon: what the last one could not change, another one cannot either. */
+export async function evenOut(
+  { store, clock, log }: Pick<PoolDeps, "store" | "clock" | "log">,
+  pool: string,
+  why: string,
+  turn: Turn,
+): Promise<void> {
+  const now = clock.now();
+  const [last] = (await store.campaigns.list({ kind: "rebalance", subject: pool, limit: 1 })).items;
+  if (last !== undefined && now - last.createdAt < evenAgainMs) return;
+  const settings = campaignSettings({});
+  const { items } = await planCampaignNow(store, { kind: "rebalance", subject: pool }, settings, now);
+  if (items.length === 0) return;
+  const input = { kind: "rebalance", subject: pool, settings, items } as const;
+  const { value } = await store.campaigns.start(input, writeContext(turn, sentence(why)));
+  log.info({ pool, campaign: value.id, tenants: items.length, why }, "the pool is evened out by moves");
 }
 
 /** One step of scaling down, or back. Each is idempotent, and refused by the store where it would lose a tenant (I31). */

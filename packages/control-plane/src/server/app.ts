@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Hono } from "hono";
 import { createAccessLog } from "./access-log.ts";
 import type { ServerDeps } from "./deps.ts";
+import { campaignHandlers } from "./handlers/campaigns.ts";
 import { capacityHandlers } from "./handlers/capacity.ts";
 import { checkHandlers } from "./handlers/check.ts";
 import { directoryHandlers } from "./handlers/directory.ts";
@@ -30,6 +31,7 @@ export function createApp(deps: ServerDeps): Hono<Env> {
       ...tenantLifeHandlers(deps),
       ...holdHandlers(deps),
       ...moveHandlers(deps),
+      ...campaignHandlers(deps),
       ...placementHandlers(deps),
       ...capacityHandlers(deps),
       ...checkHandlers(deps),

@@ -77,7 +77,7 @@ async function readTenants(
 }
 
 /** Templates decide it: the one that the fleet runs. */
-async function whyBarred(db: Queryable): Promise<string | undefined> {
+export async function whyBarred(db: Queryable): Promise<string | undefined> {
   const { rows } = await db.query<{ template: Pick<Template, "tenancy" | "stages"> }>(
     "SELECT r.template FROM fleet f JOIN releases r ON r.digest = f.release_digest",
   );

@@ -9,6 +9,7 @@ import {
   type UnitVector,
   type WaitingTenant,
 } from "@stampyard/domain";
+import { whyBarred } from "./campaign-facts.ts";
 import type { Queryable } from "./database.ts";
 import { readFleetFacts, readStampFacts } from "./fleet-sight.ts";
 import { candidateOf } from "./fleet-view.ts";
@@ -55,13 +56,18 @@ export function poolStore(base: StoreBase): PoolStore {
         const { goal } = stamp;
         return { ...rest, ...own.get(stamp.name), region, phase, goal, limits, used };
       });
-      const waiting = await readWaiting(db, name, fleet?.residency ?? []);
+      const residency = fleet?.residency ?? [];
+      const waiting = await readWaiting(db, name, residency);
+      const canMove = (await whyBarred(db)) === undefined;
+      const leaving = canMove && pool.tenancy === "dedicated" ? await readLeaving(db, name, residency) : [];
       return {
         pool,
         declared: capacity,
-        residency: fleet?.residency ?? [],
+        residency,
         stamps,
         waiting,
+        leaving,
+        canMove,
         history: await readHistory(db, name),
       };
     },
@@ -85,27 +91,46 @@ export function poolStore(base: StoreBase): PoolStore {
 async function readOwn(
   db: Queryable,
   pool: string,
-): Promise<ReadonlyMap<string, Pick<PoolStamp, "attempts" | "scalingDown">>> {
+): Promise<ReadonlyMap<string, Pick<PoolStamp, "attempts" | "scalingDown" | "residents">>> {
   const { rows } = await db.query<{
     name: string;
     attempt: number | null;
     detail: NonNullable<Stamp["goalDetail"]> | null;
+    residents: UnitVector | null;
   }>(
-    `SELECT name, (state ->> 'attempt')::int AS attempt, goal_detail AS detail FROM stamps WHERE pool = $1 ORDER BY name`,
+    `SELECT name, (state ->> 'attempt')::int AS attempt, goal_detail AS detail,
+       CASE WHEN goal = 'drained' THEN coalesce((SELECT jsonb_object_agg(unit, amount) FROM (
+         SELECT key AS unit, sum(value::numeric) AS amount
+         FROM tenants t, jsonb_each_text('{"tenants": 1}'::jsonb || t.weight) WHERE t.stamp = s.name GROUP BY 1
+       ) AS taken), '{}') END AS residents
+     FROM stamps s WHERE pool = $1 ORDER BY name`,
     [pool],
   );
   return new Map(
-    rows.map(({ name, attempt, detail }) => {
+    rows.map(({ name, attempt, detail, residents }) => {
       const scalingDown = detail?.reason?.startsWith(scaleDownReason) === true;
-      return [name, { attempts: attempt ?? 0, ...(scalingDown ? { scalingDown } : {}) }];
+      const there = residents === null ? {} : { residents };
+      return [name, { attempts: attempt ?? 0, ...(scalingDown ? { scalingDown } : {}), ...there }];
     }),
   );
 }
 
-async function readWaiting(
+/** One that moves already has its place. */
+function readLeaving(db: Queryable, pool: string, rules: readonly ResidencyRule[]): Promise<readonly WaitingTenant[]> {
+  const isLeaving =
+    "t.phase = 'active' AND EXISTS (SELECT FROM stamps s WHERE s.name = t.stamp AND s.goal = 'drained')";
+  return readTenants(db, pool, rules, isLeaving);
+}
+
+function readWaiting(db: Queryable, pool: string, rules: readonly ResidencyRule[]): Promise<readonly WaitingTenant[]> {
+  return readTenants(db, pool, rules, "t.stamp IS NULL AND t.phase IN ('requested', 'placing')");
+}
+
+async function readTenants(
   db: Queryable,
   pool: string,
   rules: readonly ResidencyRule[],
+  condition: string,
 ): Promise<readonly WaitingTenant[]> {
   const { rows } = await db.query<{
     key: string;
@@ -117,7 +142,7 @@ async function readWaiting(
     `SELECT t.key, t.tier, t.residency, t.weight, o.kind AS override
      FROM tenants t LEFT JOIN placement_overrides o
        ON o.tenant = t.key AND (o.until IS NULL OR o.until > clock_timestamp())
-     WHERE t.pool = $1 AND t.stamp IS NULL AND t.goal = 'present' AND t.phase IN ('requested', 'placing')
+     WHERE t.pool = $1 AND t.goal = 'present' AND ${condition}
      ORDER BY t.created_at, t.key LIMIT ${waitingLimit}`,
     [pool],
   );

@@ -123,8 +123,8 @@ describe("planCampaign()", () => {
   test("begins as many moves as it may, and no more than a target may have", () => {
     const { actions, items, waitingOn } = planCampaign(drain, [], world(), now);
     expect(actions).toEqual([
-      { kind: "move", tenant: "a", to: "one" },
       { kind: "move", tenant: "b", to: "one" },
+      { kind: "move", tenant: "a", to: "one" },
     ]);
     expect(waitingOn).toBe("3 still to begin");
     const busy = world({ atWork: new Map([["one", 1]]) });

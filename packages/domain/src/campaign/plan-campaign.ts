@@ -11,7 +11,7 @@ import {
 import type { CampaignMove, CampaignTenant, CampaignWorld } from "./campaign-world.ts";
 import { pauseBudget } from "./pause-budget.ts";
 import { openBookings } from "./place-bookings.ts";
-import { planDrain } from "./plan-drain.ts";
+import { bySize, planDrain } from "./plan-drain.ts";
 import { waitingWords } from "./waiting-words.ts";
 
 const firstRefusalMs = 5_000;
@@ -96,7 +96,7 @@ function followed(
   const tenants = new Map(world.tenants.map((tenant) => [tenant.key, tenant]));
   const known = new Set(items.map(({ tenant }) => tenant));
   const came = campaign.kind === "drain" ? world.tenants.filter(({ key }) => !known.has(key)) : [];
-  const fresh = came.map(({ key, stamp }): CampaignItem => {
+  const fresh = bySize(came, world.candidates).map(({ key, stamp }): CampaignItem => {
     return { tenant: key, from: stamp, state: { kind: "blocked", why: "it is not planned yet" } };
   });
   return [...items, ...fresh].map((item) => {

@@ -72,7 +72,7 @@ function withoutHome({ stamp, request }: CampaignTenant, bookings: Bookings, { s
 }
 
 /** Biggest first, in the unit that each takes most of; then by key. */
-function bySize(
+export function bySize(
   tenants: readonly CampaignTenant[],
   candidates: readonly PlacementCandidate[],
 ): readonly CampaignTenant[] {

@@ -18,7 +18,9 @@ export interface Wanted {
 /** Stamps that the pool needs beyond those it has, most urgent first; `room` holds them afterwards. */
 export function planGrowth(state: PoolState, room: Room, growth: Growth): Wanted {
   const alerts: PoolAlert[] = [];
-  const unmet = state.waiting.filter((tenant) => tenant.conflict !== undefined || !room.take(tenant));
+  const unmet = [...state.waiting, ...(state.leaving ?? [])].filter(
+    (tenant) => tenant.conflict !== undefined || !room.take(tenant),
+  );
   const present = state.stamps.filter(isOurs);
   const left = Math.max(0, state.pool.stamps.max - present.length);
   const building = present.filter((stamp) => isBuilding(stamp.phase) && !isStuck(stamp)).length;

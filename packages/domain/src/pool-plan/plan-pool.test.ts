@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { Pool } from "../fleet.ts";
 import { dayMs } from "./growth.ts";
 import type { PoolState } from "./pool-state.ts";
 import { dedicatedPool, planOf, sharedPool, stampWith, today, waiter, waiters } from "./test-pool.ts";
@@ -275,5 +276,42 @@ describe("planPool() evens out", () => {
     expect(planOf({ stamps }).proposals).toMatchObject([{ kind: "rebalance", amount: 4 }]);
     expect(planOf({ pool: { ...sharedPool, placement: { strategy: "pack" } }, stamps }).proposals).toEqual([]);
     expect(planOf({ stamps: [stampWith("a", 9), stampWith("b", 1, { region: "us" })] }).proposals).toEqual([]);
+  });
+
+  test("by itself where it may and can, and only proposes it otherwise", () => {
+    const stamps = [stampWith("a", 12), stampWith("b", 2)];
+    const pool: Pool = { ...sharedPool, automation: { rebalance: "act" } };
+    const acting = planOf({ pool, stamps, canMove: true });
+    expect(acting).toMatchObject({ rebalance: { from: "a", to: "b" }, proposals: [] });
+    for (const over of [{ pool }, { canMove: true }, { pool, canMove: true, frozen: "a holiday" }]) {
+      const plan = planOf({ stamps, ...over });
+      expect(plan.rebalance).toBeUndefined();
+      expect(plan.proposals).toHaveLength(1);
+    }
+  });
+});
+
+describe("planPool() with moves", () => {
+  test("builds a stamp of its own for the tenant of a dedicated stamp that is drained, and only one", () => {
+    const old = stampWith("old", 1, {
+      goal: "drained",
+      phase: "draining",
+      limits: { tenants: 1 },
+      reservedFor: "acme",
+    });
+    const state = { pool: dedicatedPool, newLimits: { tenants: 1 }, leaving: [waiter("acme", { regions: ["us"] })] };
+    const plan = planOf({ ...state, stamps: [old] });
+    expect(plan.create).toMatchObject([{ region: "us", reservedFor: "acme" }]);
+    const next = stampWith("new", 0, { phase: "requested", region: "us", limits: { tenants: 1 }, reservedFor: "acme" });
+    expect(planOf({ ...state, stamps: [old, next] }).create).toEqual([]);
+  });
+
+  test("does not take back what it scales down because of ways back that rest there", () => {
+    const pool: Pool = { ...sharedPool, automation: { scaleDown: "act" } };
+    const resting = { goal: "drained", phase: "draining", scalingDown: true, residents: {} } as const;
+    const stamps = [stampWith("a", 7), stampWith("b", 7), stampWith("c", 4, resting)];
+    expect(planOf({ pool, stamps, canMove: true })).toMatchObject({ steps: [], create: [] });
+    const there = [stampWith("a", 7), stampWith("b", 7), stampWith("c", 4, { ...resting, residents: { tenants: 4 } })];
+    expect(planOf({ pool, stamps: there, canMove: true }).steps).toMatchObject([{ kind: "recall", stamp: "c" }]);
   });
 });

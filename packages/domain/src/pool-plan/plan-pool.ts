@@ -14,7 +14,7 @@ export function planPool(state: PoolState, now: Instant): PoolPlan {
   const growth = growthOf(state.history, now);
   const room = roomOf(pool, state.stamps.filter(takesTenants), state.newLimits);
   for (const stamp of state.stamps) {
-    if (isPresent(stamp) && stamp.goal === "drained") room.expect(stamp.used);
+    if (isPresent(stamp) && stamp.goal === "drained") room.expect(stamp.residents ?? stamp.used);
   }
   const wanted = planGrowth(state, room, growth);
   const back = ongoing(state, wanted.create.length > 0);
@@ -32,12 +32,14 @@ export function planPool(state: PoolState, now: Instant): PoolPlan {
     }
   }
   const even = rebalance(state);
-  if (even !== undefined) proposals.push(even);
+  const mayMove = pool.automation?.rebalance === "act" && state.canMove === true && frozen === undefined;
+  if (even !== undefined && !mayMove) proposals.push(even);
   const forecast = forecastOf(roomNow(state), growth, buildTimeOf(state));
   const waitingOn = wanted.waitingOn ?? (mayGrow ? undefined : waitsForWord(growing));
   return {
     create: mayGrow ? growing : [],
     steps,
+    ...(even !== undefined && mayMove ? { rebalance: even } : {}),
     proposals,
     alerts: [...wanted.alerts, ...overAlerts(state), ...lateAlert(state, forecast)],
     ...(waitingOn === undefined ? {} : { waitingOn }),

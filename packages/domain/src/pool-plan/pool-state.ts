@@ -10,6 +10,11 @@ export interface PoolState {
   readonly stamps: readonly PoolStamp[];
   /** Tenants without a home, oldest first. One that is pinned waits for its stamp, and is not among them. */
   readonly waiting: readonly WaitingTenant[];
+  /**
+   * Tenants of stamps that are drained, where each needs a new stamp of its own: the pool is dedicated, and they can be
+   * moved. @default none
+   */
+  readonly leaving?: readonly WaitingTenant[];
   /** Samples of what the pool carried, in any order. Those from the future (a clock was set back) do not count. */
   readonly history: readonly GrowthSample[];
   /** What a new stamp will hold. */
@@ -30,6 +35,8 @@ export interface PoolStamp {
   readonly goal: StampGoal;
   readonly limits: UnitVector;
   readonly used: UnitVector;
+  /** What those take that live there, without ways back that are kept; known of drained stamps. @default `used` */
+  readonly residents?: UnitVector;
   readonly reservedFor?: string;
   readonly adopted?: boolean;
   /** It holds quarantined tenants only. */
@@ -61,6 +68,8 @@ export interface PoolPlan {
   readonly create: readonly NextStamp[];
   /** What the pool lets the platform do by itself with stamps that it needs no more, or needs again. */
   readonly steps: readonly ScaleStep[];
+  /** The pool evens itself out now, by moves. */
+  readonly rebalance?: PoolRebalance;
   /** What it does not: a person decides. */
   readonly proposals: readonly PoolProposal[];
   readonly alerts: readonly PoolAlert[];
@@ -93,16 +102,18 @@ export type PoolProposal =
       readonly step: "drain" | "destroy";
       readonly why: string;
     }
-  | {
-      readonly id: string;
-      readonly kind: "rebalance";
-      readonly from: string;
-      readonly to: string;
-      readonly unit: string;
-      /** How much of the unit should go. */
-      readonly amount: number;
-      readonly why: string;
-    };
+  | PoolRebalance;
+
+export interface PoolRebalance {
+  readonly id: string;
+  readonly kind: "rebalance";
+  readonly from: string;
+  readonly to: string;
+  readonly unit: string;
+  /** How much of the unit should go. */
+  readonly amount: number;
+  readonly why: string;
+}
 
 export interface PoolAlert {
   readonly kind: "at-max" | "too-big" | "no-region" | "stuck" | "over" | "late";

@@ -3,7 +3,7 @@ import { addUnits, type UnitVector } from "../capacity.ts";
 import { amount, isBuilding, percent } from "../placement/filters.ts";
 import { dayMs, forecastOf, type Growth } from "./growth.ts";
 import { buildTimeOf } from "./grow.ts";
-import type { PoolProposal, PoolState, PoolStamp, ScaleStep } from "./pool-state.ts";
+import type { PoolRebalance, PoolState, PoolStamp, ScaleStep } from "./pool-state.ts";
 import { isOurs, isPresent, isUnused, lowOf, roomOf, takesTenants, tightestOf } from "./room.ts";
 
 /** The pool stays this much below the low mark after a removal, so that it does not build again at once. */
@@ -88,7 +88,8 @@ export function ongoing(state: PoolState, isNeeded: boolean): readonly ScaleStep
   return leaving.flatMap((stamp): ScaleStep[] => {
     const { name: of } = stamp;
     // Somebody came between the plan and the cordon.
-    const isBlocked = !isUnused(stamp) && !(canMove && fitsInRegion(stamp, homes, highMark(state.pool), 0));
+    const there = { ...stamp, used: stamp.residents ?? stamp.used };
+    const isBlocked = !isUnused(there) && !(canMove && fitsInRegion(there, homes, highMark(state.pool), 0));
     if (isBlocked) return [{ kind: "recall", stamp: of, why: "its tenants have nowhere else to go" }];
     if (stamp.phase !== "empty" || !isUnused(stamp)) return [];
     return [{ kind: "destroy", stamp: of, why: "it is drained, and the pool needs it no more" }];
@@ -96,7 +97,7 @@ export function ongoing(state: PoolState, isNeeded: boolean): readonly ScaleStep
 }
 
 /** From the fullest to the emptiest stamp of a region: above the high mark, or very uneven where the pool spreads. */
-export function rebalance({ pool, stamps }: PoolState): PoolProposal | undefined {
+export function rebalance({ pool, stamps }: PoolState): PoolRebalance | undefined {
   if (pool.tenancy === "dedicated") return undefined;
   const active = stamps.filter((stamp) => isPresent(stamp) && stamp.phase === "active" && stamp.quarantined !== true);
   const sorted = byUse(active);

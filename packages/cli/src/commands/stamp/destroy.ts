@@ -1,4 +1,6 @@
-import { command, confirmName, numberIn, yesOption } from "../../define.ts";
+import type { StampView } from "@stampyard/api";
+import type { Client } from "../../connection.ts";
+import { command, confirmName, numberIn, type Run, yesOption } from "../../define.ts";
 import { exitCode } from "../../exit-codes.ts";
 import { CommandFailure } from "../../failure.ts";
 import { waitFor } from "../../process/wait.ts";
@@ -33,6 +35,7 @@ export const stampDestroy = command<Options>({
     const tenants = before.used.tenants === 0 ? "" : ` and the ${before.used.tenants} places its tenants take`;
     const what =
       before.origin === "adopted" ? `forget stamp ${name}, which goes on running` : `destroy stamp ${name}, its data`;
+    await warnOfMinimum(run, client, before);
     await confirmName(run, `${what}${tenants}`, name);
     const stamp = await client.stampDelete({
       params: { name },
@@ -65,3 +68,13 @@ export const stampDestroy = command<Options>({
     run.emit(stamp, () => `Stamp ${name} is ${run.options.wait === true ? "gone" : end}\n`);
   },
 });
+
+/** A pool is built up to its minimum again, whoever destroyed what. */
+async function warnOfMinimum<O>(run: Run<O>, client: Client, { name, pool: of, origin }: StampView): Promise<void> {
+  if (origin === "adopted") return;
+  const pool = await client.poolGet({ params: { name: of }, signal: run.io.signal }).catch(() => undefined);
+  if (pool === undefined || pool.present > pool.stamps.min) return;
+  run.say(
+    `Pool ${of} has ${pool.present} stamps and a minimum of ${pool.stamps.min}: it will build another one for ${name} at once. Lower min in the fleet file first to have fewer.`,
+  );
+}

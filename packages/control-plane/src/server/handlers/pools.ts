@@ -5,6 +5,7 @@ import type { WriteContext } from "../../store/port.ts";
 import type { Handlers } from "../call.ts";
 import { createStamp } from "../create-stamp.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
+import { startRebalance } from "./campaigns.ts";
 import { mapPage, pageOfList } from "../paging.ts";
 import { type PlannedPool, readPoolPlan } from "../pool-plan.ts";
 import { poolView, time } from "../views.ts";
@@ -54,6 +55,10 @@ export function poolHandlers(deps: ServerDeps): Pick<Handlers, Names> {
           mend: `What it proposes may have changed: see stampyard pool show ${name}.`,
         });
       }
+      if (proposal.kind === "rebalance") {
+        await startRebalance(deps, call, name, {}, reason ?? proposal.why);
+        return { pool: name, proposal: id, stamp: proposal.from };
+      }
       return { pool: name, proposal: id, stamp: await applyProposal(deps, name, proposal, context) };
     },
   };
@@ -63,7 +68,7 @@ export function poolHandlers(deps: ServerDeps): Pick<Handlers, Names> {
 async function applyProposal(
   deps: ServerDeps,
   pool: string,
-  proposal: PoolProposal,
+  proposal: Exclude<PoolProposal, { kind: "rebalance" }>,
   context: (why: string) => WriteContext,
 ): Promise<string> {
   switch (proposal.kind) {
@@ -74,10 +79,6 @@ async function applyProposal(
     case "scale-down":
       await stepWith(deps, { kind: proposal.step, stamp: proposal.stamp, why: proposal.why }, context);
       return proposal.stamp;
-    case "rebalance":
-      throw new StampyardError("WRONG_PHASE", `Tenants of stamp ${proposal.from} cannot be moved yet`, {
-        mend: `Until they can, cordon ${proposal.from} so that it gets no more of them.`,
-      });
   }
 }
 
