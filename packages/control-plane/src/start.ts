@@ -23,6 +23,7 @@ import { createEventBus, publishStoreEvents } from "./server/events.ts";
 import { listen, requireFreeAddress } from "./server/listen.ts";
 import { loadMasterKeys } from "./store/master-key.ts";
 import { openStore } from "./store/open.ts";
+import type { Store } from "./store/port.ts";
 import { systemClock, systemRandom, systemSha256 } from "./system-ports.ts";
 
 export interface RunningControlPlane {
@@ -36,6 +37,8 @@ export interface RunningControlPlane {
 export interface ControlPlaneParts {
   readonly engine?: StampEngine;
   readonly openMover?: OpenMover;
+  /** Around everything that is written. */
+  readonly aroundStore?: (store: Store) => Store;
   readonly clock?: Clock;
   readonly log?: Logger;
   /** @default 5000 */
@@ -68,9 +71,10 @@ export async function startControlPlane(
     { create: true },
   );
   const url = config.databaseUrl ?? (await ensureStore({ stateDir })).url;
-  const store = opened.use(
+  const plain = opened.use(
     await openStore({ url, keys: masterKeys, clock, applicationName: "stampyard control plane" }),
   );
+  const store = parts.aroundStore?.(plain) ?? plain;
   const engine = parts.engine ?? (await openLocalEngine({ stateDir }));
   const homes = opened.use(createTenantHomes(engine));
   const events = createEventBus(clock);

@@ -1,11 +1,4 @@
-import {
-  type HomeSeen,
-  type Move,
-  type Mover,
-  type MoverPolicy,
-  type MoverSight,
-  StampyardError,
-} from "@stampyard/domain";
+import { type HomeSeen, type Move, type Mover, type MoverPolicy, type MoverSight } from "@stampyard/domain";
 import { type MoveEnds, policyOf, readEnds } from "../../moves/move-ends.ts";
 import type { Turn } from "../turn.ts";
 import type { MoveDeps } from "./move-deps.ts";
@@ -20,8 +13,6 @@ export interface Lane extends AsyncDisposable {
 
 /** Where nobody listens: a mover that cannot reach one side still opens the other. */
 const nowhere = "postgresql://nobody@127.0.0.1:1/none";
-/** A database that keeps its connection and does not answer is as good as away. */
-const lookWithinMs = 15_000;
 
 /** For a look at what is there, when no template says more; whoever copies with it was refused before. */
 const noPolicy: MoverPolicy = { tenantColumn: "tenant_id", ids: {}, via: {}, reference: [], ignored: [] };
@@ -39,25 +30,10 @@ export async function openLane(deps: MoveDeps, move: Move, turn: Turn): Promise<
     mover,
     ends,
     async look() {
-      const sight = await withinTime(deps, mover.look(), turn.signal);
-      return withoutTheGone(move, ends, sight);
+      return withoutTheGone(move, ends, await mover.look());
     },
     [Symbol.asyncDispose]: () => mover[Symbol.asyncDispose](),
   };
-}
-
-async function withinTime<T>({ clock }: Pick<MoveDeps, "clock">, work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const over = new AbortController();
-  const late = clock.sleep(lookWithinMs, AbortSignal.any([signal, over.signal])).then(() => {
-    throw new StampyardError("STAMP_UNREACHABLE", `No answer of both databases within ${lookWithinMs} ms`);
-  });
-  late.catch(() => {});
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    over.abort();
-    work.catch(() => {});
-  }
 }
 
 /** A destroyed stamp cannot be asked, and need not be: nothing is in it any more. */

@@ -18,6 +18,10 @@ interface Call {
   readonly turn: Turn;
 }
 
+export function hasDrain({ ends }: Lane): boolean {
+  return ends.source.spec !== undefined && hookOf(ends.source.spec, "tenant.onDrain") !== undefined;
+}
+
 /**
  * Asks the source's application until nothing of the tenant is under way, which it must say twice in a row: between the
  * two a job that was being handed on has come to light.

@@ -64,6 +64,7 @@ async function takeSteps(step: Step): Promise<TurnEnd> {
   const { deps, row, lane, turn } = step;
   for (;;) {
     turn.signal.throwIfAborted();
+    if (hasEnded(row.value)) return rest;
     if (await rebuild(step)) continue;
     const seen = await readSeen(deps, row.value, lane);
     if (await openAfterDeath(step, seen)) continue;
@@ -74,7 +75,6 @@ async function takeSteps(step: Step): Promise<TurnEnd> {
     }
     const before = row.value;
     await row.write({ state: plan.next, waitingOn: plan.waitingOn, ...sinceLast(before, plan) });
-    if (hasEnded(row.value)) return rest;
     if (isDeepStrictEqual(before.state, row.value.state)) return restOf(deps, row.value, lane);
   }
 }

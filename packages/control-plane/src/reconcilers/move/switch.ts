@@ -4,7 +4,7 @@ import { causeOf, isTurnOver } from "../failure.ts";
 import { type Turn, writeContext } from "../turn.ts";
 import type { Lane } from "./lane.ts";
 import type { MoveDeps } from "./move-deps.ts";
-import { bringOtherStores, drainSource } from "./move-hooks.ts";
+import { bringOtherStores, drainSource, hasDrain } from "./move-hooks.ts";
 import type { MoveRow } from "./move-row.ts";
 
 export interface SwitchCall {
@@ -24,8 +24,8 @@ export interface SwitchOutcome {
 
 /** Routers answer for what is on its way within this; the fence does not wait longer for them (D13). */
 const holdWaitMs = 100;
-/** A hold outlives the fence by this, so that what comes after the decision finds requests still waiting. */
-const holdAfterMs = 1_500;
+/** What a hold lasts longer than the pause: only as long as closing the fence takes, because a dead control plane leaves it. */
+const holdAfterMs = 250;
 const mostHoldMs = 30_000;
 /** To open the source again after a failure, whatever the turn is worth by then. */
 const openAgainWithinMs = 5_000;
@@ -124,7 +124,7 @@ async function closeAndFlip({ deps, row, lane, turn }: SwitchCall, seen: Clocked
   const move = row.value;
   const { maxPauseMs } = move;
   const began = clock.now();
-  const drainWithinMs = maxPauseMs / 2;
+  const drainWithinMs = hasDrain(lane) ? maxPauseMs / 2 : 0;
   const ttlMs = Math.min(mostHoldMs, Math.ceil(maxPauseMs + drainWithinMs + holdAfterMs));
   await holdTenant(
     deps,
