@@ -15,12 +15,13 @@ export type Role = "postgres" | "stampyard_owner" | "stampyard_app" | "stampyard
 
 /** A stamp's database as it is: PostgreSQL with default settings, our roles (D4) and our schema, and nothing else. */
 export interface Cluster extends AsyncDisposable {
-  /** A new database with the stamp's schema. */
-  database(): Promise<TestDatabase>;
+  /** A new database with the stamp's schema, or a copy of one of this cluster that nobody is connected to. */
+  database(copyOf?: TestDatabase): Promise<TestDatabase>;
   readonly pid: number;
 }
 
 export interface TestDatabase {
+  readonly name: string;
   url(role: Role): string;
   connect(role: Role): Promise<Connection>;
   /** One statement as one role on a connection of its own. */
@@ -58,12 +59,13 @@ export async function startCluster(options: { readonly durable?: boolean } = {})
   let count = 0;
   return {
     pid: server.pid ?? 0,
-    async database() {
+    async database(copyOf) {
       count += 1;
       const name = `app_${count}`;
-      await once(urlOf("postgres", "postgres"), `create database ${name}`);
-      await once(urlOf("postgres", name), `${grantsSql} ${stampSchemaSql}`);
+      await once(urlOf("postgres", "postgres"), `create database ${name} template ${copyOf?.name ?? "template1"}`);
+      if (copyOf === undefined) await once(urlOf("postgres", name), `${grantsSql} ${stampSchemaSql}`);
       return {
+        name,
         url: (role) => urlOf(role, name),
         connect: (role) => connect(urlOf(role, name)),
         run: (role, sql, values) => once(urlOf(role, name), sql, values),

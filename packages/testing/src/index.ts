@@ -10,3 +10,5 @@ export {
 export type { SimulatedComponent, SimulatedStamp } from "./simulated-stamp.ts";
 export { describeStampEngine, type EngineUnderTest } from "./engine-contract.ts";
 export { editSpec, jobFixture, serviceFixture, type SpecFixture, specFixture } from "./stamp-fixture.ts";
+export { type DriveOptions, driveMove, type Fate, type Step } from "./drive-move.ts";
+export { type BedStamp, describeMover, moveFixture, type MoverBed } from "./mover-contract.ts";

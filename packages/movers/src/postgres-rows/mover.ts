@@ -15,7 +15,7 @@ import { copyTenant } from "./copy.ts";
 import { flipWhenWhole, forgetRepeated, lagOf, requireDecided, requireWatched, unfenceMove } from "./decide.ts";
 import { abortMove, armMove, closeFence, unwatch, waitForOldWriters } from "./decision.ts";
 import { lookAt } from "./look.ts";
-import { type MovePlanOfRows, planRows } from "./plan-rows.ts";
+import { catalogMark, type MovePlanOfRows, planRows } from "./plan-rows.ts";
 import { writeModeOf } from "./plain-mode.ts";
 import { createMeter, type ProgressOf } from "./progress.ts";
 import type { RowsPair } from "./rows-pair.ts";
@@ -38,6 +38,8 @@ interface Work {
   readonly sides: Sides;
   readonly key: { readonly tenant: string; readonly moveId: string };
   plan: Promise<MovePlanOfRows> | undefined;
+  /** What the tables of both sides looked like when they were last compared, and the marks of their catalogs then. */
+  checked: { readonly schema: string; readonly marks: string } | undefined;
   /** A frozen view of the target is open, from before it opened. */
   hasView: boolean;
   /** This process saw the source decide. */
@@ -49,7 +51,7 @@ export const openRowsMover: OpenMover = async (request) => {
   const { move, source, target } = request;
   const sides = openSides(move.id, { source, target }, { source: move.from, target: move.to });
   const key = { tenant: move.tenant, moveId: move.id };
-  const work: Work = { request, sides, key, plan: undefined, hasView: false, isDecided: false };
+  const work: Work = { request, sides, key, plan: undefined, checked: undefined, hasView: false, isDecided: false };
   const call =
     <A extends MoverCall, T>(act: (work: Work, call: A) => Promise<T>) =>
     (given: A): Promise<T> =>
@@ -117,13 +119,39 @@ async function admit(work: Work): Promise<void> {
 async function sameSchema(work: Work): Promise<string> {
   const { policy, move } = work.request;
   work.plan = undefined;
-  const [{ schema }, there] = await Promise.all([
-    planOf(work),
-    work.sides.db("target").then((target) => planRows(target, policy)),
-  ]);
-  if (schema === there.schema) return schema;
+  const marks = await marksOf(work);
+  const { target } = await both(work);
+  const [{ schema }, there] = await Promise.all([planOf(work), planRows(target, policy)]);
+  if (schema === there.schema) {
+    work.checked = { schema, marks };
+    return schema;
+  }
   throw new StampyardError("MOVE_REFUSED", `Tables of stamps ${move.from} and ${move.to} do not look the same`, {
     mend: "Bring both to one release, then move again.",
+  });
+}
+
+async function marksOf(work: Work): Promise<string> {
+  const { source, target } = await both(work);
+  return (await Promise.all([catalogMark(source), catalogMark(target)])).join(" ");
+}
+
+/**
+ * The tables are as they were when the move began: nobody may have changed them while rows were copied. Asked before the
+ * pause in full, and in it by two short questions.
+ */
+async function requireSameTables(work: Work): Promise<void> {
+  const { move } = work.request;
+  const { target } = await both(work);
+  const { checked } = work;
+  const [marks, { rows }] = await Promise.all([
+    marksOf(work),
+    target.query("select position->>'schema' as schema from stampyard.move_copied where move_id = $1", [move.id]),
+  ]);
+  const schema = checked?.marks === marks ? checked.schema : await sameSchema(work);
+  if (rows[0]?.["schema"] === schema) return;
+  throw new StampyardError("MOVE_REFUSED", `Tables of stamp ${move.from} have changed since the move began`, {
+    mend: "Move again: rows are copied as the tables are now.",
   });
 }
 
@@ -165,38 +193,39 @@ async function follow(work: Work, call: MoverCall & { readonly atMostMs?: number
   const { clock } = work.request;
   const { source, target, tables } = await pairOf(work);
   const mode = await writeModeOf(target);
+  await requireSameTables(work);
   const meter = createMeter(clock, expected("follow", tables), call.onProgress);
   const until = clock.now() + (call.atMostMs ?? followMs);
   const followed = { changes: 0, rounds: 0 };
+  let last = Number.POSITIVE_INFINITY;
   for (;;) {
     call.signal.throwIfAborted();
     const round = await captureRound(source, target, tables, { ...work.key, mode });
     followed.changes += round.changes;
     followed.rounds += round.changes === 0 ? 0 : 1;
     meter.add({ rows: round.rows, bytes: 0 });
-    if (round.changes <= fewChanges || clock.now() >= until) break;
+    // What is made while a round goes on cannot be caught up with: once rounds do not get smaller, it is as near as it gets.
+    const isLevel = round.isLast && round.changes * 4 >= last * 3;
+    if (round.changes <= fewChanges || isLevel || clock.now() >= until) break;
+    last = round.changes;
   }
   return { ...followed, lag: await lagOf(source, work.key.moveId, 10_000) };
 }
 
 async function verify(work: Work, call: MoverCall): Promise<MoveCompared> {
   const pair = await pairOf(work);
-  return await verifyRows(pair, { ...call, bring: async () => void (await follow(work, { signal: call.signal })) });
+  const meter = createMeter(work.request.clock, expected("verify", pair.tables), call.onProgress);
+  return await verifyRows(pair, {
+    ...call,
+    bring: async () => void (await follow(work, { signal: call.signal })),
+    onRange: (done) => meter.add({ ...done, bytes: 0 }),
+  });
 }
 
 async function fence(work: Work, { signal }: MoverCall): Promise<void> {
   const { move, clock } = work.request;
   const { source, target } = await pairOf(work);
-  const schema = await sameSchema(work);
-  const { rows } = await target.query(
-    "select position->>'schema' as schema from stampyard.move_copied where move_id = $1",
-    [move.id],
-  );
-  if (rows[0]?.["schema"] !== schema) {
-    throw new StampyardError("MOVE_REFUSED", `Tables of stamp ${move.from} have changed since the move began`, {
-      mend: "Move again: rows are copied as the tables are now.",
-    });
-  }
+  await requireSameTables(work);
   await Promise.all([writeModeOf(target), move.verify === "incremental" ? undefined : work.sides.db("view")]);
   await closeFence(source, work.key, { clock, maxPauseMs: move.maxPauseMs, signal });
 }
@@ -284,7 +313,7 @@ async function isUntouched(view: MoverDb, { request, key }: Work): Promise<boole
 }
 
 async function erase(work: Work, call: MoverCall) {
-  const { clock } = work.request;
+  const { clock, move } = work.request;
   const { source, target, tables } = await pairOf(work);
   const meter = createMeter(clock, expected("erase", tables), call.onProgress);
   const pace = createThrottle({ clock, waiting: () => loadOf(source) });
@@ -294,6 +323,8 @@ async function erase(work: Work, call: MoverCall) {
     await pace.spend(0, call.signal);
   });
   await unwatch(target, { tenant: work.key.tenant, moveId: wayBackOf(work.key.moveId) });
+  // The copy that was erased is the one which the move that it took back had made.
+  if (move.returns !== undefined) await forgetNotes(source, move.returns);
   await forgetNotes(target, work.key.moveId);
   return erased;
 }

@@ -38,3 +38,18 @@ function digestOf(facts: readonly TableFacts[], tables: readonly MoveTable[]): s
   });
   return createHash("sha256").update(JSON.stringify(moved)).digest("hex");
 }
+
+/**
+ * Changes whenever a table or a column of one database does. Not to be compared between two: it is for the pause, where
+ * reading the whole catalog would be felt.
+ */
+export async function catalogMark(db: SqlClient): Promise<string> {
+  const { rows } = await db.query(
+    `select md5(string_agg(concat_ws(' ', a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull,
+       a.attgenerated), ';' order by a.attrelid, a.attnum)) as mark
+     from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+     where c.relkind in ('r', 'p', 'f') and c.relpersistence <> 't' and a.attnum > 0 and not a.attisdropped
+       and n.nspname not in ('pg_catalog', 'information_schema', 'stampyard') and n.nspname not like 'pg\\_toast%'`,
+  );
+  return String(rows[0]?.["mark"]);
+}
