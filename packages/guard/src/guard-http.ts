@@ -13,7 +13,8 @@ export interface GuardHttpOptions {
 
 /**
  * Wraps a node:http request listener: `handler` runs only for requests that the guard lets pass, and gets who they are
- * for. Everything else is answered 503 as problem+json. A handler that throws answers 500 without detail.
+ * for. Everything else is answered 503 as problem+json. A handler that throws answers 500 without detail; what the fence
+ * in the database refused (SQLSTATE `SY001` and on) is answered 503: the tenant moves, and the same request will work.
  */
 export function guardHttp(
   guard: Guard,
@@ -35,8 +36,9 @@ export function guardHttp(
     await handler(request, response, verdict);
   };
   return (request, response) => {
-    serve(request, response).catch(() => {
+    serve(request, response).catch((caught: unknown) => {
       if (response.headersSent) response.destroy();
+      else if (isFenced(caught)) sendProblem(response, 503, "TENANT_MOVES", "The tenant moves", { "retry-after": "1" });
       else sendProblem(response, 500, "INTERNAL", "Unexpected failure", {});
     });
   };
@@ -47,6 +49,11 @@ export function sendRefusal(response: ServerResponse, refusal: Refusal): void {
   sendProblem(response, refusal.status, "ROUTE_REFUSED", "This stamp does not serve the request now", refusal.headers, {
     reason: refusal.reason,
   });
+}
+
+/** As drivers tell it: the SQLSTATE is the error's `code`. */
+function isFenced(caught: unknown): boolean {
+  return caught instanceof Error && "code" in caught && /^SY\d{3}$/.test(String(caught.code));
 }
 
 function openHandler(options: GuardHttpOptions, request: IncomingMessage) {

@@ -133,6 +133,7 @@ describe("guardHttp()", () => {
       guard,
       (request, response, { tenant }) => {
         if (request.url === "/throw") throw new Error("secret detail");
+        if (request.url === "/fenced") throw Object.assign(new Error("tenant acme is not writable"), { code: "SY001" });
         response.end(`hello ${tenant}`);
       },
       options,
@@ -194,5 +195,13 @@ describe("guardHttp()", () => {
     const failed = await get("/throw", headersFor(1));
     expect(failed.status).toBe(500);
     expect(failed.body).not.toContain("secret detail");
+  });
+
+  test("answers 503 to a write that the fence refused: the same one will work in a moment", async () => {
+    const get = await serve();
+    const moves = await get("/fenced", headersFor(1));
+    expect(moves).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
+    expect(JSON.parse(moves.body)).toMatchObject({ code: "TENANT_MOVES" });
+    expect(moves.body).not.toContain("acme");
   });
 });
