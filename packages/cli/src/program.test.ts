@@ -326,7 +326,33 @@ describe("severe actions", () => {
     const { code, err } = await run(["stamp", "destroy", "shared-1"], {}, { fetch: stubFetch(api, calls) });
     expect(code).toBe(1);
     expect(err).toContain("[CONFIRMATION_REQUIRED]");
-    expect(calls).toEqual(["GET /v1/stamps/shared-1"]);
+    expect(calls).toEqual(["GET /v1/stamps/shared-1", "GET /v1/pools/shared"]);
+  });
+
+  test("destroying a stamp below its pool's minimum warns that another one is built", async () => {
+    const pool = (present: number) => ({
+      ...api,
+      "GET /v1/pools/shared": {
+        json: {
+          name: "shared",
+          tenancy: "shared",
+          regions: ["eu"],
+          stamps: { min: 2, max: 3 },
+          parameters: {},
+          present,
+          active: present,
+          used: { tenants: 0, units: {} },
+          total: { tenants: 0, units: {} },
+          waiting: 0,
+          alerts: [],
+          proposals: [],
+          forecast: { unit: "tenants", share: 0, perDay: {}, basedOnMs: 0, buildTimeMs: 0 },
+        },
+      },
+    });
+    const destroy = (present: number) => run(["stamp", "destroy", "shared-1", "--yes"], pool(present));
+    expect((await destroy(2)).err).toContain("Pool shared has 2 stamps and a minimum of 2: it will build another one");
+    expect((await destroy(3)).err).toBe("");
   });
 
   test("go on with --yes, or with the name typed, and with nothing else", async () => {

@@ -2,6 +2,10 @@ import { Command, CommanderError } from "commander";
 import { applyCommand } from "./commands/apply.ts";
 import { adviseCommand } from "./commands/advise/advise.ts";
 import { auditList } from "./commands/audit-list.ts";
+import { campaignCancel, campaignPause, campaignResume } from "./commands/campaign/commands.ts";
+import { campaignList } from "./commands/campaign/list.ts";
+import { campaignShow } from "./commands/campaign/show.ts";
+import { campaignWatch } from "./commands/campaign/watch.ts";
 import { capacityForecast } from "./commands/capacity/forecast.ts";
 import { capacityShow } from "./commands/capacity/show.ts";
 import { capacitySimulate } from "./commands/capacity/simulate.ts";
@@ -24,6 +28,7 @@ import { moveWatch } from "./commands/move/watch.ts";
 import { planCommand } from "./commands/plan.ts";
 import { poolApplyProposal } from "./commands/pool/apply-proposal.ts";
 import { poolList } from "./commands/pool/list.ts";
+import { poolRebalance } from "./commands/pool/rebalance.ts";
 import { poolShow } from "./commands/pool/show.ts";
 import { residencyReport } from "./commands/residency/report.ts";
 import { routeExplain } from "./commands/route-explain.ts";
@@ -34,7 +39,8 @@ import { stampAdopt } from "./commands/stamp/adopt.ts";
 import { stampCreate } from "./commands/stamp/create.ts";
 import { stampDestroy } from "./commands/stamp/destroy.ts";
 import { stampDiff } from "./commands/stamp/diff.ts";
-import { stampCordon, stampDrain, stampRetry, stampUncordon } from "./commands/stamp/goal.ts";
+import { stampDrain } from "./commands/stamp/drain.ts";
+import { stampCordon, stampRetry, stampUncordon } from "./commands/stamp/goal.ts";
 import { stampList } from "./commands/stamp/list.ts";
 import { stampLogs } from "./commands/stamp/logs.ts";
 import { stampRotateKeys } from "./commands/stamp/rotate-keys.ts";
@@ -102,8 +108,8 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
     commands: [
       {
         group: "pool",
-        summary: "Pools: list, show, and do what one proposes",
-        commands: [poolList, poolShow, poolApplyProposal],
+        summary: "Pools: list, show, rebalance, and do what one proposes",
+        commands: [poolList, poolShow, poolRebalance, poolApplyProposal],
       },
       {
         group: "stamp",
@@ -159,6 +165,11 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
         group: "move",
         summary: "Moves of tenants: list, show, watch, abort, rollback, finish",
         commands: [moveList, moveShow, moveWatch, moveAbort, moveRollback, moveFinish],
+      },
+      {
+        group: "campaign",
+        summary: "Drains and rebalancings: list, show, watch, pause, resume, cancel",
+        commands: [campaignList, campaignShow, campaignWatch, campaignPause, campaignResume, campaignCancel],
       },
       { group: "fleet", summary: "What stamps must not share", commands: [fleetCheck] },
       { group: "residency", summary: "Where tenants' data lives, and may live", commands: [residencyReport] },
