@@ -49,11 +49,20 @@ describe("tenant homes", () => {
   test("nothing of a move is touched: that row decides the move (D12)", async () => {
     for (const state of ["fenced", "moved", "importing"]) {
       await put(state, state, 2);
-      await expect(world.homes.open(spec, state, 9, never)).rejects.toMatchObject({ code: "WRONG_PHASE" });
+      const epoch = state === "moved" ? 2 : 9;
+      await expect(world.homes.open(spec, state, epoch, never)).rejects.toMatchObject({ code: "WRONG_PHASE" });
       await world.homes.close(spec, state, 9, never);
       await world.homes.forget(spec, state, 9, never);
       expect(await world.homesOf(state)).toEqual([{ state, epoch: 2 }]);
     }
+  });
+
+  test("open() takes a key that comes back where a move took its earlier tenant away", async () => {
+    await put("again", "moved", 2);
+    await world.homes.open(spec, "again", 3, never);
+    expect(await world.homesOf("again")).toEqual([{ state: "active", epoch: 3 }]);
+    const rows = await world.homes.list(spec, never);
+    expect(rows).toContainEqual({ tenant: "again", state: "active", epoch: 3 });
   });
 
   test("close() keeps the row for those on their way, forget() removes it, and both spare a later epoch", async () => {
@@ -72,7 +81,8 @@ describe("tenant homes", () => {
   test("list() names every tenant with its epoch", async () => {
     const rows = await world.homes.list(spec, never);
     expect(rows).toContainEqual({ tenant: "acme", state: "active", epoch: 4 });
-    expect(rows).toContainEqual({ tenant: "fenced", state: "fenced", epoch: 2 });
+    // Its move and the stamp that it names, as recovery asks for them.
+    expect(rows).toContainEqual({ tenant: "fenced", state: "fenced", epoch: 2, moveId: "m1", movedTo: "us-1" });
   });
 
   test("a hostile key stays a value", async () => {

@@ -80,10 +80,12 @@ export function createTenantHomes(engine: Pick<StampEngine, "operatorUrl">): Ten
     },
     async list(spec, signal) {
       const perDatabase = await inEveryDatabase(spec, signal, async (pool) => {
-        const { rows } = await pool.query<{ tenant: string; state: string; epoch: string }>(
-          "select tenant, state, epoch from stampyard.tenant_home order by tenant",
+        // As JSON, because a stamp that was not brought up to date lacks the newest column.
+        const { rows } = await pool.query<HomeRow>(
+          `select tenant, state, epoch, move_id, moved_to, coalesce((to_jsonb(home) ->> 'watching')::boolean, false) as watching
+           from stampyard.tenant_home as home order by tenant`,
         );
-        return rows.map((row): TenantHomeRow => ({ ...row, epoch: Number(row.epoch) }));
+        return rows.map(toHome);
       });
       return strongest(perDatabase.flat());
     },
@@ -94,12 +96,37 @@ export function createTenantHomes(engine: Pick<StampEngine, "operatorUrl">): Ten
   };
 }
 
-/** Never lowers an epoch, and never opens what a move has fenced or taken away: that row decides the move (D12). */
+interface HomeRow {
+  readonly tenant: string;
+  readonly state: string;
+  readonly epoch: string;
+  readonly move_id: string | null;
+  readonly moved_to: string | null;
+  readonly watching: boolean;
+}
+
+function toHome({ tenant, state, epoch, move_id, moved_to, watching }: HomeRow): TenantHomeRow {
+  return {
+    tenant,
+    state,
+    epoch: Number(epoch),
+    ...(move_id === null ? {} : { moveId: move_id }),
+    ...(moved_to === null ? {} : { movedTo: moved_to }),
+    ...(watching ? { isWatched: true } : {}),
+  };
+}
+
+/**
+ * Never lowers an epoch, and never opens what a move has fenced or is bringing: that row decides the move (D12). What a
+ * move took away stays closed at its epoch; a later one is of a tenant that was placed here again by the same key, which
+ * the store allows only when no move needs the old row any more.
+ */
 const openSql = `
 insert into stampyard.tenant_home as home (tenant, state, epoch) values ($1, 'active', $2)
 on conflict (tenant) do update
-  set state = 'active', epoch = excluded.epoch, changed_at = clock_timestamp()
-  where (home.state = 'active' and home.epoch < excluded.epoch)
+  set state = 'active', epoch = excluded.epoch, changed_at = clock_timestamp(), moved_to = null,
+    move_id = case when home.state = 'moved' then null else home.move_id end
+  where (home.state in ('active', 'moved') and home.epoch < excluded.epoch)
      or (home.state in ('suspended', 'deleting') and home.epoch <= excluded.epoch)`;
 
 /** As `openSql`: what a move has fenced or taken away stays as it is. */

@@ -55,6 +55,12 @@ export interface TenantHomeRow {
   readonly tenant: string;
   readonly state: string;
   readonly epoch: number;
+  /** The move that has it, or that would take it back. */
+  readonly moveId?: string;
+  /** Of `moved`: the stamp. */
+  readonly movedTo?: string;
+  /** Captured for a way back. */
+  readonly isWatched?: boolean;
 }
 
 export interface HookCall {

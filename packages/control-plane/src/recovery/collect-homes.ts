@@ -26,8 +26,7 @@ export async function runRecovery(deps: RecoveryDeps, token: FencingToken, signa
           mustLookForStrays = true;
           await recoverOnce(deps, turn);
         } else if (mustLookForStrays) {
-          await closeStrays(deps, turn);
-          mustLookForStrays = false;
+          mustLookForStrays = !(await closeStrays(deps, turn));
         }
       } catch (caught) {
         const error = StampyardError.from(caught);

@@ -181,7 +181,8 @@ export interface TenantEvent {
   readonly at: Instant;
   /**
    * `created`, `placed`, `vacated`, `phase`, `hostname-added`, `hostname-removed`, `delete-requested`,
-   * `suspend-requested`, `resume-requested`, `gone`, `adopted`, `changed`.
+   * `suspend-requested`, `resume-requested`, `gone`, `adopted`, `changed`, `move-requested`, `moved`, `move-landed`,
+   * `move-aborted`.
    */
   readonly event: string;
   readonly phase: TenantPhase;
@@ -338,9 +339,14 @@ export type StoreEvent =
 /** A row of a stamp's `stampyard.tenant_home`. */
 export interface HomeClaim {
   readonly tenant: string;
-  /** `active` owns the tenant; everything else does not, but its epoch still counts. */
+  /** `active`, `suspended` and `fenced` own the tenant, and `moved` says who does; of all others the epoch counts. */
   readonly state: string;
   readonly epoch: number;
+  readonly moveId?: string;
+  /** Of `moved`: the stamp. */
+  readonly movedTo?: string;
+  /** Captured for a way back. */
+  readonly isWatched?: boolean;
 }
 
 export interface RecoveryReport {

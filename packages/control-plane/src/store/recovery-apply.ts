@@ -1,6 +1,7 @@
 import type { DirectoryChange } from "@stampyard/directory";
 import { canonicalJson, type Fleet, type Json, publishedRouting, suspendable, type Tenant } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
+import { applyMoves } from "./recovery-apply-moves.ts";
 import type { Adoption, RecoveryPlan } from "./recovery-plan.ts";
 import { stampColumns, type StampRow, toStamp } from "./stamp-rows.ts";
 import { eventOf } from "./tenant-create.ts";
@@ -30,7 +31,7 @@ export async function applyRecovery(w: Write, plan: RecoveryPlan, now: number): 
     const pool = poolOf.get(adoption.stamp) ?? old?.pool ?? "unknown";
     const tenant = adopted(adoption, pool, old, now);
     if (old === undefined) unknown.push(tenant);
-    else await updateTenant(w, tenant);
+    else await updateHome(w, tenant, pool);
     events.push(eventOf(tenant, "adopted", adoption.why));
   }
   await insertTenants(w, unknown);
@@ -40,18 +41,20 @@ export async function applyRecovery(w: Write, plan: RecoveryPlan, now: number): 
     events.push({ tenant: key, event: "gone", phase: "gone", epoch, detail: "a person decided" });
   }
   await insertEvents(w, w.ctx.actor, events);
+  // After their tenants, whose triggers have counted the homes.
+  await applyMoves(w, plan.moves);
+}
+
+/** By a move it may have come to another pool. */
+async function updateHome(w: Write, tenant: Tenant, pool: string): Promise<void> {
+  await w.query("UPDATE tenants SET pool = $2 WHERE key = $1 AND pool <> $2", [tenant.key, pool]);
+  await updateTenant(w, tenant);
 }
 
 function adopted(adoption: Adoption, pool: string, old: Tenant | undefined, now: number): Tenant {
   const { tenant: key, stamp, epoch } = adoption;
-  // A stamp that does not know the tenant at this epoch is told before the directory is (I45).
-  const state: Tenant["state"] = adoption.stampKnows
-    ? { kind: adoption.suspended ? "suspended" : "active" }
-    : { kind: "preparing", attempt: 0, retryAt: now };
-  const reason = "its stamp knew it as suspended when the store was recovered";
-  const goal = adoption.suspended
-    ? ({ goal: "suspended", suspension: old?.suspension ?? { by: "recovery", reason, at: now } } as const)
-    : ({ goal: "present" } as const);
+  const state = stateOf(adoption, now);
+  const goal = goalOf(adoption, old, now);
   if (old === undefined) {
     const hostnames = adoption.hostnames ?? [];
     return {
@@ -69,6 +72,27 @@ function adopted(adoption: Adoption, pool: string, old: Tenant | undefined, now:
   }
   const { waitingOn: _w, suspension: _s, ...kept } = old;
   return { ...kept, ...goal, state, stamp, epoch };
+}
+
+/** A stamp that does not know the tenant at this epoch is told before the directory is (I45). */
+function stateOf({ stampKnows, moving, suspended }: Adoption, now: number): Tenant["state"] {
+  if (!stampKnows) return { kind: "preparing", attempt: 0, retryAt: now };
+  if (moving !== undefined) return { kind: "moving", move: moving };
+  return { kind: suspended === true ? "suspended" : "active" };
+}
+
+function goalOf(
+  { suspended, moving }: Adoption,
+  old: Tenant | undefined,
+  now: number,
+): Pick<Tenant, "goal" | "suspension"> {
+  const reason = "its stamp knew it as suspended when the store was recovered";
+  if (suspended === true && (moving === undefined || old?.goal !== "absent")) {
+    return { goal: "suspended", suspension: old?.suspension ?? { by: "recovery", reason, at: now } };
+  }
+  // What is wanted of it is done when it has moved.
+  if (moving === undefined || old === undefined) return { goal: "present" };
+  return { goal: old.goal, ...(old.suspension === undefined ? {} : { suspension: old.suspension }) };
 }
 
 /** First all the old ones go, so that a name may have changed hands; one that another tenant still has stays there. */

@@ -31,6 +31,8 @@ function plan(claims: readonly Claim[], over: Partial<RecoveryFacts> = {}) {
     isEarly: false,
     complete,
     newestRouter: "router/r1",
+    moves: [],
+    knownMoves: new Set<string>(),
   };
   return planRecovery({ tenants: [], goneEpochs: new Map(), decisions: new Map(), ...known, claims, ...over });
 }
@@ -57,6 +59,7 @@ describe("planRecovery()", () => {
     expect(plan([home("a", 3), route("r1", "a", 3)], memory("a", 3))).toEqual({
       adopt: [],
       forget: [],
+      moves: [],
       conflicts: [],
       waitingOn: [],
     });

@@ -1,4 +1,6 @@
 import { suspendedHome, type TenantPhase } from "@stampyard/domain";
+import { findMoves, type FoundHome, type MoveFinding, type RememberedMove } from "./recovery-moves.ts";
+import { isOwner, openingOf, type Owner, ownersOf } from "./recovery-owners.ts";
 
 /** A tenant as the restored store remembers it. */
 export interface RememberedTenant {
@@ -7,6 +9,8 @@ export interface RememberedTenant {
   readonly stamp?: string;
   readonly epoch: number;
   readonly hostnames: readonly string[];
+  /** The move that it is in. */
+  readonly move?: string;
 }
 
 /** What a stamp's `tenant_home` or a router's table says of a tenant. */
@@ -16,9 +20,17 @@ export interface Claim {
   readonly tenant: string;
   readonly stamp: string;
   readonly epoch: number;
-  /** `active` or `suspended` in a stamp owns the tenant; `routed` = a router sends it there. */
+  /**
+   * In a stamp `active`, `suspended` and `fenced` own the tenant, and `moved` says who does (decision D12); `routed` = a
+   * router sends it there.
+   */
   readonly state: string;
   readonly hostnames: readonly string[];
+  readonly moveId?: string;
+  /** Of `moved`: the stamp. */
+  readonly movedTo?: string;
+  /** Captured for a way back. */
+  readonly isWatched?: boolean;
 }
 
 export interface RecoveryFacts {
@@ -40,6 +52,10 @@ export interface RecoveryFacts {
   readonly claims: readonly Claim[];
   /** A person's word: the home, or undefined to forget the tenant. */
   readonly decisions: ReadonlyMap<string, string | undefined>;
+  /** That have not ended. */
+  readonly moves: readonly RememberedMove[];
+  /** Ids of those and of the ended ones. */
+  readonly knownMoves: ReadonlySet<string>;
 }
 
 export interface Adoption {
@@ -53,6 +69,8 @@ export interface Adoption {
   readonly stampKnows: boolean;
   /** An operator had stopped it: its stamp still says so. */
   readonly suspended?: true;
+  /** The move that it is in; what is wanted of it stays. */
+  readonly moving?: string;
 }
 
 export interface Conflict {
@@ -65,6 +83,7 @@ export interface RecoveryPlan {
   readonly adopt: readonly Adoption[];
   /** Tenants that a person said are gone, with the highest epoch anybody saw. */
   readonly forget: readonly { readonly tenant: string; readonly epoch: number }[];
+  readonly moves: readonly MoveFinding[];
   readonly conflicts: readonly Conflict[];
   readonly waitingOn: readonly string[];
 }
@@ -81,13 +100,18 @@ export function planRecovery(facts: RecoveryFacts): RecoveryPlan {
     else of.push(claim);
   }
   const remembered = new Map(facts.tenants.map((tenant) => [tenant.key, tenant]));
+  const open = new Map<string, RememberedMove[]>();
+  for (const move of facts.moves) open.set(move.tenant, [...(open.get(move.tenant) ?? []), move]);
   const keys = [...new Set([...remembered.keys(), ...claims.keys(), ...facts.decisions.keys()])].sort();
 
   const adopt: Adoption[] = [];
   const forget: { tenant: string; epoch: number }[] = [];
+  const moves: MoveFinding[] = [];
   const conflicts: Conflict[] = [];
   for (const key of keys) {
-    const outcome = withNewestHostnames(key, remembered.get(key), claims.get(key) ?? [], facts);
+    const of = claims.get(key) ?? [];
+    const { outcome, findings } = withMoves(key, remembered.get(key), of, open.get(key) ?? [], facts);
+    moves.push(...findings);
     if (outcome.kind === "adopt") adopt.push(outcome.adoption);
     if (outcome.kind === "forget") forget.push({ tenant: key, epoch: outcome.epoch });
     if (outcome.kind === "conflict") conflicts.push(outcome.conflict);
@@ -97,7 +121,7 @@ export function planRecovery(facts: RecoveryFacts): RecoveryPlan {
   const waitingOn = sources.filter((source) => !facts.complete.has(source)).map((s) => `the report of ${s}`);
   const heard = facts.routers.length > 0 || [...facts.complete].some((source) => source.startsWith("router/"));
   if (facts.isEarly && !heard) waitingOn.push("routers to connect");
-  return { adopt, forget, conflicts, waitingOn };
+  return { adopt, forget, moves, conflicts, waitingOn };
 }
 
 type Outcome =
@@ -105,6 +129,61 @@ type Outcome =
   | { readonly kind: "adopt"; readonly adoption: Adoption }
   | { readonly kind: "forget"; readonly epoch: number }
   | { readonly kind: "conflict"; readonly conflict: Conflict };
+
+interface Judged {
+  readonly outcome: Outcome;
+  readonly findings: readonly MoveFinding[];
+}
+
+/** The home first, then what it makes of the tenant's moves, and last the phase that these leave it in. */
+function withMoves(
+  key: string,
+  memory: RememberedTenant | undefined,
+  claims: readonly Claim[],
+  open: readonly RememberedMove[],
+  facts: RecoveryFacts,
+): Judged {
+  const outcome = withNewestHostnames(key, memory, claims, facts);
+  const home = homeOf(outcome, memory, claims);
+  if (home === undefined || (open.length === 0 && claims.every((claim) => claim.moveId === undefined))) {
+    return { outcome, findings: [] };
+  }
+  const isRead = (stamp: string) => facts.complete.has(`stamp/${stamp}`);
+  const { findings, moving } = findMoves(home, { claims, open, known: facts.knownMoves, isRead });
+  if (outcome.kind === "adopt" && home.opening !== undefined && moving === undefined) {
+    const why = `${home.opening.from} gave it to ${home.stamp}, which has not opened it, and the move has ended`;
+    return { outcome: conflict(key, why, claims), findings: [] };
+  }
+  if (outcome.kind === "adopt") {
+    // A stamp that must be told first has another turn than that of a move.
+    const isIn = moving !== undefined && (outcome.adoption.stampKnows || home.opening !== undefined);
+    const { stamp, epoch } = home.opening === undefined ? home : { stamp: home.opening.from, epoch: home.epoch - 1 };
+    const adopted = { ...outcome.adoption, stamp, epoch, stampKnows: outcome.adoption.stampKnows || isIn };
+    return { outcome: { kind: "adopt", adoption: isIn ? { ...adopted, moving } : outcome.adoption }, findings };
+  }
+  if (outcome.kind !== "keep" || memory === undefined) return { outcome, findings };
+  // It has landed in this store too.
+  const news = findings.filter((finding) => finding.kind !== "landed");
+  if (memory.phase !== "moving" || moving === memory.move) return { outcome, findings: news };
+  const why = `move ${memory.move ?? "of it"} has ended`;
+  return { outcome: adoption(key, home.stamp, home.epoch, claims, why, true), findings: news };
+}
+
+/** Undefined where nobody knows of one. */
+function homeOf(
+  outcome: Outcome,
+  memory: RememberedTenant | undefined,
+  claims: readonly Claim[],
+): FoundHome | undefined {
+  if (outcome.kind === "adopt") {
+    const { stamp, epoch } = outcome.adoption;
+    const opening = openingOf(claims).find((decided) => decided.stamp === stamp && decided.epoch === epoch);
+    return opening ?? { stamp, epoch };
+  }
+  if (outcome.kind !== "keep" || memory?.stamp === undefined) return undefined;
+  const opening = openingOf(claims).find((decided) => decided.epoch === memory.epoch + 1);
+  return opening ?? { stamp: memory.stamp, epoch: memory.epoch };
+}
 
 /** Stamps know nothing of hostnames, so what routers were told last is the truth about them. */
 function withNewestHostnames(
@@ -119,12 +198,16 @@ function withNewestHostnames(
     const known = newest?.hostnames ?? (memory === undefined ? outcome.adoption.hostnames : undefined);
     return { kind: "adopt", adoption: { ...outcome.adoption, hostnames: known } };
   }
-  if (outcome.kind !== "keep" || newest === undefined || memory?.phase !== "active") return outcome;
+  if (outcome.kind !== "keep" || newest === undefined || !isServed(memory)) return outcome;
   if (newest.stamp !== memory.stamp || newest.epoch !== memory.epoch) return outcome;
   if (sameNames(newest.hostnames, memory.hostnames)) return outcome;
   const { stamp, epoch, hostnames } = newest;
   const why = `${newest.source} knows other hostnames`;
   return { kind: "adopt", adoption: { tenant: key, stamp, epoch, hostnames, why, stampKnows: true } };
+}
+
+function isServed(memory: RememberedTenant | undefined): memory is RememberedTenant {
+  return memory?.phase === "active" || memory?.phase === "moving";
 }
 
 function sameNames(a: readonly string[], b: readonly string[]): boolean {
@@ -140,20 +223,21 @@ function planTenant(
   const highest = Math.max(memory?.epoch ?? 0, facts.goneEpochs.get(key) ?? 0, ...claims.map((claim) => claim.epoch));
   if (facts.decisions.has(key)) return decided(key, facts.decisions.get(key), claims, highest);
 
-  const active = claims.filter(isOwner).sort((a, b) => b.epoch - a.epoch);
+  const owners = ownersOf(claims);
   // Where a suspended tenant lives, routers do not say.
   const routed = claims
     .filter((claim) => claim.state === "routed" && claim.stamp !== suspendedHome)
     .sort((a, b) => b.epoch - a.epoch);
-  const [owner, second] = active;
+  const [owner, second] = owners;
   if (owner === undefined) return withoutOwner(key, memory, claims, routed, facts);
-  if (second?.epoch === owner.epoch) {
+  if (second?.epoch === owner.epoch && second.stamp !== owner.stamp) {
     return conflict(key, `${owner.stamp} and ${second.stamp} both own it at epoch ${owner.epoch}`, claims);
   }
-  const seen = Math.max(routed[0]?.epoch ?? 0, memory?.phase === "active" ? memory.epoch : 0);
+  const seen = Math.max(routed[0]?.epoch ?? 0, isServed(memory) ? memory.epoch : 0);
   if (seen > owner.epoch) {
     return conflict(key, `epoch ${seen} was routed, and the highest that any stamp owns is ${owner.epoch}`, claims);
   }
+  if (owner.isSaidOf === true) return saidOf(key, owner, memory, claims, routed, facts);
   const gone = facts.goneEpochs.get(key);
   if (memory === undefined && gone !== undefined && gone >= owner.epoch) {
     return conflict(key, `${owner.stamp} owns it at epoch ${owner.epoch}, and it was deleted at ${gone}`, claims);
@@ -171,14 +255,40 @@ function planTenant(
   return adoption(key, owner.stamp, owner.epoch, claims, why, true, owner.state === "suspended");
 }
 
-function isOwner({ state }: Claim): boolean {
-  return state === "active" || state === "suspended";
+/** The source has decided, and nothing but what it says is known of the target. */
+function saidOf(
+  key: string,
+  { stamp, epoch, by }: Owner,
+  memory: RememberedTenant | undefined,
+  claims: readonly Claim[],
+  routed: readonly Claim[],
+  facts: RecoveryFacts,
+): Outcome {
+  const from = by?.stamp ?? "its source";
+  const said = `${from} says that it moved to ${stamp} at epoch ${epoch}`;
+  const isReadable = facts.complete.has(`stamp/${stamp}`);
+  const isOpening = openingOf(claims).some((opening) => opening.stamp === stamp && opening.epoch === epoch);
+  // A stamp that a tenant has left keeps that row for ever; where it has gone since, nobody owns it any more.
+  const isOver = memory === undefined && isReadable && !isOpening;
+  if (isOver || (facts.goneEpochs.get(key) ?? 0) >= epoch) return keep;
+  if (!facts.stamps.includes(stamp)) return conflict(key, `${said}, a stamp that this store does not know`, claims);
+  if (isReadable && !isOpening) return conflict(key, `${said}, which does not have it`, claims);
+  if (isOpening && routed.some((claim) => claim.epoch >= epoch)) {
+    return conflict(key, `${said}, which was routed there already and has lost it`, claims);
+  }
+  // Its move opens it, and then it lands.
+  if (memory?.phase === "moving" && memory.move === by?.moveId && memory.epoch === epoch - 1) return keep;
+  if (memory?.stamp === stamp && memory.epoch === epoch) return keep;
+  if (!isReadable) return conflict(key, `${said}, which does not answer`, claims);
+  return adoption(key, stamp, epoch, claims, said, true);
 }
 
 /** What had begun goes on by itself: a deletion always, a suspension or its end from whatever the stamp was told. */
-function isAgreed(phase: TenantPhase, { state }: Claim): boolean {
+function isAgreed(phase: TenantPhase, { state }: Pick<Claim, "state">): boolean {
   if (phase === "deleting" || phase === "suspending" || phase === "resuming") return true;
-  return phase === state;
+  // Fenced for the last moment of a move, which opens it again or takes it away; armed looks like active.
+  if (state === "fenced") return phase === "active" || phase === "moving";
+  return phase === state || (phase === "moving" && state === "active");
 }
 
 /** No stamp that was read says it owns the tenant. */
@@ -203,7 +313,7 @@ function withoutOwner(
       return conflict(key, `routers send epoch ${route.epoch} to different stamps`, claims);
     }
     if (unreadable(route.stamp)) {
-      if (memory?.phase === "active" && memory.stamp === route.stamp && memory.epoch === route.epoch) return keep;
+      if (isServed(memory) && memory.stamp === route.stamp && memory.epoch === route.epoch) return keep;
       return adoption(key, route.stamp, route.epoch, claims, `${route.source} routes it to ${route.stamp}`, false);
     }
   }
@@ -211,7 +321,7 @@ function withoutOwner(
     // Closed copies, and routes that nobody answers for: no owner, nothing to register.
     return keep;
   }
-  if (memory.phase !== "active") return keep;
+  if (!isServed(memory)) return keep;
   if (memory.stamp !== undefined && unreadable(memory.stamp)) return keep;
   return conflict(key, `it should be on ${memory.stamp ?? "a stamp"}, which does not own it`, claims);
 }

@@ -2,6 +2,8 @@ import type { DirectoryReport } from "@stampyard/directory";
 import { isReservedTenantKey, StampyardError } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
 import { type Claim, planRecovery, type RecoveryFacts, type RecoveryPlan } from "./recovery-plan.ts";
+import type { RememberedMove } from "./recovery-moves.ts";
+import { endedList } from "./move-rows.ts";
 import { applyRecovery, directoryDifference } from "./recovery-apply.ts";
 import type { RecoveryEntry, RecoveryStore } from "./port.ts";
 import type { HomeClaim, RecoveryReport, StoreMeta, WriteContext } from "./records.ts";
@@ -120,7 +122,7 @@ function saveStampHomes(base: StoreBase, stamp: string, homes: readonly HomeClai
     await w.query("INSERT INTO recovery_sources (source, complete) VALUES ($1, true)", [source]);
     await insertClaims(
       w,
-      homes.map(({ tenant, epoch, state }) => ({ source, tenant, stamp, epoch, state, hostnames: [] })),
+      homes.map((home) => ({ ...home, source, stamp, hostnames: [] })),
     );
     await audit(w, "recovery.read-stamp", `stamp/${stamp}`, { homes: homes.length });
   });
@@ -130,12 +132,14 @@ async function insertClaims(tx: Queryable, all: readonly Claim[]): Promise<void>
   // A crash in the middle of a verification leaves a tenant of our own; nobody lives there.
   const claims = all.filter((claim) => !isReservedTenantKey(claim.tenant));
   await tx.query(
-    `INSERT INTO recovery_claims (source, tenant, stamp, epoch, state, hostnames)
-     SELECT source, tenant, stamp, epoch, state, ARRAY(SELECT jsonb_array_elements_text(hostnames::jsonb))
-     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
-       AS t (source, tenant, stamp, epoch, state, hostnames)
+    `INSERT INTO recovery_claims (source, tenant, stamp, epoch, state, hostnames, move_id, moved_to, watched)
+     SELECT source, tenant, stamp, epoch, state, ARRAY(SELECT jsonb_array_elements_text(hostnames::jsonb)),
+       move_id, moved_to, watched
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
+       $9::boolean[]) AS t (source, tenant, stamp, epoch, state, hostnames, move_id, moved_to, watched)
      ON CONFLICT (source, tenant) DO UPDATE SET stamp = excluded.stamp, epoch = excluded.epoch, state = excluded.state,
-       hostnames = excluded.hostnames`,
+       hostnames = excluded.hostnames, move_id = excluded.move_id, moved_to = excluded.moved_to,
+       watched = excluded.watched`,
     [
       claims.map((c) => c.source),
       claims.map((c) => c.tenant),
@@ -143,6 +147,9 @@ async function insertClaims(tx: Queryable, all: readonly Claim[]): Promise<void>
       claims.map((c) => c.epoch),
       claims.map((c) => c.state),
       claims.map((c) => JSON.stringify(c.hostnames)),
+      claims.map((c) => c.moveId ?? null),
+      claims.map((c) => c.movedTo ?? null),
+      claims.map((c) => c.isWatched === true),
     ],
   );
 }
@@ -156,6 +163,27 @@ interface RememberedRow extends Record<string, unknown> {
   stamp: string | null;
   epoch: number;
   hostnames: string[];
+  move: string | null;
+}
+
+interface ClaimRow extends Omit<Claim, "moveId" | "movedTo" | "isWatched">, Record<string, unknown> {
+  move_id: string | null;
+  moved_to: string | null;
+  watched: boolean;
+}
+
+function toClaim({ source, tenant, stamp, epoch, state, hostnames, move_id, moved_to, watched }: ClaimRow): Claim {
+  return {
+    source,
+    tenant,
+    stamp,
+    epoch,
+    state,
+    hostnames,
+    ...(move_id === null ? {} : { moveId: move_id }),
+    ...(moved_to === null ? {} : { movedTo: moved_to }),
+    ...(watched ? { isWatched: true } : {}),
+  };
 }
 
 interface Facts extends RecoveryFacts {
@@ -166,7 +194,7 @@ interface Facts extends RecoveryFacts {
 
 async function readFacts(tx: Queryable): Promise<Facts> {
   const tenants = await tx.query<RememberedRow>(
-    `SELECT key, phase, stamp, epoch,
+    `SELECT key, phase, stamp, epoch, state ->> 'move' AS move,
        ARRAY(SELECT hostname FROM tenant_hostnames h WHERE h.tenant = tenants.key) AS hostnames FROM tenants`,
   );
   const epochs = await tx.query<{ key: string; epoch: number }>("SELECT key, epoch FROM tenant_epochs");
@@ -193,14 +221,21 @@ async function readFacts(tx: Queryable): Promise<Facts> {
          AS newest
      FROM recovery_sources s ORDER BY source`,
   );
-  const claims = await tx.query<Claim & Record<string, unknown>>(
-    "SELECT source, tenant, stamp, epoch, state, hostnames FROM recovery_claims ORDER BY tenant, source",
+  const claims = await tx.query<ClaimRow>("SELECT * FROM recovery_claims ORDER BY tenant, source");
+  const moves = await tx.query<RememberedMove & Record<string, unknown>>(
+    `SELECT id, tenant, from_stamp AS from, to_stamp AS to, epoch, phase FROM moves
+     WHERE phase NOT IN (${endedList}) ORDER BY number`,
   );
+  const known = await tx.query<{ id: string }>("SELECT id FROM moves");
   const decisions = await tx.query<{ tenant: string; stamp: string | null }>(
     "SELECT tenant, stamp FROM recovery_decisions",
   );
   return {
-    tenants: tenants.rows.map(({ stamp, ...row }) => ({ ...row, ...(stamp === null ? {} : { stamp }) })),
+    tenants: tenants.rows.map(({ stamp, move, ...row }) => ({
+      ...row,
+      ...(stamp === null ? {} : { stamp }),
+      ...(move === null ? {} : { move }),
+    })),
     goneEpochs: new Map(epochs.rows.map(({ key, epoch }) => [key, epoch])),
     stamps: stamps.rows.map((row) => row.name),
     adopted: stamps.rows.filter((row) => row.origin === "adopted").map((row) => row.name),
@@ -208,7 +243,9 @@ async function readFacts(tx: Queryable): Promise<Facts> {
     isEarly: early.rows[0]?.early ?? false,
     complete: new Set(sources.rows.filter((row) => row.complete).map((row) => row.source)),
     newestRouter: sources.rows.find((row) => row.newest)?.source,
-    claims: claims.rows,
+    claims: claims.rows.map(toClaim),
+    moves: moves.rows,
+    knownMoves: new Set(known.rows.map((row) => row.id)),
     decisions: new Map(decisions.rows.map(({ tenant, stamp }) => [tenant, stamp ?? undefined])),
     reports: sources.rows.map(({ source, complete, tenants: count }) => ({ source, complete, tenants: count })),
     highestIncarnation: Math.max(0, ...sources.rows.map((row) => row.incarnation)),
@@ -254,6 +291,7 @@ function finish(base: StoreBase, incomplete: boolean, ctx: WriteContext): Promis
       incarnation,
       adopted: plan.adopt.length,
       forgotten: plan.forget.length,
+      ...(plan.moves.length === 0 ? {} : { moves: plan.moves.map(({ kind, move }) => `${kind} ${move.id}`) }),
       missing: plan.waitingOn,
     });
     await applyRecovery(w, plan, base.now());
