@@ -42,15 +42,17 @@ export function moveView(row: Revisioned<Move>, note?: MoveProgressNote): MoveVi
     accepted: move.isAccepted === true,
     ...(pauseMs === undefined ? {} : { pauseMs }),
     report: reportView(move.report),
-    ...(note === undefined || !isOf(note, state.kind) ? {} : { progress: { ...note.progress, at: note.at } }),
+    ...(note === undefined || !isOf(note, move) ? {} : { progress: { ...note.progress, at: note.at } }),
     revision,
     createdAt: time(createdAt),
     updatedAt: time(updatedAt),
   };
 }
 
-function isOf({ progress }: MoveProgressNote, phase: MovePhase): boolean {
-  return stepsOf[phase]?.includes(progress.step) === true;
+function isOf({ progress }: MoveProgressNote, { state, verify }: Move): boolean {
+  // What was compared before the switch is not compared again.
+  if (state.kind === "verifying" && verify !== "after") return false;
+  return stepsOf[state.kind]?.includes(progress.step) === true;
 }
 
 /** What a tenant shows of its move. */

@@ -34,7 +34,7 @@ export function progressText(progress: NonNullable<MoveView["progress"]>): strin
     ofRows > 0 ? `${amount(rows)} of ${counted(Math.max(rows, ofRows), "row")}` : counted(rows, "row"),
     ...(bytes > 0 ? [bytesText(bytes)] : []),
     ...(rowsPerSecond > 0 ? [`${amount(Math.round(rowsPerSecond))} rows/s`] : []),
-    ...(etaMs === undefined ? [] : [`${durationText(etaMs)} left`]),
+    ...(etaMs === undefined || etaMs === 0 ? [] : [`${durationText(etaMs)} left`]),
     ...(lag === undefined || lag === 0 ? [] : [`${counted(lag, "change")} behind`]),
     ...(waitingOn === undefined ? [] : [`waits for ${waitingOn}`]),
   ];
