@@ -23,6 +23,8 @@ export interface ClientPlan {
   readonly blobShare: number;
   /** Milliseconds between two operations of a client. @default 0 */
   readonly pauseMs?: number;
+  /** Taken in turn by the clients. @default all */
+  readonly levels?: readonly Level[];
 }
 
 /** A client whose request came to nothing waits this long, as one that minds Retry-After would, only shorter. */
@@ -39,7 +41,8 @@ export function startClients(plan: ClientPlan): Clients {
     ...Array.from({ length: plan.appenders }, (_, n) => appender(plan, `${plan.tenant}-a${n}`)),
     ...Array.from({ length: plan.setters }, (_, n) => setter(plan, `${plan.tenant}-s${n}`, registers)),
   ].map(async (next, n) => {
-    const level = levels[n % levels.length] ?? "read committed";
+    const mine = plan.levels ?? levels;
+    const level = mine[n % mine.length] ?? "read committed";
     while (!stopping.signal.aborted) {
       const wanted = next(level);
       const op = await send(agent, plan.router(), wanted);
