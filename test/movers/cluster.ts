@@ -15,8 +15,11 @@ export type Role = "postgres" | "stampyard_owner" | "stampyard_app" | "stampyard
 
 /** A stamp's database as it is: PostgreSQL with default settings, our roles (D4) and our schema, and nothing else. */
 export interface Cluster extends AsyncDisposable {
-  /** A new database with the stamp's schema, or a copy of one of this cluster that nobody is connected to. */
-  database(copyOf?: TestDatabase): Promise<TestDatabase>;
+  /**
+   * A new database with the stamp's schema, or a copy of one of this cluster that nobody is connected to. `locale` as
+   * `create database` takes it.
+   */
+  database(copyOf?: TestDatabase, locale?: string): Promise<TestDatabase>;
   readonly pid: number;
 }
 
@@ -59,10 +62,11 @@ export async function startCluster(options: { readonly durable?: boolean } = {})
   let count = 0;
   return {
     pid: server.pid ?? 0,
-    async database(copyOf) {
+    async database(copyOf, locale) {
       count += 1;
       const name = `app_${count}`;
-      await once(urlOf("postgres", "postgres"), `create database ${name} template ${copyOf?.name ?? "template1"}`);
+      const from = locale === undefined ? (copyOf?.name ?? "template1") : `template0 ${locale}`;
+      await once(urlOf("postgres", "postgres"), `create database ${name} template ${from}`);
       if (copyOf === undefined) await once(urlOf("postgres", name), `${grantsSql} ${stampSchemaSql}`);
       return {
         name,
