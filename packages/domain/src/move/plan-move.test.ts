@@ -234,6 +234,24 @@ describe("planMove()", () => {
     }
   });
 
+  test("counts tries of the switch through a copy that begins anew, and ends with what failed last", () => {
+    const world = newWorld();
+    const failed = { at: 0, outcome: "opened-again", cause: "held by pid 7", holdMs: 1, fencedMs: 1, rows: 0 } as const;
+    const report = { switches: Array.from({ length: 8 }, () => failed) };
+    const armed: MoveSeen = {
+      ...look(world),
+      source: { ...world.source, moveId: id },
+      target: { kind: "present", state: "importing", epoch: 5, moveId: id },
+      isCopied: true,
+    };
+    const { next } = planMove({ ...world.move, report, state: { kind: "copying" } }, armed, 0);
+    expect(next).toEqual({ kind: "switching", attempt: 9, retryAt: 0 });
+    expect(planMove({ ...world.move, report, state: next }, armed, 0).next).toEqual({
+      kind: "aborting",
+      cause: "it could not be switched in 8 attempts; the last one: held by pid 7",
+    });
+  });
+
   test("erases nothing while the copies differ, and waits for a person (D15)", () => {
     const world = newWorld();
     const seen: MoveSeen = {

@@ -1,3 +1,4 @@
+import { StampyardError } from "@stampyard/domain";
 import { forSeeds } from "@stampyard/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { startTestPostgres, type TestPostgres } from "../../store/test-postgres.ts";
@@ -152,6 +153,23 @@ test("reconcileMove() rests for its way back, which returns the tenant with its 
   expect(await world.rowsIn(from, tenant)).toEqual(sorted([...old(4), "after"]));
   expect(await world.rowsIn(to, tenant)).toEqual([]);
   await world.expectNothingLeft();
+});
+
+test("reconcileMove() gives the tenant back when its target is destroyed (I21)", async () => {
+  const tenant = nextTenant();
+  await world.createTenant(tenant, 3);
+  const { id } = await request(tenant);
+  world.setPoint((where) => {
+    if (where === "mover.copy:after") throw new StampyardError("STAMP_UNREACHABLE", "Gone");
+  });
+  await world.settleMove(id, undefined, ({ setback }) => setback !== undefined);
+  world.setPoint(() => {});
+  // As after a forced destroy: no such stamp, and no database.
+  const move = await world.settleMove(id, undefined, undefined, to);
+  expect(move.state).toMatchObject({ kind: "aborted", cause: "stamp move-b is destroyed" });
+  expect(await world.write(tenant, "goes-on")).toBe(from);
+  await world.databases.get(to)?.query("delete from notes where tenant_id = $1", [tenant]);
+  await world.databases.get(to)?.query("delete from stampyard.tenant_home where tenant = $1", [tenant]);
 });
 
 test("reconcileMove() ends in aborted with the reason when a preflight refuses", async () => {

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import {
   afterMoveFailure,
   endedMoves,
+  isDecided,
   type Move,
   type MovePlan,
   type MoveReport,
@@ -68,6 +69,7 @@ async function takeSteps(step: Step): Promise<TurnEnd> {
     if (await rebuild(step)) continue;
     const seen = await readSeen(deps, row.value, lane);
     if (await openAfterDeath(step, seen)) continue;
+    if (await leaveTheGone(step, seen)) continue;
     const plan = planMove(row.value, seen, deps.clock.now());
     if (plan.actions.length > 0) {
       await carryOut(step, plan, seen);
@@ -90,6 +92,15 @@ async function openAfterDeath({ deps, row, lane, turn }: Step, { source }: MoveS
     return false;
   await lane.mover.unfence({ signal: turn.signal });
   await releaseTenant(deps, { tenant, moveId: id }, writeContext(turn, `move ${id}`));
+  return true;
+}
+
+/** A target that is destroyed will never be one; who has decided has nowhere else to go. */
+async function leaveTheGone({ row, lane }: Step, { source }: MoveSeen): Promise<boolean> {
+  const { target } = lane.ends;
+  const canLeave = ["requested", "checking", "copying", "switching"].includes(row.value.state.kind);
+  if (target.stamp !== undefined || !canLeave || isDecided(row.value, source)) return false;
+  await row.write({ state: { kind: "aborting", cause: `stamp ${target.name} is destroyed` }, setback: undefined });
   return true;
 }
 

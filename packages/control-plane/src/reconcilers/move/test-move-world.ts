@@ -72,8 +72,18 @@ export async function createMoveWorld(postgres: TestPostgres, edit: Partial<Temp
       await databases.get(from)?.query(sql, [key, rows]);
     },
     /** Turns until it has ended, or rests, as one process makes them; leaps over planned waits. */
-    async settleMove(id: string, signal = new AbortController().signal, isOver = hasEnded): Promise<Move> {
-      const deps = { ...world.freshDeps(), moveLoad: createMoveLoad() };
+    async settleMove(
+      id: string,
+      signal = new AbortController().signal,
+      isOver = hasEnded,
+      gone?: string,
+    ): Promise<Move> {
+      const fresh = world.freshDeps();
+      const stamps = {
+        ...fresh.store.stamps,
+        read: async (name: string) => (name === gone ? undefined : await world.store.stamps.read(name)),
+      };
+      const deps = { ...fresh, store: { ...fresh.store, stamps }, moveLoad: createMoveLoad() };
       const turn = { token: world.token, signal };
       for (let n = 0; n < 200; n++) {
         const end = await reconcileMove(deps, id, turn);
