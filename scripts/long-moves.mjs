@@ -1,0 +1,133 @@
+/**
+ * Histories of moves, one fleet after the other, until there are enough moves and acknowledged writes:
+ *
+ *   node scripts/long-moves.mjs [--moves 2000] [--writes 3000000] [--seed 1] [--at-most 3]
+ *
+ * What came of each is kept at once in `bench/results/long-moves-<date>.json`. A run that was ended goes on with the next
+ * seed where it stopped; `--at-most` ends this one after so many fleets. The first history that fails ends it too.
+ */
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, tmpdir, totalmem } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const results = join(root, "bench/results");
+const { values } = parseArgs({
+  options: {
+    moves: { type: "string", default: "2000" },
+    writes: { type: "string", default: "3000000" },
+    seed: { type: "string", default: "1" },
+    "at-most": { type: "string", default: "100000" },
+  },
+});
+for (const [option, value] of Object.entries(values)) {
+  if (!/^[1-9]\d{0,8}$/.test(value)) throw new RangeError(`--${option} needs a whole number above 0`);
+}
+const asked = { moves: Number(values.moves), writes: Number(values.writes), firstSeed: Number(values.seed) };
+/** Of one fleet: as long as in CI, so that each is started, struck and looked at in the end. */
+const perFleet = { moves: 20, writes: 30_000 };
+
+const { file, outcome } = goOnOrBegin();
+const stopping = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => stopping.abort());
+
+for (let fleets = 0; fleets < Number(values["at-most"]) && !isFinished() && !stopping.signal.aborted; fleets++) {
+  const seed = asked.firstSeed + outcome.parts.length;
+  const part = await runFleet(seed);
+  if (part === undefined) break;
+  outcome.parts.push(part);
+  keep();
+  console.log(`seed ${seed}: ${part.arrived} moves, ${part.acknowledged} writes; ${words()}`);
+  if (part.problems.length > 0) break;
+}
+keep();
+const failed = outcome.parts.some(({ problems }) => problems.length > 0);
+process.exitCode = failed ? 1 : 0;
+console.log(
+  `${failed ? "Failed" : isFinished() ? "Passed" : "Not finished"}: ${words()}: ${file.slice(root.length + 1)}`,
+);
+
+/** The last record that has not come to its end, of the same wish, or a new one. */
+function goOnOrBegin() {
+  mkdirSync(results, { recursive: true });
+  for (const name of readdirSync(results)
+    .filter((entry) => entry.startsWith("long-moves-"))
+    .sort()
+    .reverse()) {
+    const found = JSON.parse(readFileSync(join(results, name), "utf8"));
+    const isSame = Object.entries(asked).every(([key, value]) => found.asked[key] === value);
+    if (isSame && !found.isFinished) return { file: join(results, name), outcome: found };
+  }
+  const at = new Date().toISOString();
+  const machine = { cpus: cpus().length, model: cpus()[0]?.model, memoryGiB: Math.round(totalmem() / 2 ** 30) };
+  const begun = { suite: "moves", at, asked, machine, node: process.versions.node, isFinished: false, parts: [] };
+  for (let n = 1; ; n++) {
+    const path = join(results, `long-moves-${at.slice(0, 10)}${n === 1 ? "" : `-${n}`}.json`);
+    if (!existsSync(path)) return { file: path, outcome: begun };
+  }
+}
+
+/** One fleet from `up` to `down`; undefined when it was ended from outside. */
+async function runFleet(seed) {
+  const folder = mkdtempSync(join(tmpdir(), "stampyard-long-moves-"));
+  const reported = join(folder, "part");
+  const loadBefore = loadavg();
+  const env = {
+    ...process.env,
+    STAMPYARD_LONG_REPORT: reported,
+    STAMPYARD_SEED: String(seed),
+    STAMPYARD_MOVES: String(perFleet.moves),
+    STAMPYARD_MOVE_WRITES: String(perFleet.writes),
+  };
+  const vitest = [join(root, "node_modules/vitest/vitest.mjs"), "run", "test/moves/history.test.ts"];
+  const child = spawn(process.execPath, vitest, { env, cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+  const end = () => child.kill("SIGINT");
+  stopping.signal.addEventListener("abort", end);
+  try {
+    const code = await new Promise((resolve) => child.on("exit", resolve));
+    if (stopping.signal.aborted) return undefined;
+    const told = existsSync(reported) ? JSON.parse(readFileSync(reported, "utf8").trim().split("\n")[0]) : {};
+    const { part: _, ...figures } = { acknowledged: 0, moves: {}, problems: [], seed, ...told };
+    const problems = code === 0 || figures.problems.length > 0 ? figures.problems : ["it ended before it was judged"];
+    const arrived = (figures.moves.done ?? 0) + (figures.moves.returned ?? 0);
+    const loadAverage = { before: loadBefore, after: loadavg() };
+    return { ...figures, problems, arrived, commit: commitOf(), loadAverage };
+  } finally {
+    stopping.signal.removeEventListener("abort", end);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function sums() {
+  const sum = (of) => outcome.parts.reduce((total, part) => total + of(part), 0);
+  return { moves: sum(({ arrived }) => arrived), writes: sum(({ acknowledged }) => acknowledged) };
+}
+
+function isFinished() {
+  const { moves, writes } = sums();
+  return moves >= asked.moves && writes >= asked.writes;
+}
+
+function words() {
+  const { moves, writes } = sums();
+  return `${moves} of ${asked.moves} moves and ${writes} of ${asked.writes} writes over ${outcome.parts.length} fleets`;
+}
+
+function keep() {
+  const record = { ...outcome, isFinished: isFinished(), totals: sums() };
+  writeFileSync(file, `${JSON.stringify(record, undefined, 2)}\n`);
+}
+
+/** With a plus sign where files were changed since. */
+function commitOf() {
+  const git = (...args) =>
+    execFileSync("git", args, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  try {
+    return git("rev-parse", "--short", "HEAD").trim() + (git("status", "--porcelain", "-uno") === "" ? "" : "+");
+  } catch {
+    return "unknown";
+  }
+}
