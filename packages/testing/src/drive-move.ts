@@ -75,7 +75,10 @@ function afterFailure(move: Move, { actions, next }: MovePlan, caught: unknown, 
   const error = StampyardError.from(caught);
   // What nobody foresaw is a fault of the mover, and no reason to try again.
   if (error.code === "INTERNAL") throw caught;
-  const failure = { cause: error.message, isFinal: ["MOVE_REFUSED", "NOT_EQUAL"].includes(error.code) };
+  const failure = {
+    cause: [error.message, ...error.problems.map(({ message }) => message)].join("; "),
+    isFinal: ["MOVE_REFUSED", "NOT_EQUAL"].includes(error.code),
+  };
   const after = afterMoveFailure(move, failure, clock.now());
   const isSwitch = actions.some((action) => action.kind === "switch");
   const soon = after.setback === undefined ? {} : { setback: { ...after.setback, retryAt: clock.now() + 20 } };

@@ -25,11 +25,12 @@ export interface Round {
 interface Change {
   readonly seq: string;
   readonly table: string;
-  readonly key: Readonly<Record<string, unknown>>;
+  /** JSON as the server wrote it: JavaScript would round numbers beyond 2^53. */
+  readonly key: string;
 }
 
 const uniqueViolation = "23505";
-const foreignKeyViolation = "23503";
+export const foreignKeyViolation = "23503";
 /** As many as there are. */
 export const allChanges = 2_147_483_647;
 
@@ -54,21 +55,37 @@ export async function captureRound(
   }
 }
 
+/**
+ * A round of these tables alone, whose changes of others stay, and in its snapshot and its transaction some other work. So
+ * what that reads on the source has all the parents that are there, on the target too.
+ */
+export async function roundAround(
+  source: MoverDb,
+  target: MoverDb,
+  tables: readonly MoveTable[],
+  options: RoundOptions,
+  also: () => Promise<void>,
+): Promise<void> {
+  await tryRound(source, target, tables, options, allChanges, also);
+}
+
 async function tryRound(
   source: MoverDb,
   target: MoverDb,
   tables: readonly MoveTable[],
   options: RoundOptions,
   limit: number,
+  also?: () => Promise<void>,
 ): Promise<Round> {
   const mode = options.mode ?? "replica";
   // The target first: whoever is in it is alone, so no older snapshot of the source can come after a newer one.
   const done = await inMoverTransaction(target, options, "importing", mode, async ({ isVerifying }) => {
     try {
-      const changes = await readChanges(source, options.moveId, limit);
-      if (changes.length === 0) return { changes, rows: 0 };
+      const read = await readChanges(source, options.moveId, limit);
+      const changes = also === undefined ? read : changesOf(tables, read);
       const rows = await replaceRows(source, target, tables, options.tenant, changes, mode);
-      if (isVerifying) await writeBrought(target, tables, options.moveId, changes);
+      if (isVerifying && changes.length > 0) await writeBrought(target, tables, options.moveId, changes);
+      await also?.();
       return { changes, rows };
     } finally {
       if (source.isOpen) await source.query("rollback").catch(() => {});
@@ -82,7 +99,7 @@ async function tryRound(
 async function readChanges(source: MoverDb, moveId: string, limit: number): Promise<readonly Change[]> {
   const { rows } = await source.query(
     `begin isolation level repeatable read read only;
-     select c.seq, n.nspname as schema, r.relname as "table", c.row_key as key
+     select c.seq, n.nspname as schema, r.relname as "table", c.row_key::text as key
      from stampyard.move_change c join pg_class r on r.oid = coalesce(pg_partition_root(c.relation), c.relation)
        join pg_namespace n on n.oid = r.relnamespace
      where c.move_id = ${literal(moveId)} order by c.seq limit ${limit}`,
@@ -90,8 +107,13 @@ async function readChanges(source: MoverDb, moveId: string, limit: number): Prom
   return rows.map((row) => ({
     seq: String(row["seq"]),
     table: qualified({ schema: String(row["schema"]), table: String(row["table"]) }),
-    key: row["key"] as Change["key"],
+    key: String(row["key"]),
   }));
+}
+
+function changesOf(tables: readonly MoveTable[], changes: readonly Change[]): readonly Change[] {
+  const names = new Set(tables.map(qualified));
+  return changes.filter(({ table }) => names.has(table));
 }
 
 /** Losing this to a crash only brings those rows again, so nobody waits for the disk. */
@@ -113,7 +135,7 @@ async function replaceRows(
   mode: WriteMode,
 ): Promise<number> {
   const touched = tables
-    .map((table) => ({ table, keys: JSON.stringify(keysOf(table, changes)) }))
+    .map((table) => ({ table, keys: `[${keysOf(table, changes).join(",")}]` }))
     .filter(({ keys }) => keys !== "[]");
   const found = (table: MoveTable, keys: string) =>
     `from ${qualified(table)} t, ${keyedRows(table, literal(keys))} ${sameKey(table)} and ${ofTenant(table, "t", literal(tenant))}`;
@@ -139,10 +161,11 @@ async function goneKeys(source: MoverDb, table: MoveTable, keys: string, found: 
   const there = await source.query(`select jsonb_build_array(${columns})::text as key ${found}`);
   const isThere = new Set(there.rows.map((row) => String(row["key"])));
   const all = await source.query(
-    `select jsonb_build_array(${columns})::text as key, to_jsonb(k) as row from ${keyedRows(table, "$1")}`,
+    `select jsonb_build_array(${columns})::text as key, to_jsonb(k)::text as row from ${keyedRows(table, "$1")}`,
     [keys],
   );
-  return JSON.stringify(all.rows.filter((row) => !isThere.has(String(row["key"]))).map((row) => row["row"]));
+  const gone = all.rows.filter((row) => !isThere.has(String(row["key"])));
+  return `[${gone.map((row) => String(row["row"])).join(",")}]`;
 }
 
 /** What was brought after the verification had begun is compared again (decision D15). */
@@ -152,26 +175,25 @@ async function writeBrought(
   moveId: string,
   changes: readonly Change[],
 ): Promise<void> {
-  const brought = tables.flatMap((table) =>
-    keysOf(table, changes).map((key) => ({ of: `${table.schema}.${table.table}`, key })),
-  );
+  const brought = tables.flatMap((table) => {
+    const of = JSON.stringify(`${table.schema}.${table.table}`);
+    return keysOf(table, changes).map((key) => `{"of": ${of}, "key": ${key}}`);
+  });
   await target.query(
     `insert into stampyard.move_brought (move_id, relation, row_key)
      select $1, b."of", b.key from jsonb_to_recordset($2::jsonb) as b("of" text, key jsonb)`,
-    [moveId, JSON.stringify(brought)],
+    [moveId, `[${brought.join(",")}]`],
   );
 }
 
 /** Whole keys only: a captured key is a hint, and whoever may write rows may also have written nonsense. */
-function keysOf(table: MoveTable, changes: readonly Change[]): readonly Change["key"][] {
+function keysOf(table: MoveTable, changes: readonly Change[]): readonly string[] {
   const name = qualified(table);
-  const seen = new Map<string, Change["key"]>();
-  for (const { table: of, key } of changes) {
-    if (of !== name || table.key.some((column) => key[column] === null || key[column] === undefined)) continue;
-    const whole = Object.fromEntries(table.key.map((column) => [column, key[column]]));
-    seen.set(JSON.stringify(whole), whole);
-  }
-  return [...seen.values()];
+  const isWhole = (key: string) => {
+    const columns = JSON.parse(key) as Readonly<Record<string, unknown>>;
+    return table.key.every((column) => columns[column] !== null && columns[column] !== undefined);
+  };
+  return [...new Set(changes.filter((change) => change.table === name).map(({ key }) => key))].filter(isWhole);
 }
 
 function keyedRows(table: MoveTable, keys: string): string {

@@ -1,9 +1,10 @@
 import { Transform } from "node:stream";
 import { finished, pipeline } from "node:stream/promises";
+import { foreignKeyViolation, roundAround } from "./capture.ts";
 import type { MoveTable } from "./classify.ts";
 import type { MoverDb } from "./connect.ts";
 import { inMoverTransaction, type WriteMode } from "./importing.ts";
-import { identifier, literal, qualified } from "./sql.ts";
+import { identifier, literal, qualified, sqlStateOf } from "./sql.ts";
 import { ofTenant } from "./via.ts";
 
 /** Where a copy stands: after this key of this table; the start of a table has no key. */
@@ -59,7 +60,7 @@ export async function copyTenant(
   for (;;) {
     options.signal?.throwIfAborted();
     const began = performance.now();
-    const range = await copyRange(source, target, tables, { ...options, rangeRows });
+    const range = await copyRangeOrTable(source, target, tables, { ...options, rangeRows });
     if (range === undefined) return total;
     total.rows += range.rows;
     total.bytes += range.bytes;
@@ -75,35 +76,72 @@ function nextRange(rangeRows: number, range: { readonly rows: number; readonly b
   return hasRoom ? Math.min(mostRangeRows, rangeRows * 2) : rangeRows;
 }
 
+/**
+ * Where foreign keys are checked, a table that points at itself fits only when all of it comes at once: a row may come
+ * before its parent in the order of keys.
+ */
+async function copyRangeOrTable(
+  source: MoverDb,
+  target: MoverDb,
+  tables: readonly MoveTable[],
+  options: CopyOptions & { readonly rangeRows: number },
+): Promise<CopiedRange | undefined> {
+  try {
+    return await copyRange(source, target, tables, options);
+  } catch (caught) {
+    if (options.mode !== "plain" || sqlStateOf(caught) !== foreignKeyViolation) throw caught;
+    return await copyRange(source, target, tables, { ...options, rangeRows: Number.MAX_SAFE_INTEGER });
+  }
+}
+
 interface CopiedRange {
   readonly rows: number;
   readonly bytes: number;
   readonly next: CopyPosition;
 }
 
-/** Undefined when nothing is left. */
+/**
+ * Undefined when nothing is left. Where foreign keys are checked, a row may point at one that is younger than the copy of
+ * its table: such are captured, and come in the same snapshot. Tables after this one may lack parents yet, and wait.
+ */
 async function copyRange(
   source: MoverDb,
   target: MoverDb,
   tables: readonly MoveTable[],
   options: CopyOptions & { readonly rangeRows: number },
 ): Promise<CopiedRange | undefined> {
-  const mode = options.mode ?? "replica";
-  return await inMoverTransaction(target, options, "importing", mode, async () => {
-    const position = await copiedUpTo(target, options.moveId);
-    const table = tables[position.table];
-    if (position.isDone === true) return undefined;
-    if (table === undefined) {
-      await writePosition(target, options.moveId, { ...position, isDone: true });
-      return undefined;
-    }
-    const { condition, last } = await rangeAfter(source, table, position.after, options);
-    const piped = await pipeRows(source, target, table, `select ${columnsOf(table, "t")} ${condition}`, mode);
-    const { after: _, ...kept } = position;
-    const next = last === undefined ? { ...kept, table: position.table + 1 } : { ...kept, after: last };
-    await writePosition(target, options.moveId, next);
-    return { ...piped, next };
+  if (options.mode !== "plain") {
+    const next = () => copyNext(source, target, tables, options);
+    return await inMoverTransaction(target, options, "importing", "replica", next);
+  }
+  const { table } = await copiedUpTo(target, options.moveId);
+  let range: CopiedRange | undefined;
+  await roundAround(source, target, tables.slice(0, table + 1), options, async () => {
+    range = await copyNext(source, target, tables, options);
   });
+  return range;
+}
+
+async function copyNext(
+  source: MoverDb,
+  target: MoverDb,
+  tables: readonly MoveTable[],
+  options: CopyOptions & { readonly rangeRows: number },
+): Promise<CopiedRange | undefined> {
+  const position = await copiedUpTo(target, options.moveId);
+  const table = tables[position.table];
+  if (position.isDone === true) return undefined;
+  if (table === undefined) {
+    await writePosition(target, options.moveId, { ...position, isDone: true });
+    return undefined;
+  }
+  const { condition, last } = await rangeAfter(source, table, position.after, options);
+  const query = `select ${columnsOf(table, "t")} ${condition}`;
+  const piped = await pipeRows(source, target, table, query, options.mode ?? "replica");
+  const { after: _, ...kept } = position;
+  const next = last === undefined ? { ...kept, table: position.table + 1 } : { ...kept, after: last };
+  await writePosition(target, options.moveId, next);
+  return { ...piped, next };
 }
 
 async function copiedUpTo(target: MoverDb, moveId: string): Promise<CopyPosition> {
