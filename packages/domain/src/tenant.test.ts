@@ -70,6 +70,20 @@ describe("planTenant()", () => {
     expect(plan.waitingOn).toMatch(/eu-1 to come back/);
   });
 
+  test("leaves one that moves to its move, whatever is wanted of it", () => {
+    const moving: TenantState = { kind: "moving", move: "mv-1" };
+    for (const goal of ["present", "suspended", "absent"] as const) {
+      for (const readiness of ["ready", "not-ready", "gone"] as const) {
+        const plan = planTenant(tenant(moving, { ...home, goal }), readiness, now);
+        expect(plan, goal).toEqual({ next: moving, actions: [], waitingOn: "the end of move mv-1" });
+      }
+    }
+    // What is wanted of it comes first once it is served by one stamp again.
+    const wanted = (goal: Tenant["goal"]) => planTenant(tenant({ kind: "active" }, { ...home, goal }), "ready", now);
+    expect(wanted("suspended").next.kind).toBe("suspending");
+    expect(wanted("absent").next.kind).toBe("deleting");
+  });
+
   test("deletes as the mirror: intent, withdraw, forget", () => {
     const leaving = { ...home, goal: "absent" as const };
     expect(planTenant(tenant({ kind: "active" }, leaving), "ready", now)).toEqual({ next: deleting, actions: [] });
@@ -151,6 +165,7 @@ const anyState: fc.Arbitrary<TenantState> = fc.oneof(
   fc.constant({ kind: "placing" as const }),
   fc.record({ kind: fc.constant("preparing" as const), ...counted }),
   fc.constant({ kind: "active" as const }),
+  fc.constant({ kind: "moving" as const, move: "mv-1" }),
   fc.record({ kind: fc.constant("suspending" as const), ...counted }),
   fc.constant({ kind: "suspended" as const }),
   fc.record({ kind: fc.constant("resuming" as const), ...counted }),

@@ -82,8 +82,8 @@ export interface MoveStore {
   land(id: string, ctx: WriteContext): Promise<{ readonly version?: number }>;
   /**
    * Ids whose turn it is: all that have not ended, but those that rest, or wait for a retry, until after `now`. What is
-   * disputed waits for a person's word, and what another move takes back for that one's decision; both wake when their
-   * tenant is gone.
+   * disputed waits for a person's word, which the deletion of its tenant is too, and what another move takes back for
+   * that one's decision.
    */
   due(now: Instant, limit?: number): Promise<readonly string[]>;
   /** Moves that hold a stamp: not ended, with it as source or target; `resting` ones apart. */

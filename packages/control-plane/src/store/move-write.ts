@@ -10,10 +10,12 @@ import {
 } from "@stampyard/domain";
 import { giveMovePlace, passMovePlace, releaseStamp } from "./move-places.ts";
 import {
+  endedList,
   lockMove,
   moveColumns,
   moveNotFound,
   type MoveRow,
+  movingList,
   readMove,
   tellMove,
   toMove,
@@ -23,6 +25,9 @@ import type { Revisioned, WriteContext } from "./records.ts";
 import { eventOf, tellOf } from "./tenant-create.ts";
 import { insertEvents, tenantColumns, type TenantRow, toTenant, updateTenant } from "./tenant-rows.ts";
 import { audit, requireNormal, staleRevision, type StoreBase, type Write, write } from "./write.ts";
+
+/** Ten minutes. */
+const anotherTryMs = 600_000;
 
 export async function writeMove(
   base: StoreBase,
@@ -47,7 +52,7 @@ export async function writeMove(
       ...(waitingOn === undefined ? {} : { waitingOn }),
     };
     if (isSame(old.value, move)) return old;
-    if (!isSame(old.value.state, state)) await takeStep(w, old.value, move, tenant, touched);
+    if (!isSame(old.value.state, state)) await takeStep(w, old.value, move, tenant, { touched, now: base.now() });
     tellMove(w, move);
     return updateMove(w, move);
   });
@@ -61,7 +66,7 @@ async function takeStep(
   old: Move,
   move: Move,
   tenant: Tenant | undefined,
-  touched: Set<string>,
+  { touched, now }: { readonly touched: Set<string>; readonly now: number },
 ): Promise<void> {
   const from = old.state.kind;
   const to = move.state.kind;
@@ -81,10 +86,10 @@ async function takeStep(
   if (to === "erasing") await requireNoReturn(w, move);
   if (to === "aborted") {
     await settleTenant(w, move, tenant, move.from, "move-aborted");
-    await giveBack(w, move, touched);
+    await giveBack(w, move, touched, now);
   }
   if (to === "done" || to === "returned") {
-    await giveBack(w, move, touched);
+    await giveBack(w, move, touched, now);
     if (to === "done") await releaseStamp(w, move.from, move.tenant);
     touched.add(move.from);
   }
@@ -116,17 +121,25 @@ async function settleTenant(
 }
 
 /** A way back that was given up leaves the place with the move that it would have taken back. */
-async function giveBack(w: Write, move: Move, touched: Set<string>): Promise<void> {
+async function giveBack(w: Write, move: Move, touched: Set<string>, now: number): Promise<void> {
   if (move.state.kind === "aborted" && move.returns !== undefined) {
     const first = (await readMove(w, move.returns))?.value;
     if (first !== undefined && !endedMoves.includes(first.state.kind)) {
       await passMovePlace(w, move.id, first.id, "way-back");
+      await leaveTimeForAnother(w, first, now);
       touched.add(move.to);
       return;
     }
   }
   const stamp = await giveMovePlace(w, move.id);
   if (stamp !== undefined) touched.add(stamp);
+}
+
+/** Whoever wanted it back may want to try again, also where its way back would have ended meanwhile. */
+async function leaveTimeForAnother(w: Write, first: Move, now: number): Promise<void> {
+  const until = now + Math.min(first.restMs, anotherTryMs);
+  if (first.state.kind !== "resting" || first.state.until >= until) return;
+  await updateMove(w, { ...first, state: { kind: "resting", until } });
 }
 
 /** Its copy on the source is the target of the move that takes it back. */
@@ -213,6 +226,29 @@ export async function endWaysBack(w: Write, tenant: string, now: number): Promis
   );
   for (const row of rows) tellMove(w, toMove(row).value);
   return rows.map((row) => row.id);
+}
+
+/**
+ * A tenant is gone when every copy of it is. What a stamp had that was destroyed by force went with it.
+ * @throws StampyardError NOT_ERASED
+ */
+export async function requireNoCopy(w: Write, tenant: string): Promise<void> {
+  const { rows } = await w.query<{ id: string; stamp: string }>(
+    `SELECT id, stamp FROM (
+       SELECT id, number, CASE WHEN phase IN (${movingList}) THEN to_stamp ELSE from_stamp END AS stamp
+       FROM moves WHERE tenant = $1 AND phase NOT IN (${endedList})
+     ) AS copies JOIN stamps s ON s.name = copies.stamp WHERE s.goal <> 'absent' ORDER BY number LIMIT 1`,
+    [tenant],
+  );
+  const [copy] = rows;
+  if (copy === undefined) return;
+  throw new StampyardError(
+    "NOT_ERASED",
+    `Stamp ${copy.stamp} still has a copy of tenant ${tenant}, by move ${copy.id}`,
+    {
+      mend: `It goes with that move: stampyard move watch ${copy.id}`,
+    },
+  );
 }
 
 function requireFinishable({ id, state, from }: Move, accept: boolean): void {

@@ -133,6 +133,11 @@ describe("moves.rollback()", () => {
     expect(await tenantOf(store, "acme")).toMatchObject({ state: { kind: "active" }, stamp: "b", epoch: 2 });
     expect((await store.capacity.loads()).get("a")?.waysBack).toEqual({ tenants: 1 });
     expect(await store.moves.due(later)).toEqual([id]);
+    // Its time was over while it was being taken back: there is some more for another try.
+    await store.moves.finish(id, {}, ctx);
+    await store.moves.rollback(id, {}, ctx);
+    await giveUp(store, ctx, `${id}-back`);
+    expect(await store.moves.due(Date.now() + 60_000)).toEqual([]);
     const again = await store.moves.rollback(id, {}, ctx);
     expect(again.value).toMatchObject({ id: `${id}-back`, state: { kind: "requested" }, goal: "finish", epoch: 2 });
     expect((await store.capacity.loads()).get("a")).toMatchObject({ incoming: { tenants: 1 }, waysBack: {} });
@@ -188,19 +193,36 @@ describe("moves.holding() and atWork()", () => {
 });
 
 describe("a tenant that is deleted", () => {
-  test("takes what was kept for its way back along", async () => {
+  test("takes what was kept for its way back along, and is gone only after it", async () => {
     await using led = await withMove();
     const { store, ctx, id } = led;
     await bringTo(store, ctx, id, "resting");
+    await expect(deleteTenant(store, ctx, "acme")).rejects.toMatchObject({
+      code: "NOT_ERASED",
+      message: `Stamp a still has a copy of tenant acme, by move ${id}`,
+    });
+    expect(await store.moves.due(Date.now())).toEqual([id]);
+    await bringTo(store, ctx, id, "done");
+    const leaving = await store.tenants.read("acme");
+    if (leaving !== undefined) {
+      await store.tenants.write({ ...leaving.value, state: { kind: "gone" } }, leaving.revision, {}, ctx);
+    }
+    expect((await store.tenants.create({ key: "acme" }, ctx)).value.epoch).toBe(3);
+  });
+
+  test("does not wait for a stamp that was destroyed by force, nor comes back beside its copy", async () => {
+    await using led = await withMove();
+    const { store, ctx, id, url } = led;
+    await bringTo(store, ctx, id, "resting");
+    await store.stamps.remove("a", { force: true }, ctx);
     await deleteTenant(store, ctx, "acme");
     expect(await store.moves.due(Date.now())).toEqual([id]);
-    // A new tenant of this key must not meet the copy of the old one.
+    await run(url, `UPDATE stampyard_control.stamps SET goal = 'present' WHERE name = 'a'`);
+    // A new tenant of this key must not meet what is left of the old one.
     await expect(store.tenants.create({ key: "acme" }, ctx)).rejects.toMatchObject({
       code: "ALREADY_EXISTS",
       message: expect.stringContaining("copy of an earlier tenant"),
     });
-    await bringTo(store, ctx, id, "done");
-    expect((await store.tenants.create({ key: "acme" }, ctx)).value.epoch).toBe(3);
   });
 
   test("accepts with its going what was disputed", async () => {

@@ -62,16 +62,17 @@ export function moveStore(base: StoreBase): MoveStore {
 }
 
 /**
- * What rests waits for its time, what is disputed for a person's word, and both wake when the tenant is gone. While
- * another move takes the tenant back they wait for its source to decide.
+ * What rests waits for its time, and what is disputed for a person's word. While another move takes the tenant back they
+ * wait for its source to decide; those few are found by that move, so that the many that rest are not looked at.
  */
 const dueSql = `
-SELECT id FROM moves m
-WHERE phase NOT IN (${endedList})
-  AND CASE WHEN phase NOT IN ('resting', 'disputed') THEN due_at_ms <= $1
-    WHEN EXISTS (SELECT FROM moves b WHERE b.returns = m.id AND b.phase <> 'aborted') THEN
-      EXISTS (SELECT FROM moves b WHERE b.returns = m.id
-        AND b.phase IN ('opening', 'verifying', 'resting', 'disputed', 'erasing', 'done', 'returned'))
-    ELSE (phase = 'resting' AND due_at_ms <= $1) OR accepted AND phase = 'disputed'
-      OR NOT EXISTS (SELECT FROM tenants t WHERE t.key = m.tenant) END
-ORDER BY due_at_ms, number LIMIT $2`;
+SELECT id FROM (
+  SELECT id, due_at_ms, number FROM moves m
+  WHERE phase NOT IN (${endedList}) AND due_at_ms <= $1
+    AND (phase NOT IN ('resting', 'disputed') OR (phase = 'resting' OR accepted)
+      AND NOT EXISTS (SELECT FROM moves b WHERE b.returns = m.id AND b.phase <> 'aborted'))
+  UNION ALL
+  SELECT m.id, 0, m.number FROM moves b JOIN moves m ON m.id = b.returns
+  WHERE b.returns IS NOT NULL AND m.phase IN ('resting', 'disputed')
+    AND b.phase IN ('opening', 'verifying', 'resting', 'disputed', 'erasing', 'done', 'returned')
+) AS due ORDER BY due_at_ms, number LIMIT $2`;

@@ -1,6 +1,7 @@
 import type { DirectoryChange } from "@stampyard/directory";
 import { canonicalJson, type Fleet, type Json, publishedRouting, suspendable, type Tenant } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
+import { endWaysBack } from "./move-write.ts";
 import { applyMoves } from "./recovery-apply-moves.ts";
 import type { Adoption, RecoveryPlan } from "./recovery-plan.ts";
 import { stampColumns, type StampRow, toStamp } from "./stamp-rows.ts";
@@ -38,6 +39,7 @@ export async function applyRecovery(w: Write, plan: RecoveryPlan, now: number): 
   await adoptHostnames(w, plan.adopt);
   for (const { tenant: key, epoch } of plan.forget) {
     await forgetTenant(w, { key, epoch });
+    await endWaysBack(w, key, now);
     events.push({ tenant: key, event: "gone", phase: "gone", epoch, detail: "a person decided" });
   }
   await insertEvents(w, w.ctx.actor, events);

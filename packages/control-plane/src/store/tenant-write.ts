@@ -11,7 +11,7 @@ import {
   type Tenant,
   tenantNext,
 } from "@stampyard/domain";
-import { endWaysBack } from "./move-write.ts";
+import { endWaysBack, requireNoCopy } from "./move-write.ts";
 import type { Revisioned, WriteContext } from "./records.ts";
 import { same, type StampWriteOptions } from "./stamp-write.ts";
 import { eventOf, tellOf } from "./tenant-create.ts";
@@ -40,6 +40,7 @@ export function writeTenant(
     const { state, goal, waitingOn } = wanted;
     const tenant: Tenant = { ...kept, state, goal, ...(waitingOn === undefined ? {} : { waitingOn }) };
     requireOwnChanges(tenant, changes);
+    if (state.kind === "gone") await requireNoCopy(w, tenant.key);
     const facts = { phase: tenant.state.kind, goal: tenant.goal };
     const before = { phase: old.value.state.kind, goal: old.value.goal };
     if (same(before, facts) && changes.length === 0) {

@@ -108,6 +108,16 @@ describe("a stamp of the right digest", () => {
     expect(next(stamp({ kind: "empty" })).next.kind).toBe("active");
   });
 
+  test("is not empty while a move keeps a place here, and names it (I31)", () => {
+    const kept = { count: 0, some: [], keptBy: ["mv-1", "mv-2"] };
+    const draining = next(stamp({ kind: "draining" }, { goal: "drained" }), kept);
+    expect(draining).toMatchObject({ next: { kind: "draining" }, actions: [] });
+    expect(draining.waitingOn).toBe("the end of move mv-1, which keeps a place here (stampyard move show mv-1)");
+    const wanted = stamp({ kind: "active" }, { goal: "absent" });
+    expect(next(wanted, kept).next.kind).toBe("draining");
+    expect(next({ ...wanted, goalDetail: { force: true } }, kept).next.kind).toBe("destroying");
+  });
+
   test("past its deadline says so, and goes on", () => {
     const late = stamp({ kind: "draining" }, { goal: "drained", goalDetail: { deadline: now - 1 } });
     expect(next(late, three).waitingOn).toMatch(/^past its deadline, its 3 tenants to leave/);
