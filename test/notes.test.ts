@@ -3,7 +3,8 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeSecret, secretNames, type StampSpec } from "@stampyard/domain";
+import { setTimeout as delay } from "node:timers/promises";
+import { findComponent, makeSecret, secretNames, type StampSpec } from "@stampyard/domain";
 import { type LocalEngine, openLocalEngine } from "@stampyard/engines";
 import {
   formatRouteKeys,
@@ -15,6 +16,7 @@ import {
   signRoute,
 } from "@stampyard/guard";
 import { parseTemplate, renderStamp } from "@stampyard/manifest";
+import { bringFence, readTables, tablesToFence } from "@stampyard/movers";
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
@@ -39,6 +41,7 @@ beforeAll(async () => {
   spec = await readSpec();
   await engine.apply(spec, call);
   await connect();
+  await fence();
   for (const tenant of ["acme", "bcme"]) {
     await database.query("insert into stampyard.tenant_home (tenant, state, epoch) values ($1, 'active', 1)", [tenant]);
     expect((await callHook("tenant.onCreate", tenant)).status).toBe(204);
@@ -71,6 +74,19 @@ async function connect(): Promise<void> {
   // Tests kill and stop things on purpose; a query that then fails says so itself.
   database.on("error", () => {});
   await database.connect();
+}
+
+/** As the control plane does before it verifies a stamp. */
+async function fence(): Promise<void> {
+  const admin = new Client({ connectionString: await engine.adminUrl?.(spec, "db", signal) });
+  await admin.connect();
+  const [db] = findComponent(spec.rendered, "postgres");
+  const policy = { tenantColumn: "tenant_id", ids: {}, via: {}, reference: [], ignored: db?.ignored ?? [] };
+  const { tables, unknown } = tablesToFence(await readTables(admin), policy);
+  expect({ fence: db?.fence, unknown }).toEqual({ fence: "enforce", unknown: [] });
+  const clock = { now: () => Date.now(), sleep: (ms: number) => delay(ms) };
+  await bringFence(admin, tables, "enforce", { clock, signal });
+  await admin.end();
 }
 
 function signed(tenant: string, epoch = 1, to = stamp): Record<string, string> {
@@ -283,7 +299,10 @@ test("a stamp that is stopped and applied again has every note", async () => {
 
 test("the hooks may be repeated, and tenant.onDelete leaves no row of the tenant and every row of the others", async () => {
   const others = await stats("bcme");
-  for (const hook of ["tenant.onCreate", "tenant.onDelete", "tenant.onDelete"] as const) {
+  expect((await callHook("tenant.onCreate", "acme")).status).toBe(204);
+  // As the control plane does: from here on the fence lets nothing of it be written, and its rows be deleted.
+  await database.query("update stampyard.tenant_home set state = 'deleting' where tenant = 'acme'");
+  for (const hook of ["tenant.onDelete", "tenant.onDelete"] as const) {
     expect((await callHook(hook, "acme")).status).toBe(204);
   }
   const { rows: tables } = await database.query<{ table_name: string }>(

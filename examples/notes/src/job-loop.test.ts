@@ -21,3 +21,22 @@ test("workOnce() claims nothing for tenants whose home is not active here, and g
   expect(await workOnce(deps, new AbortController().signal)).toBe(0);
   expect(claimed).toEqual(["bcme"]);
 });
+
+test.each(["SY001", "40001"])("workOnce() goes on to the others when one is fenced as it claims (%s)", async (code) => {
+  const claimed: unknown[] = [];
+  const query = async (sql: string, values: readonly unknown[]) => {
+    if (sql.startsWith("select distinct")) return { rows: ["acme", "bcme"].map((tenant_id) => ({ tenant_id })) };
+    claimed.push(values[0]);
+    if (values[0] === "acme") throw Object.assign(new Error("tenant acme is not writable here"), { code });
+    return { rows: [] };
+  };
+  const home = async () => ({ state: "active", epoch: 1 }) as const;
+  const deps = {
+    pool: { query } as unknown as Pool,
+    ownership: { home },
+    cache: { drop: async () => {} },
+    log: () => {},
+  };
+  expect(await workOnce(deps, new AbortController().signal)).toBe(0);
+  expect(claimed).toEqual(["acme", "bcme"]);
+});

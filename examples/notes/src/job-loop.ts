@@ -33,11 +33,25 @@ export async function workOnce(deps: JobDeps, signal: AbortSignal): Promise<numb
     for (const tenant of tenants) {
       if (signal.aborted) return taken;
       const home = await deps.ownership.home(tenant, { fresh: true, claimedEpoch: 0 });
-      if (home?.state === "active") taken += await workFor(deps, tenant, home, signal);
+      if (home?.state === "active") taken += await unlessLeaving(() => workFor(deps, tenant, home, signal));
     }
     const last = tenants.at(-1);
     if (last === undefined || tenants.length < tenantsPerLook) return taken;
     after = last;
+  }
+}
+
+/**
+ * SY…: the fence has closed since we asked. 40001: a home changed under us. The tenant is leaving, or the next look does
+ * it; the others must not wait for that.
+ */
+async function unlessLeaving(work: () => Promise<number>): Promise<number> {
+  try {
+    return await work();
+  } catch (caught) {
+    const state = sqlStateOf(caught);
+    if (state === "40001" || state?.startsWith("SY")) return 0;
+    throw caught;
   }
 }
 
@@ -61,8 +75,8 @@ async function handleJob({ pool, log }: JobDeps, job: Job): Promise<void> {
       if (!(await finishJob(db, job))) throw new Error("The claim ended before the job did");
     });
   } catch (caught) {
-    // SY…: the fence closed while we worked. The tenant is leaving, and the job with it: nothing failed.
-    if (sqlStateOf(caught)?.startsWith("SY")) return;
+    // The fence closed while we worked. The tenant is leaving, and the job with it: nothing failed.
+    if (sqlStateOf(caught)?.startsWith("SY")) throw caught;
     const outcome = await failJob(pool, job, reasonOf(caught));
     log(`job-${outcome}`, { tenant: job.tenant, kind: job.kind, attempts: job.attempts, reason: reasonOf(caught) });
   }

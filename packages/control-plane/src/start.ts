@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import type { Clock, OpenMover, Stamp, StampEngine } from "@stampyard/domain";
+import type { Clock, OpenMover, Stamp, StampEngine, StampSpec } from "@stampyard/domain";
 import { ensureStore, openLocalEngine } from "@stampyard/engines";
 import { openRowsMover } from "@stampyard/movers";
 import type { Logger } from "pino";
@@ -10,12 +10,13 @@ import { createLog } from "./log.ts";
 import { checkMove } from "./moves/check-move.ts";
 import { holdStateDir, writeProcessRecord } from "./process-record.ts";
 import { leaseHolder, releaseDeadLease } from "./lease-holder.ts";
+import { ensureFence, type EnsureFenceDeps } from "./fence/ensure-fence.ts";
 import { acceptedKids } from "./reconcilers/drift.ts";
 import { runLeadership } from "./reconcilers/leadership.ts";
 import { readStampSpec } from "./reconcilers/stamp-spec.ts";
 import { createTenantHomes } from "./reconcilers/tenant-homes.ts";
 import { createTenantHooks } from "./reconcilers/tenant-hooks.ts";
-import { createGate } from "./reconcilers/turn.ts";
+import { createGate, type Turn } from "./reconcilers/turn.ts";
 import { openHeadGuard } from "./recovery/head-guard.ts";
 import { createApp } from "./server/app.ts";
 import { ensureBootstrapTokens } from "./server/bootstrap.ts";
@@ -140,7 +141,12 @@ export async function startControlPlane(
 }
 
 /** What a leader's reconcilers have beside the world: made once, for all of its terms. */
-function workOf(world: Parameters<typeof createTenantHooks>[0]) {
-  const ensureFence = async () => {};
-  return { hooks: createTenantHooks(world), ensureFence, heavy: createGate(heavyAtATime), drift: new Map() };
+function workOf(world: Parameters<typeof createTenantHooks>[0] & EnsureFenceDeps) {
+  return {
+    hooks: createTenantHooks(world),
+    ensureFence: (stamp: Stamp, spec: StampSpec, turn: Turn) => ensureFence(world, stamp, spec, turn),
+    heavy: createGate(heavyAtATime),
+    drift: new Map(),
+    fences: new Map(),
+  };
 }

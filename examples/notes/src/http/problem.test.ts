@@ -1,3 +1,4 @@
+import { refusalHeader } from "@stampyard/guard";
 import { expect, test } from "vitest";
 import { Problem, problemOf } from "./problem.ts";
 
@@ -14,6 +15,9 @@ test("problemOf() asks to come again when the database is away, and hides what i
     expect(problem).toMatchObject({ status: 503, code, headers: { "retry-after": "1" } });
     expect(problem.message).not.toContain(caught.message);
   }
+  expect(problemOf(new Error("fenced"), "SY001").headers).toMatchObject({ [refusalHeader]: "not-active" });
+  // What a transaction asks to have repeated, because a home changed under it.
+  expect(problemOf(new Error("could not serialize access"), "40001")).toMatchObject({ status: 503 });
   const unexpected = problemOf(new Error("secret"), "42703");
   expect(unexpected).toMatchObject({ status: 500, code: "internal" });
   expect(unexpected.message).not.toContain("secret");

@@ -1,3 +1,5 @@
+import { refusalHeader } from "@stampyard/guard";
+
 /** A refusal that the client is told about, as RFC 9457 says. `code` is for programs and never changes. */
 export class Problem extends Error {
   override readonly name = "Problem";
@@ -25,8 +27,12 @@ export function problemOf(caught: unknown, sqlState: string | undefined): Proble
   const retry = { "retry-after": "1" };
   // 23503 on an insert: the account row is gone or not there yet, because every table hangs on it.
   if (sqlState === "23503") return new Problem(503, "workspace-not-ready", "The workspace is not ready", retry);
-  // SY001 and on: the fence in the database refuses writes of a tenant that is being moved.
-  if (sqlState?.startsWith("SY")) return new Problem(503, "workspace-moving", "The workspace is being moved", retry);
+  // SY001 and on: the fence in the database refuses writes of a tenant that is being moved. Nothing was done, and the
+  // router is told so as by the guard: the same request will work in a moment, here or elsewhere.
+  if (sqlState?.startsWith("SY")) {
+    const headers = { ...retry, [refusalHeader]: "not-active" };
+    return new Problem(503, "workspace-moving", "The workspace is being moved", headers);
+  }
   if (sqlState !== undefined && unavailable.test(sqlState)) return databaseAway(retry);
   if (sqlState === undefined && isConnectionFailure(caught)) return databaseAway(retry);
   return new Problem(500, "internal", "Something unexpected happened");

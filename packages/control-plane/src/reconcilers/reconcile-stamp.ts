@@ -14,12 +14,14 @@ import {
   verifyTenantKey,
   whatIsLacking,
 } from "@stampyard/domain";
+import { keepFence } from "../fence/keep-fence.ts";
 import type { Revisioned } from "../store/port.ts";
 import { checkDrift, kidsOf } from "./drift.ts";
 import { causeOf, isTurnOver } from "./failure.ts";
 import { tellHomeless } from "./homeless.ts";
 import { observeAdopted } from "./observe-adopted.ts";
 import { whileStillWanted } from "./still-wanted.ts";
+import { releaseWaits } from "./move/release-waits.ts";
 import { again, type ReconcileDeps, rest, type Turn, type TurnEnd, writeContext } from "./turn.ts";
 import { verifyStamp } from "./verify-stamp.ts";
 
@@ -38,12 +40,15 @@ export async function reconcileStamp(deps: ReconcileDeps, name: string, turn: Tu
   // A restored store knows the past: what it would change now may be the truth that it forgot (decision D9).
   if ((await deps.store.meta()).mode === "recovering") return rest;
 
-  const plan = planStamp(found.value, seen, await tenantsOf(deps, found.value), deps.clock.now());
+  const planned = planStamp(found.value, seen, await tenantsOf(deps, found.value), deps.clock.now());
   try {
+    const plan = await releaseWaits(deps, found.value, seen, planned);
     if (!isSettled(found.value, seen, plan)) return await carryOut(deps, found, plan, turn);
     const drift = await checkDrift(deps, found.value, turn, (why) =>
       act(deps, found.value, { kind: "apply", why }, turn),
     );
+    const fenceRetryAt = await keepFence(deps, found.value, turn);
+    if (fenceRetryAt !== undefined) return { kind: "rest", until: fenceRetryAt };
     return await carryOut(deps, found, drift === undefined ? plan : { ...plan, waitingOn: drift }, turn);
   } catch (caught) {
     if (isTurnOver(caught, turn)) throw caught;
@@ -94,9 +99,11 @@ async function verify(
   { waitingOn: _, ...done }: StampPlan,
   turn: Turn,
 ): Promise<Revisioned<Stamp>> {
-  const verified = await whileStillWanted(deps, row.value, turn.signal, (signal) =>
-    verifyStamp(deps, row, { ...turn, signal }),
-  );
+  const verified = await whileStillWanted(deps, row.value, turn.signal, async (signal) => {
+    // Before any tenant, so that a stamp never takes one whose writes nothing could stop.
+    await keepFence(deps, row.value, { ...turn, signal });
+    return await verifyStamp(deps, row, { ...turn, signal });
+  });
   deps.log.info({ stamp: row.value.name, ...verified.verification }, "verified");
   return await writeRow(deps, verified.row, done, turn, undefined, verified.verification);
 }

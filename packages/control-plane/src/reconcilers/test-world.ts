@@ -183,6 +183,7 @@ export async function createWorld(postgres: TestPostgres, edit: Partial<Template
       drift: new Map(),
       openMover: async (request) => aroundMover(await openRowsMover(request), () => point),
       ensureFence: async () => {},
+      fences: new Map(),
     };
   }
 

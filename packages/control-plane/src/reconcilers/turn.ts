@@ -8,11 +8,12 @@ import type {
   StampEngine,
   StampSpec,
 } from "@stampyard/domain";
+import type { FenceKeeping } from "../fence/keep-fence.ts";
 import type { EventBus } from "../server/events.ts";
 import type { Store, WriteContext } from "../store/port.ts";
 
 /** What one turn of a reconciler works with. */
-export interface ReconcileDeps {
+export interface ReconcileDeps extends FenceKeeping {
   readonly store: Store;
   readonly engine: StampEngine;
   /** Renders the stamp again from its release and opens its secrets; for engine calls only. */
