@@ -1,5 +1,5 @@
 import { endedMoves, type Move, StampyardError, type Tenant, wayBackOf } from "@stampyard/domain";
-import { isBigThere, keepWayBack, passMovePlace } from "./move-places.ts";
+import { keepWayBack, passMovePlace } from "./move-places.ts";
 import { insertMove, lockMove, longestMoveId, readMove, tellMove, updateMove } from "./move-rows.ts";
 import { beginMoving, requireTimes } from "./move-request.ts";
 import { lockBoth } from "./move-write.ts";
@@ -20,7 +20,10 @@ export async function landMove(base: StoreBase, id: string, ctx: WriteContext): 
     return { move: move.value, isNew: true };
   });
   const { from, to, tenant, epoch } = landed.move;
-  if (landed.isNew) base.view.touch([from, to]);
+  if (landed.isNew) {
+    base.view.touch([from, to]);
+    return {};
+  }
   const { rows } = await base.db.query<{ version: number }>(
     `SELECT version FROM directory_entries WHERE rank = $1 AND name = $2
        AND change ->> 'kind' = 'tenant-put' AND (change ->> 'epoch')::bigint > $3`,
@@ -53,25 +56,23 @@ function requireLanding(move: Move, tenant: Tenant | undefined): Tenant {
 }
 
 /** The tenant's home, its history, the directory and both places. Its row and the move's are locked. */
-export async function landIn(w: Write, tenant: Tenant, move: Move): Promise<void> {
+async function landIn(w: Write, tenant: Tenant, move: Move): Promise<void> {
   const { id, from, to, epoch } = move;
   const { rows } = await w.query<{ pool: string }>("SELECT pool FROM stamps WHERE name = $1 FOR SHARE", [to]);
   const [target] = rows;
   if (target === undefined) throw stampNotFound(to);
   const landed: Tenant = { ...tenant, stamp: to, pool: target.pool, epoch: epoch + 1 };
   const auditId = await audit(w, "move.land", `move/${id}`, { tenant: tenant.key, from, to, epoch: landed.epoch });
-  const { rows: before } = await w.query<{ big: boolean }>("SELECT big FROM tenants WHERE key = $1", [tenant.key]);
   // In one statement, which takes the counters of both stamps in their order.
-  await w.query("UPDATE tenants SET pool = $2, stamp = $3, big = $4 WHERE key = $1", [
-    tenant.key,
-    target.pool,
-    to,
-    await isBigThere(w, id),
-  ]);
+  const before = await w.query<{ big: boolean }>(
+    `UPDATE tenants t SET pool = $2, stamp = $3, big = coalesce((SELECT big FROM move_places WHERE move_id = $4), false)
+     FROM (SELECT key, big FROM tenants WHERE key = $1) AS old WHERE t.key = old.key RETURNING old.big`,
+    [tenant.key, target.pool, to, id],
+  );
   await updateTenant(w, landed);
-  await keepWayBack(w, { move: id, stamp: from, weight: tenant.weight, isBig: before[0]?.big === true });
+  await keepWayBack(w, { move: id, stamp: from, weight: tenant.weight, isBig: before.rows[0]?.big === true });
   await insertEvents(w, w.ctx.actor, [eventOf(landed, "moved", `${id} from ${from}`)]);
-  if (w.mode === "normal") await leaveChanges(w, auditId, [entryOf(landed)]);
+  await leaveChanges(w, auditId, [entryOf(landed)]);
   tellOf(w, landed);
 }
 

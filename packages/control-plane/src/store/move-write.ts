@@ -38,8 +38,9 @@ export async function writeMove(
   const touched = new Set<string>();
   const written = await write(base, ctx, async (w) => {
     requireNormal(w);
-    // Tenants before moves, everywhere.
-    const tenant = await lockTenantIfThere(w, wanted.tenant);
+    // Tenants before moves, everywhere; most writes do not touch theirs.
+    const { kind } = wanted.state;
+    const tenant = kind === "verifying" || kind === "aborted" ? await lockTenantIfThere(w, wanted.tenant) : undefined;
     const old = await lockMove(w, wanted.id);
     if (old.revision !== revision) throw staleRevision(`Move ${wanted.id}`, revision, old.revision);
     const { setback: _s, waitingOn: _w, ...kept } = old.value;
