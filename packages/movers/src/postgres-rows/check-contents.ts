@@ -29,21 +29,15 @@ export async function checkReferenceRows(
     const asked = { ...table, tenantColumn: "", key: own.keys[0]?.columns ?? columns, columns };
     const sql = `select count(*)::text || ' ' || coalesce(sum(('x' || encode(substr(h, 1, 8), 'hex'))::bit(64)::bigint::numeric), 0)::text as sum
       from (select ${rowHash(asked)} as h from ${qualified(table)} t offset 0) x`;
-    try {
-      const [a, b] = await Promise.all([inTime(source, sql, referenceMs), inTime(target, sql, referenceMs)]);
-      if (a === undefined || b === undefined) {
-        const what = "is a reference table too large to be compared beforehand";
-        warnings.push({ where, what, mend: "Compare it yourself: rows of tenants point at it." });
-      } else if (a[0]?.["sum"] !== b[0]?.["sum"]) {
-        const which = await differingKeys(source, target, asked);
-        const what = `is a reference table and has different rows on both sides${which}`;
-        problems.push({ where, what, mend: "Make its rows the same by the same migrations on both sides." });
-      }
-    } catch (caught) {
-      // Another column or no right to read it: told where columns and rights are compared.
-      if (!["42703", "42501", "42P01"].includes(sqlStateOf(caught) ?? "")) throw caught;
-      const what = "is a reference table that could not be compared";
-      problems.push({ where, what, mend: `grant select on ${qualified(table)} to stampyard_mover;` });
+    const [a, b] = await Promise.all([inTime(source, sql, referenceMs), inTime(target, sql, referenceMs)]);
+    if (a === undefined || b === undefined) {
+      const what = "is a reference table that could not be compared: it is too large, or may not be read";
+      const mend = `Compare it yourself, because rows of tenants point at it: grant select on ${qualified(table)} to stampyard_mover;`;
+      warnings.push({ where, what, mend });
+    } else if (a[0]?.["sum"] !== b[0]?.["sum"]) {
+      const which = await differingKeys(source, target, asked);
+      const what = `is a reference table and has different rows on both sides${which}`;
+      problems.push({ where, what, mend: "Make its rows the same by the same migrations on both sides." });
     }
   }
 }
@@ -67,8 +61,10 @@ export async function checkStrangers(
 ): Promise<void> {
   for (const table of tables) {
     const to = bound();
-    const { rows } = await target.query(`select 1 ${rowsOfTenant(table, to.bind(tenant))} limit 1`, to.values);
-    if (rows.length === 0) continue;
+    const found = await unlessRefused(() =>
+      target.query(`select 1 ${rowsOfTenant(table, to.bind(tenant))} limit 1`, to.values),
+    );
+    if (found === undefined || found.rows.length === 0) continue;
     const where = `table ${table.schema}.${table.table} of the target`;
     const what = `has rows of tenant ${tenant}, which has no home there`;
     problems.push({ where, what, mend: "Find out whose they are, and remove them or register the tenant there." });
@@ -97,8 +93,11 @@ export async function measureTenant(
             `select count(*)::float8 as rows, coalesce(sum(${size}), 0)::float8 as bytes ${of}`,
             left,
           );
-    const seen = counted?.[0] ?? (await estimate(source, of, table));
-    measured.set(`${table.schema}.${table.table}`, { rows: Number(seen["rows"]), bytes: Number(seen["bytes"]) });
+    const seen = counted?.[0] ?? (await unlessRefused(() => estimate(source, of, table)));
+    measured.set(`${table.schema}.${table.table}`, {
+      rows: Number(seen?.["rows"] ?? 0),
+      bytes: Number(seen?.["bytes"] ?? 0),
+    });
   }
   return measured;
 }
@@ -110,12 +109,24 @@ async function estimate(source: MoverDb, of: string, table: MoveTable): Promise<
   return { rows: count, bytes: Math.round((count * table.bytes) / Math.max(1, table.rows)) };
 }
 
-/** Rows of a question, or undefined when it takes longer than that. Reads only. */
+/** Columns that are not there, or rows that may not be read: told where shapes and rights are compared. */
+const refusals = ["42703", "42501", "42P01"];
+
+async function unlessRefused<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (caught) {
+    if (refusals.includes(sqlStateOf(caught) ?? "")) return undefined;
+    throw caught;
+  }
+}
+
+/** Rows of a question, or undefined when it takes longer than that, or may not be asked. Reads only. */
 async function inTime(db: MoverDb, sql: string, ms: number): Promise<Record<string, unknown>[] | undefined> {
   await db.query("begin read only");
   try {
     await db.query(`set local statement_timeout = ${ms}`);
-    return (await db.query(sql)).rows;
+    return await unlessRefused(async () => (await db.query(sql)).rows);
   } catch (caught) {
     if (sqlStateOf(caught) === "57014") return undefined;
     throw caught;

@@ -99,6 +99,7 @@ function planTable(
       `Give it a primary key of ${owned.columns.join(", ")} and its id, without nulls.`,
     );
   }
+  checkKeyTypes(table, key, refuse);
   checkUnique(table, policy, owned, key, refuse);
   checkSequences(table, policy, refuse);
   if (key === undefined || problems.length > before) return [];
@@ -180,6 +181,18 @@ function checkTypes(table: TableFacts, refuse: Refuse): void {
   refuse(
     `has the column ${local.name} of type ${local.type}, whose values mean something in one database only`,
     isObject ? "Keep large objects in a bytea column: they do not move." : "Keep names as text and numbers as bigint.",
+  );
+}
+
+/** Captured keys are written as JSON by the writer's own session, which may round these or lose a part of them. */
+const inexactType = /^(?:real|double precision|money)$|\[\]$/;
+
+function checkKeyTypes(table: TableFacts, key: KeyFacts | undefined, refuse: Refuse): void {
+  const column = table.columns.find(({ name, type }) => key?.columns.includes(name) === true && inexactType.test(type));
+  if (column === undefined) return;
+  refuse(
+    `has the key column ${column.name} of type ${column.type}, whose values cannot be written down exactly`,
+    "Use numeric, text or uuid in the key.",
   );
 }
 
