@@ -24,8 +24,8 @@ import { whileMoveWanted } from "./still-moving.ts";
 
 /** What nobody announces, such as a database that answers again, is looked for this often. */
 const lookAgainMs = 1_000;
-/** Between two rounds that only keep up with the source. */
-const keepUpMs = 250;
+/** Between two rounds that only keep up with the source: before a switch few changes may be left, otherwise it is a courtesy. */
+const keepUpMs = { soon: 250, later: 2_000 };
 
 /**
  * One turn of one move: read, look, plan, record, act, and so on with the same connections until it has to wait, so that
@@ -133,8 +133,9 @@ function isFarBehind({ lag }: MoveSeen): boolean {
 /** There is nothing to do but to stay close behind: until the next try, or what holds it back is over. */
 async function keepUp({ deps, row, turn }: Step): Promise<void> {
   const { state } = row.value;
-  const left = state.kind === "switching" ? state.retryAt - deps.clock.now() : keepUpMs;
-  await deps.clock.sleep(Math.max(1, Math.min(keepUpMs, left)), turn.signal);
+  const left = state.kind === "switching" ? state.retryAt - deps.clock.now() : keepUpMs.later;
+  const pauseMs = left > 2 * keepUpMs.later ? keepUpMs.later : Math.min(keepUpMs.soon, left);
+  await deps.clock.sleep(Math.max(1, pauseMs), turn.signal);
 }
 
 /** @returns whether it was due; only while the move rests, because nobody waits for it */
