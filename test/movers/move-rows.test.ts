@@ -127,7 +127,11 @@ async function writeAlong(pairOf: Pair, writer: number, until: () => boolean): P
     const account = accounts[random.int(0, accounts.length - 1)]?.["id"];
     const write = async () => {
       await home.query(`begin isolation level ${level}`);
-      await home.query("update accounts set n = n + 1 where tenant_id = 'acme' and id = $1", [account]);
+      const { rowCount } = await home.query("update accounts set n = n + 1 where tenant_id = 'acme' and id = $1", [
+        account,
+      ]);
+      // Nobody looks at a target before it opens but this test: a statement may then find the row not there, or gone.
+      if (rowCount !== 1) throw Object.assign(new Error("not there yet"), { code: "SY001" });
       await home.query("insert into entries (tenant_id, account, writer, seq) values ('acme', $1, $2, $3)", [
         account,
         writer,
