@@ -14,8 +14,8 @@ const usage = `Usage: npm run demo [-- options]
 
 Three real stamps of examples/notes on this machine, tenants, traffic, and keys to break things.
 
-  --once           no terminal needed: kill the control plane under traffic, then a stamp,
-                   check that only that stamp's tenants notice, print a report
+  --once           no terminal needed: move a tenant under load, kill the control plane, then
+                   a stamp, check who notices and that no write is lost, print a report
   -o json          the report as JSON (with --once)
   --port <number>  where the router listens (default: 8080, or another if it is taken)
   --allow-install  apt-get install Redis and NATS where they cannot be unpacked privately (CI=true allows it too)

@@ -2,9 +2,10 @@ import { readRecorded } from "../state-dir.ts";
 import { followDemoStamp } from "./follow-stamp.ts";
 import { waitUntilBack } from "./back.ts";
 import { killControlPlane, killStamp } from "./damage.ts";
+import { movedText, moveTenant } from "./move-tenant.ts";
 import type { Stage } from "./stage.ts";
 import type { Phase, Tally } from "./tally.ts";
-import { createTenant, nextTenant } from "./tenants.ts";
+import { createTenant, demoTenants, nextTenant } from "./tenants.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** What a key does; `say` tells it as it happens. */
@@ -27,6 +28,7 @@ export interface DemoAction {
 export const demoActions: readonly DemoAction[] = [
   { key: "k", does: "kill -9 the control plane, or start it again", run: toggleControlPlane },
   { key: "s", does: "kill -9 a whole stamp", run: loseStamp },
+  { key: "m", does: "move a tenant to another stamp under load, and back the next time", run: moveOne },
   { key: "n", does: "another stamp", run: addStamp },
   { key: "t", does: "another tenant", run: addTenant },
 ];
@@ -60,6 +62,13 @@ async function loseStamp(context: DemoContext): Promise<void> {
     return;
   }
   say(`Stamp ${victim} is back after ${((performance.now() - started) / 1000).toFixed(1)} s, with all its data`);
+}
+
+async function moveOne(context: DemoContext): Promise<void> {
+  const { stage, say } = context;
+  if (!hasControlPlane(stage)) return say("Moves are driven by the control plane, which is dead: press k first");
+  const moved = await moveTenant(context, demoTenants[0] ?? "");
+  say(movedText(moved));
 }
 
 async function addStamp(context: DemoContext): Promise<void> {

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { waitUntilBack } from "./back.ts";
 import { killControlPlane, killStamp } from "./damage.ts";
+import { type MovedTenant, movedText, moveTenant } from "./move-tenant.ts";
 import { type DemoReport, phaseRows } from "./report.ts";
 import type { Stage } from "./stage.ts";
-import { createTally, type Phase } from "./tally.ts";
+import { createTally, emptyCount, merge, type Phase, type Tally } from "./tally.ts";
 import { createTenant, demoTenants } from "./tenants.ts";
 import { readNoteIds, startTraffic, type Traffic } from "./traffic.ts";
 
@@ -20,7 +21,7 @@ const withoutControlPlaneMs = 4_000;
 const afterMs = 2_000;
 const backWithinMs = 30_000;
 
-/** The whole story without a person: kill the control plane under traffic, then a stamp, and count who noticed. */
+/** The whole story without a person: move a tenant under load, kill the control plane, then a stamp, and count who noticed. */
 export async function runOnce(options: OnceOptions): Promise<DemoReport> {
   const { stage, signal, say } = options;
   const tally = createTally();
@@ -30,6 +31,7 @@ export async function runOnce(options: OnceOptions): Promise<DemoReport> {
     upMs: performance.now() - options.startedAt,
   };
   const homes: Record<string, string> = {};
+  let moved: MovedTenant | undefined;
   let victim: string | undefined;
   let failure: string | undefined;
   try {
@@ -39,6 +41,11 @@ export async function runOnce(options: OnceOptions): Promise<DemoReport> {
     }
     say(`Traffic of ${demoTenants.length} tenants on ${new Set(Object.values(homes)).size} stamps`);
     await sleep(steadyMs, undefined, { signal });
+
+    phase = "moving";
+    moved = await moveTenant({ stage, traffic, signal, say }, demoTenants[1] ?? "");
+    homes[moved.tenant] = moved.to;
+    say(movedText(moved));
 
     phase = "control-plane-dead";
     say(`Control plane killed (kill -9 ${killControlPlane(stage.state).pid}); traffic goes on`);
@@ -72,10 +79,19 @@ export async function runOnce(options: OnceOptions): Promise<DemoReport> {
     stamps: stage.fleet.stamps.map((stamp) => stamp.name).sort(),
     homes,
     rows: phaseRows(tally),
+    ...(moved === undefined ? {} : { move: { ...moved, neighbours: neighboursOf(tally, moved.tenant) } }),
     writes: await countWrites(stage.ports.router, traffic),
     timings: { ...timings, totalMs: performance.now() - options.startedAt },
     ...(failure === undefined ? {} : { failure }),
   };
+}
+
+/** What everybody else noticed of a move. */
+function neighboursOf(tally: Tally, moved: string): { readonly requests: number; readonly errors: number } {
+  const total = emptyCount();
+  for (const tenant of tally.tenants().keys()) if (tenant !== moved) merge(total, tally.of("moving", tenant));
+  const { requests, errors } = total;
+  return { requests, errors };
 }
 
 async function countWrites(port: number, traffic: Traffic): Promise<DemoReport["writes"]> {

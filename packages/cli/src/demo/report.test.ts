@@ -17,8 +17,21 @@ function good(): DemoReport {
     }),
   );
   const timings = { upMs: 9_000, controlPlaneBackMs: 900, stampBackMs: 2_100, totalMs: 30_000 };
-  return { victim: "shared-1", stamps, homes, rows, writes: { acknowledged: 90, found: 90 }, timings };
+  return { victim: "shared-1", stamps, homes, rows, move, writes: { acknowledged: 90, found: 90 }, timings };
 }
+
+const move: NonNullable<DemoReport["move"]> = {
+  tenant: "globex",
+  from: "shared-1",
+  to: "shared-2",
+  tookMs: 1_900,
+  pauseMs: 88,
+  acknowledged: 600,
+  found: 600,
+  twice: 0,
+  sentAgain: 2,
+  neighbours: { requests: 90, errors: 0 },
+};
 
 describe("judgeDemo()", () => {
   test("holds for a run in which only the killed stamp's tenants noticed (I12)", () => {
@@ -68,6 +81,13 @@ describe("judgeDemo()", () => {
     ["there were two stamps only", { stamps: ["shared-1", "shared-2"] }],
     ["a stamp had no tenant", { stamps: [...stamps, "shared-4"] }],
     ["no stamp was killed", { victim: undefined }],
+    ["no tenant moved", { move: undefined as never }],
+    ["a write was lost by the move", { move: { ...move, found: 599 } }],
+    ["a write came twice by the move", { move: { ...move, twice: 1 } }],
+    ["nothing was written meanwhile", { move: { ...move, acknowledged: 0, found: 0 } }],
+    ["the pause was long", { move: { ...move, pauseMs: 3_001 } }],
+    ["a neighbour noticed the move", { move: { ...move, neighbours: { requests: 90, errors: 1 } } }],
+    ["no neighbour asked anything meanwhile", { move: { ...move, neighbours: { requests: 0, errors: 0 } } }],
     ["it ended early", { failure: "Stamp shared-1 failed" }],
   ])("breaks when %s", (_, change) => {
     expect(judgeDemo({ ...good(), ...change }).held).toBe(false);
@@ -79,7 +99,9 @@ test("reportText() prints rows, checks and the end", () => {
   const text = reportText(broken, judgeDemo(broken));
   expect(text).toContain("stamp-dead          shared-1  40        7       12          7 STAMP_UNREACHABLE");
   expect(text).toContain("BROKEN  no acknowledged write is lost: 89 of 90 found");
-  expect(text).toContain("Not everything held (up 9.0 s, control plane back 0.9 s, stamp back 2.1 s, total 30.0 s)");
+  expect(text).toContain(
+    "Not everything held (up 9.0 s, move 1.9 s, control plane back 0.9 s, stamp back 2.1 s, total 30.0 s)",
+  );
   expect(reportText(good(), judgeDemo(good()))).toContain("\nEverything held (");
 });
 

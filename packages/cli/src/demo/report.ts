@@ -1,4 +1,5 @@
 import { table } from "../output/table.ts";
+import type { MovedTenant } from "./move-tenant.ts";
 import { type Count, emptyCount, merge, type Phase, type Tally } from "./tally.ts";
 
 export interface PhaseRow extends Count {
@@ -14,6 +15,8 @@ export interface DemoReport {
   readonly homes: Readonly<Record<string, string>>;
   /** Requests and errors per phase and stamp. */
   readonly rows: readonly PhaseRow[];
+  /** A move under load, and what its neighbours noticed of it; undefined if the run did not come that far. */
+  readonly move?: MovedTenant & { readonly neighbours: { readonly requests: number; readonly errors: number } };
   /** Writes that were answered with success, and how many of them are there at the end. */
   readonly writes: { readonly acknowledged: number; readonly found: number };
   readonly timings: {
@@ -73,6 +76,8 @@ export function judgeDemo(report: DemoReport): Verdict {
     check(nameOf(phase), isServed(rows, report.stamps) && sum(rows).errors === 0, describe(rows, report.stamps));
   }
 
+  checks.push(...judgeMove(report.move));
+
   const outage = report.rows.filter((row) => row.phase === "stamp-dead");
   const others = outage.filter((row) => row.stamp !== report.victim);
   const mine = outage.filter((row) => row.stamp === report.victim);
@@ -103,6 +108,32 @@ export function judgeDemo(report: DemoReport): Verdict {
     `${found} of ${acknowledged} found`,
   );
   return { held: checks.every((one) => one.ok), checks };
+}
+
+/** The longest that clients may have to wait for a write; the move's own limit, and what a loaded laptop adds. */
+const longestPauseMs = 3_000;
+
+function judgeMove(move: DemoReport["move"]): readonly DemoCheck[] {
+  if (move === undefined) return [{ name: "a tenant moves under load", ok: false, detail: "none did" }];
+  const { tenant, from, to, acknowledged, found, twice, pauseMs, neighbours } = move;
+  const name = `${tenant} moves from ${from} to ${to}`;
+  return [
+    {
+      name: `${name}: each acknowledged write is there once`,
+      ok: acknowledged > 0 && found === acknowledged && twice === 0,
+      detail: `${found} of ${acknowledged} found, ${twice} twice`,
+    },
+    {
+      name: `${name}: a short pause`,
+      ok: pauseMs <= longestPauseMs,
+      detail: `${Math.round(pauseMs)} ms as its clients saw it`,
+    },
+    {
+      name: `${name}: nobody else notices`,
+      ok: neighbours.requests > 0 && neighbours.errors === 0,
+      detail: `${neighbours.requests} requests, ${neighbours.errors} errors`,
+    },
+  ];
 }
 
 function nameOf(phase: Phase): string {
@@ -159,6 +190,7 @@ export function reportText(report: DemoReport, verdict: Verdict): string {
   const { upMs, controlPlaneBackMs, stampBackMs, totalMs } = report.timings;
   const times = [
     `up ${(upMs / 1000).toFixed(1)} s`,
+    ...(report.move === undefined ? [] : [`move ${(report.move.tookMs / 1000).toFixed(1)} s`]),
     ...(controlPlaneBackMs === undefined ? [] : [`control plane back ${(controlPlaneBackMs / 1000).toFixed(1)} s`]),
     ...(stampBackMs === undefined ? [] : [`stamp back ${(stampBackMs / 1000).toFixed(1)} s`]),
     `total ${(totalMs / 1000).toFixed(1)} s`,

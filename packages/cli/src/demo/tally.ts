@@ -1,5 +1,5 @@
 /** What the demo does to the fleet, one after the other. */
-export type Phase = "steady" | "control-plane-dead" | "control-plane-back" | "stamp-dead" | "after";
+export type Phase = "steady" | "moving" | "control-plane-dead" | "control-plane-back" | "stamp-dead" | "after";
 
 /** One request and what came of it. */
 export interface Outcome {

@@ -12,6 +12,10 @@ export interface TrafficOptions {
 export interface Traffic {
   /** One steady client more. */
   add(tenant: string, home: string): void;
+  /** The tenant moves there: the first answer from there makes it its home, and until then nothing changes. */
+  expectAt(tenant: string, stamp: string): void;
+  /** Its move has ended: this is its home, and no other. */
+  settle(tenant: string, home: string): void;
   /** Notes whose creation was answered with success, per tenant. */
   acknowledged(): ReadonlyMap<string, readonly string[]>;
   /** Ends when the requests under way have ended. */
@@ -27,12 +31,23 @@ export function startTraffic(options: TrafficOptions): Traffic {
   const ending = new AbortController();
   const agent = new Agent({ keepAlive: true, maxSockets: 256 });
   const acknowledged = new Map<string, string[]>();
+  const homes = new Map<string, Home>();
   const clients: Promise<void>[] = [];
   return {
-    add(tenant, home) {
+    add(tenant, stamp) {
       const mine: string[] = [];
       acknowledged.set(tenant, mine);
+      const home: Home = { stamp };
+      homes.set(tenant, home);
       clients.push(runClient({ ...options, agent, tenant, home, acknowledged: mine }, ending.signal));
+    },
+    expectAt(tenant, stamp) {
+      const home = homes.get(tenant);
+      if (home !== undefined) home.next = stamp;
+    },
+    settle(tenant, stamp) {
+      const home = homes.get(tenant);
+      if (home !== undefined) Object.assign(home, { stamp, next: undefined });
     },
     acknowledged: () => acknowledged,
     async stop() {
@@ -43,10 +58,16 @@ export function startTraffic(options: TrafficOptions): Traffic {
   };
 }
 
+/** Where a tenant is served; `next` while it moves there. */
+interface Home {
+  stamp: string;
+  next?: string | undefined;
+}
+
 interface ClientOptions extends TrafficOptions {
   readonly agent: Agent;
   readonly tenant: string;
-  readonly home: string;
+  readonly home: Home;
   readonly acknowledged: string[];
 }
 
@@ -60,7 +81,7 @@ async function runClient(client: ClientOptions, signal: AbortSignal): Promise<vo
     if (write && (answer.status === 201 || answer.status === 200)) client.acknowledged.push(id);
     client.onOutcome({
       tenant: client.tenant,
-      home: client.home,
+      home: homeAfter(client.home, answer.servedBy),
       begun,
       ended: client.phase(),
       ms: performance.now() - started,
@@ -68,6 +89,12 @@ async function runClient(client: ClientOptions, signal: AbortSignal): Promise<vo
     });
     await sleep(paceMs, undefined, { signal }).catch(() => undefined);
   }
+}
+
+/** Once its new stamp has answered, the old one never may again. */
+function homeAfter(home: Home, servedBy: string | undefined): string {
+  if (servedBy !== undefined && servedBy === home.next) Object.assign(home, { stamp: servedBy, next: undefined });
+  return home.stamp;
 }
 
 type Answer = Pick<Outcome, "status" | "servedBy" | "code">;
@@ -137,9 +164,15 @@ function codeIn(text: string): string | undefined {
   }
 }
 
-/** Ids of all notes that a tenant has, read page by page; undefined if it cannot be read. */
+/** Ids of all notes that a tenant has; undefined if it cannot be read. */
 export async function readNoteIds(port: number, tenant: string): Promise<ReadonlySet<string> | undefined> {
-  const ids = new Set<string>();
+  const ids = await listNoteIds(port, tenant);
+  return ids === undefined ? undefined : new Set(ids);
+}
+
+/** The same as often as each is there, page by page. */
+export async function listNoteIds(port: number, tenant: string): Promise<readonly string[] | undefined> {
+  const ids: string[] = [];
   let after: string | undefined;
   do {
     let page: { notes?: { id: string }[]; next?: string } = {};
@@ -149,7 +182,7 @@ export async function readNoteIds(port: number, tenant: string): Promise<Readonl
     };
     const { status } = await exchange({ port, tenant, method: "GET", path, onBody });
     if (status !== 200) return undefined;
-    for (const note of page.notes ?? []) ids.add(note.id);
+    for (const note of page.notes ?? []) ids.push(note.id);
     after = page.next;
   } while (after !== undefined);
   return ids;
