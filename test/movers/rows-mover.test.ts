@@ -92,6 +92,32 @@ test("copy() ends at its signal, at once, and goes on where it was", async () =>
   expect(rows).toBeLessThan(4_001 + 6 + 300 + 600);
 });
 
+test("a connection that the server ends is told as a stamp that does not answer, and the next call has another", async () => {
+  const { bed, throttled } = await largerBed();
+  await using _ = bed;
+  await using mover = await throttled(200_000);
+  await mover.admit(call);
+  await mover.arm(call);
+  for (const side of ["a", "b"] as const) {
+    const end = () =>
+      bed.stamps[side].run(
+        "postgres",
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'stampyard move %'",
+      );
+    let ended: Promise<unknown> | undefined;
+    const copied = mover.copy({ ...call, onProgress: () => void (ended ??= end()) });
+    await expect(copied).rejects.toMatchObject({
+      code: "STAMP_UNREACHABLE",
+      message: `The database of stamp ${side} does not answer`,
+    });
+    await ended;
+    expect((await mover.look()).source).toMatchObject({ kind: "present", moveId: "mv-1" });
+  }
+  await mover.copy(call);
+  await mover.follow(call);
+  expect(await bed.copy("b")).toEqual(await bed.copy("a"));
+});
+
 test("arm() of a way back brings each changed row once, however often it was written", async () => {
   await using bed = await captureBed(clusters);
   const move = moveFixture();

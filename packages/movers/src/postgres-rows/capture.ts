@@ -88,7 +88,8 @@ async function tryRound(
       await also?.();
       return { changes, rows };
     } finally {
-      if (source.isOpen) await source.query("rollback").catch(() => {});
+      // Waited for with what follows on the same connection.
+      if (source.isOpen) void source.query("rollback").catch(() => {});
     }
   });
   await forgetChanges(source, done.changes);
@@ -139,14 +140,16 @@ async function replaceRows(
     .filter(({ keys }) => keys !== "[]");
   const found = (table: MoveTable, keys: string) =>
     `from ${qualified(table)} t, ${keyedRows(table, literal(keys))} ${sameKey(table)} and ${ofTenant(table, "t", literal(tenant))}`;
+  const steps: string[] = [];
   for (const { table, keys } of [...touched].reverse()) {
     const gone = mode === "plain" ? await goneKeys(source, table, keys, found(table, keys)) : keys;
-    await target.query(
-      `delete from ${qualified(table)} t using ${keyedRows(table, "$1")} ${sameKey(table)}
+    steps.push(
+      `delete from ${qualified(table)} t using ${keyedRows(table, literal(gone))} ${sameKey(table)}
        and ${ofTenantOrNobody(table, "t", literal(tenant))}`,
-      [gone],
     );
   }
+  // One round trip for all of them: this is done in the pause, too.
+  if (steps.length > 0) await target.query(steps.join(";\n"));
   let rows = 0;
   for (const { table, keys } of touched) {
     const now = `select ${columnsOf(table, "t")} ${found(table, keys)}`;

@@ -29,7 +29,7 @@ export interface CopyOptions {
   readonly moveId: string;
   /**
    * Rows per range; each is a short transaction on both sides, so that no snapshot stays open for long.
-   * @default begins with 1000 and finds what takes about half a second
+   * @default begins with at most 1000 and finds what takes about half a second
    */
   readonly rangeRows?: number;
   /** @default "replica" */
@@ -56,7 +56,8 @@ export async function copyTenant(
   options: CopyOptions,
 ): Promise<{ readonly rows: number; readonly bytes: number }> {
   const total = { rows: 0, bytes: 0 };
-  let rangeRows = options.rangeRows ?? 1_000;
+  let rangeRows = options.rangeRows ?? firstRange(tables[0]);
+  let table = 0;
   for (;;) {
     options.signal?.throwIfAborted();
     const began = performance.now();
@@ -65,9 +66,18 @@ export async function copyTenant(
     total.rows += range.rows;
     total.bytes += range.bytes;
     const took = performance.now() - began;
-    if (options.rangeRows === undefined) rangeRows = nextRange(rangeRows, range, took);
+    if (options.rangeRows === undefined) {
+      rangeRows = range.next.table === table ? nextRange(rangeRows, range, took) : firstRange(tables[range.next.table]);
+      table = range.next.table;
+    }
     await options.onRange?.({ ...range.next, rows: range.rows, bytes: range.bytes });
   }
+}
+
+/** Wide rows begin with few: nobody knows yet how long one takes. */
+function firstRange(table: MoveTable | undefined): number {
+  const width = table === undefined || table.rows === 0 ? 1 : table.bytes / table.rows;
+  return Math.max(10, Math.min(1_000, Math.floor(rangeBytes / 4 / width)));
 }
 
 function nextRange(rangeRows: number, range: { readonly rows: number; readonly bytes: number }, ms: number): number {

@@ -15,7 +15,7 @@ import { copyTenant } from "./copy.ts";
 import { flipWhenWhole, forgetRepeated, lagOf, requireDecided, requireWatched, unfenceMove } from "./decide.ts";
 import { abortMove, armMove, closeFence, unwatch, waitForOldWriters } from "./decision.ts";
 import { lookAt } from "./look.ts";
-import { catalogMark, type MovePlanOfRows, planRows } from "./plan-rows.ts";
+import { catalogMark, estimateTenant, type MovePlanOfRows, movableTables, planRows } from "./plan-rows.ts";
 import { writeModeOf } from "./plain-mode.ts";
 import { createMeter, type ProgressOf } from "./progress.ts";
 import type { RowsPair } from "./rows-pair.ts";
@@ -29,6 +29,8 @@ const oldWritersMs = 10_000;
 /** Captured changes below which `follow` is content. */
 const fewChanges = 50;
 const followMs = 10_000;
+/** Captured changes are counted up to here; more is simply many. */
+const mostLag = 10_000;
 /** What a frozen view of the target may hold back there. */
 const viewIdleMs = 300_000;
 
@@ -166,9 +168,10 @@ async function arm(work: Work, { signal }: MoverCall): Promise<void> {
 
 async function copy(work: Work, call: MoverCall) {
   const { clock, throttle } = work.request;
-  const { source, target, tables } = await pairOf(work);
+  const pair = await pairOf(work);
+  const { source, target, tables } = pair;
   const mode = await writeModeOf(target);
-  const meter = createMeter(clock, expected("copy", tables), call.onProgress);
+  const meter = createMeter(clock, await expected("copy", pair), call.onProgress);
   const pace = createThrottle({ clock, waiting: () => loadOf(source), ...throttle });
   return await copyTenant(source, target, tables, {
     ...work.key,
@@ -184,9 +187,12 @@ async function copy(work: Work, call: MoverCall) {
   });
 }
 
-function expected(step: ProgressOf["step"], tables: RowsPair["tables"]): ProgressOf {
-  const sum = (of: "rows" | "bytes") => tables.reduce((total, table) => total + table[of], 0);
-  return { step, tables: tables.length, ofRows: sum("rows"), ofBytes: sum("bytes") };
+async function expected(
+  step: ProgressOf["step"],
+  { source, tables, tenant }: Pick<RowsPair, "source" | "tables" | "tenant">,
+): Promise<ProgressOf> {
+  const { rows, bytes } = await estimateTenant(source, tables, tenant);
+  return { step, tables: tables.length, ofRows: rows, ofBytes: bytes };
 }
 
 async function follow(work: Work, call: MoverCall & { readonly atMostMs?: number }): Promise<Followed> {
@@ -194,7 +200,9 @@ async function follow(work: Work, call: MoverCall & { readonly atMostMs?: number
   const { source, target, tables } = await pairOf(work);
   const mode = await writeModeOf(target);
   await requireSameTables(work);
-  const meter = createMeter(clock, expected("follow", tables), call.onProgress);
+  const behind = await lagOf(source, work.key.moveId, mostLag);
+  const of = { step: "follow", tables: tables.length, ofRows: behind, ofBytes: 0 } as const;
+  const meter = createMeter(clock, of, call.onProgress);
   const until = clock.now() + (call.atMostMs ?? followMs);
   const followed = { changes: 0, rounds: 0 };
   let last = Number.POSITIVE_INFINITY;
@@ -203,18 +211,18 @@ async function follow(work: Work, call: MoverCall & { readonly atMostMs?: number
     const round = await captureRound(source, target, tables, { ...work.key, mode });
     followed.changes += round.changes;
     followed.rounds += round.changes === 0 ? 0 : 1;
-    meter.add({ rows: round.rows, bytes: 0 });
+    meter.add({ rows: round.rows, bytes: 0, lag: Math.max(0, behind - followed.changes) });
     // What is made while a round goes on cannot be caught up with: once rounds do not get smaller, it is as near as it gets.
     const isLevel = round.isLast && round.changes * 4 >= last * 3;
     if (round.changes <= fewChanges || isLevel || clock.now() >= until) break;
     last = round.changes;
   }
-  return { ...followed, lag: await lagOf(source, work.key.moveId, 10_000) };
+  return { ...followed, lag: await lagOf(source, work.key.moveId, mostLag) };
 }
 
 async function verify(work: Work, call: MoverCall): Promise<MoveCompared> {
   const pair = await pairOf(work);
-  const meter = createMeter(work.request.clock, expected("verify", pair.tables), call.onProgress);
+  const meter = createMeter(work.request.clock, await expected("verify", pair), call.onProgress);
   return await verifyRows(pair, {
     ...call,
     bring: async () => void (await follow(work, { signal: call.signal })),
@@ -314,8 +322,9 @@ async function isUntouched(view: MoverDb, { request, key }: Work): Promise<boole
 
 async function erase(work: Work, call: MoverCall) {
   const { clock, move } = work.request;
-  const { source, target, tables } = await pairOf(work);
-  const meter = createMeter(clock, expected("erase", tables), call.onProgress);
+  const pair = await pairOf(work);
+  const { source, target, tables } = pair;
+  const meter = createMeter(clock, await expected("erase", pair), call.onProgress);
   const pace = createThrottle({ clock, waiting: () => loadOf(source) });
   const mode = await writeModeOf(source);
   const erased = await forgetRows(source, tables, work.key, "moved", mode, async ({ schema, table }, rows) => {
@@ -348,6 +357,6 @@ async function forget(work: Work): Promise<void> {
     const earlier = { moveId: move.returns, epoch: move.epoch, home: move.from };
     return await forgetReturn(target, work.key, earlier);
   }
-  const { tables } = await planRows(target, work.request.policy);
+  const tables = await movableTables(target, work.request.policy);
   await forgetImport(target, tables, work.key, await writeModeOf(target));
 }

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { type MoverPolicy, StampyardError } from "@stampyard/domain";
 import { classifyTables, type MoveTable } from "./classify.ts";
-import { qualified, type SqlClient } from "./sql.ts";
+import { literal, qualified, type SqlClient } from "./sql.ts";
 import { readTables, type TableFacts } from "./tables.ts";
+import { ofTenant } from "./via.ts";
 
 export interface MovePlanOfRows {
   readonly tables: readonly MoveTable[];
@@ -25,6 +26,30 @@ export async function planRows(db: SqlClient, policy: MoverPolicy): Promise<Move
     });
   }
   return { tables, schema: digestOf(facts, tables) };
+}
+
+/** Those that can be moved, whatever is wrong with others: what was brought must go, also when a table is new since. */
+export async function movableTables(db: SqlClient, policy: MoverPolicy): Promise<readonly MoveTable[]> {
+  return classifyTables(await readTables(db), policy).tables;
+}
+
+/** The server's own estimate of a tenant's rows, and of their bytes; nothing is read for it. */
+export async function estimateTenant(
+  db: SqlClient,
+  tables: readonly MoveTable[],
+  tenant: string,
+): Promise<{ readonly rows: number; readonly bytes: number }> {
+  const sum = { rows: 0, bytes: 0 };
+  for (const table of tables) {
+    const { rows } = await db.query(
+      `explain (format json) select * from ${qualified(table)} t where ${ofTenant(table, "t", literal(tenant))}`,
+    );
+    const [plan] = (rows[0]?.["QUERY PLAN"] ?? []) as { readonly Plan?: Readonly<Record<string, number>> }[];
+    const estimated = plan?.Plan?.["Plan Rows"] ?? 0;
+    sum.rows += estimated;
+    sum.bytes += estimated * (plan?.Plan?.["Plan Width"] ?? 0);
+  }
+  return sum;
 }
 
 /** Order of columns does not matter, because rows are copied by name; defaults do not, because every value comes along. */

@@ -82,11 +82,19 @@ function unreachable(stamp: string, cause: unknown): StampyardError {
   });
 }
 
+/** The driver says it in words, the operating system and streams in codes. */
+function isLostConnection(caught: unknown): boolean {
+  if (!(caught instanceof Error)) return false;
+  const code = "code" in caught ? String(caught.code) : "";
+  return /^(ECONN|EPIPE|ETIMEDOUT|ERR_STREAM)/.test(code) || /Connection terminated|not queryable/.test(caught.message);
+}
+
 /** What the database refused, in our words; its own message stays as the cause, for logs. */
 function explained(caught: unknown, dead: string | undefined): unknown {
   if (caught instanceof StampyardError) return caught;
   const state = sqlStateOf(caught) ?? "";
-  if (dead !== undefined || /^(08|57P)/.test(state)) return unreachable(dead ?? "of the move", caught);
+  if (dead !== undefined || /^(08|57P)/.test(state) || isLostConnection(caught))
+    return unreachable(dead ?? "of the move", caught);
   const message = caught instanceof Error ? caught.message : "";
   switch (state) {
     case "55P03":
