@@ -73,11 +73,10 @@ async function pause(call: SwitchCall): Promise<SwitchOutcome> {
   const { clock } = deps;
   const pauseBegan = clock.now();
   const seen: Clocked = { holdMs: 0, fencedAt: undefined, rows: 0, drainMs: undefined, compared: undefined };
-  let cause: string;
+  const tooLong = `the last changes took longer than ${row.value.maxPauseMs} ms`;
   try {
     if (await closeAndFlip(call, seen)) return outcomeOf("decided");
     await openAgain(call);
-    cause = `the fence was open again before the flip: the last changes took longer than ${row.value.maxPauseMs} ms`;
   } catch (caught) {
     const isOver = isTurnOver(caught, turn);
     await openAgain(call).catch((unopened: unknown) => {
@@ -92,10 +91,10 @@ async function pause(call: SwitchCall): Promise<SwitchOutcome> {
     if (isDecided(row.value, source)) return outcomeOf("decided");
     await release(call);
     if (isWorthless(caught)) throw caught;
-    return outcomeOf("opened-again", wordsOf(caught));
+    return outcomeOf("opened-again", isTooLate(caught) ? tooLong : wordsOf(caught));
   }
   await release(call);
-  return outcomeOf("opened-again", cause);
+  return outcomeOf("opened-again", `the fence was open again before the flip: ${tooLong}`);
 
   function outcomeOf(outcome: SwitchReport["outcome"], why?: string): SwitchOutcome {
     const now = clock.now();
@@ -175,6 +174,11 @@ async function release({ deps, row, turn }: SwitchCall): Promise<void> {
 /** No other try would end differently. */
 function isWorthless(caught: unknown): boolean {
   return StampyardError.from(caught).code === "NOT_EQUAL";
+}
+
+/** The signal of the pause's own end; whatever listens to it says no more than that. */
+function isTooLate(caught: unknown): boolean {
+  return caught instanceof DOMException && caught.name === "TimeoutError";
 }
 
 function wordsOf(caught: unknown): string {
