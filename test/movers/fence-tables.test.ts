@@ -179,7 +179,11 @@ test("a table cannot change while a tenant moves, and can again afterwards; temp
   expect(await outcome(db.run("stampyard_owner", changes[0] ?? ""))).toBe("SY003");
   // Our own installation goes on.
   await using admin = await db.connect("postgres");
-  await installFence(admin, [notes], "report", { clock });
+  await admin.query("set stampyard.installs = 'on'; drop trigger stampyard_update on notes");
+  expect((await bringFence(admin, [notes], "enforce", { clock })).installed).toHaveLength(1);
+  for (const mode of ["report", "off"] as const) {
+    await expect(bringFence(admin, [notes], mode, { clock })).rejects.toThrow("tenant acme moves");
+  }
   await db.run(
     "stampyard_mover",
     "update stampyard.tenant_home set state = 'active', deadline = null, watching = true",

@@ -2,6 +2,7 @@ import { campaignEndpoints } from "./table/campaign.ts";
 import { capacityEndpoints } from "./table/capacity.ts";
 import { checkEndpoints } from "./table/check.ts";
 import { directoryEndpoints } from "./table/directory.ts";
+import { fenceEndpoints } from "./table/fence.ts";
 import { fleetEndpoints } from "./table/fleet.ts";
 import { holdEndpoints } from "./table/hold.ts";
 import { moveEndpoints } from "./table/move.ts";
@@ -17,6 +18,7 @@ export const endpoints = {
   ...fleetEndpoints,
   ...poolEndpoints,
   ...stampEndpoints,
+  ...fenceEndpoints,
   ...tenantEndpoints,
   ...holdEndpoints,
   ...moveEndpoints,

@@ -35,6 +35,7 @@ export type {
   CampaignPlanView,
   CampaignView,
 } from "./schemas/campaigns.ts";
+export type { FenceView } from "./schemas/fence.ts";
 export type {
   CapacityForecastView,
   CapacitySizesView,

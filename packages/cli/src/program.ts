@@ -39,6 +39,7 @@ import { stampAdopt } from "./commands/stamp/adopt.ts";
 import { stampCreate } from "./commands/stamp/create.ts";
 import { stampDestroy } from "./commands/stamp/destroy.ts";
 import { stampDiff } from "./commands/stamp/diff.ts";
+import { stampFence } from "./commands/stamp/fence.ts";
 import { stampDrain } from "./commands/stamp/drain.ts";
 import { stampCordon, stampRetry, stampUncordon } from "./commands/stamp/goal.ts";
 import { stampList } from "./commands/stamp/list.ts";
@@ -113,7 +114,7 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
       },
       {
         group: "stamp",
-        summary: "Stamps: list, show, create, destroy, logs, diff, check, keys",
+        summary: "Stamps: list, show, create, destroy, logs, diff, check, fence, keys",
         commands: [
           stampList,
           stampShow,
@@ -127,6 +128,7 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
           stampLogs,
           stampDiff,
           stampCheck,
+          stampFence,
           stampRotateKeys,
         ],
       },

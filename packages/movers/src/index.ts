@@ -30,6 +30,7 @@ export {
   type TenantTable,
   tenantImmutableState,
 } from "./postgres-rows/fence-words.ts";
+export { type FencePlan, planFence, readReport, type ReportedWrites } from "./postgres-rows/fence-plan.ts";
 export { type FencedTable, type FenceSeen, readFence } from "./postgres-rows/fence-seen.ts";
 export type { FenceTable } from "./postgres-rows/fence-via-sql.ts";
 export {
@@ -39,6 +40,7 @@ export {
   type FenceChange,
   fenceStatus,
   type FenceStatus,
+  holdersOf,
   installFence,
   type InstallOptions,
   removeFence,

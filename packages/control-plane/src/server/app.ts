@@ -6,6 +6,7 @@ import { campaignHandlers } from "./handlers/campaigns.ts";
 import { capacityHandlers } from "./handlers/capacity.ts";
 import { checkHandlers } from "./handlers/check.ts";
 import { directoryHandlers } from "./handlers/directory.ts";
+import { fenceHandlers } from "./handlers/fence.ts";
 import { fleetHandlers } from "./handlers/fleet.ts";
 import { holdHandlers } from "./handlers/holds.ts";
 import { stampLifeHandlers } from "./handlers/stamp-life.ts";
@@ -27,6 +28,7 @@ export function createApp(deps: ServerDeps): Hono<Env> {
       ...poolHandlers(deps),
       ...stampHandlers(deps),
       ...stampLifeHandlers(deps),
+      ...fenceHandlers(deps),
       ...tenantHandlers(deps),
       ...tenantLifeHandlers(deps),
       ...holdHandlers(deps),

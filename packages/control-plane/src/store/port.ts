@@ -13,6 +13,7 @@ import type { HoldStore } from "./holds.ts";
 import type { CapacityStore } from "./capacity.ts";
 import type { PlacementStore } from "./placement.ts";
 import type { PoolStore } from "./pools.ts";
+import type { FenceStep } from "./stamp-fence.ts";
 import type { TenantStore } from "./tenant-port.ts";
 import type { LoadStore } from "./stamp-loads.ts";
 import type { CampaignStore } from "./campaign-port.ts";
@@ -238,6 +239,8 @@ export interface StampStore {
    * @throws StampyardError ALREADY_EXISTS for the name of a built stamp, or another pool or region
    */
   adopt(input: StampAdopt, ctx: WriteContext): Promise<Revisioned<Stamp>>;
+  /** Writes down what is done to its fence by hand; an adopted stamp has the capability once it is enforced. */
+  fence(name: string, step: FenceStep, ctx: WriteContext): Promise<Revisioned<Stamp>>;
   /** What the engine saw last. Cheap, not audited, no revision. @throws StampyardError STALE_LEADER */
   observe(observation: StampObservation, ctx: WriteContext): Promise<void>;
   observation(name: string): Promise<ObservedStamp | undefined>;

@@ -2,6 +2,7 @@ import { servingPhases, type Stamp, type StampObservation, type StampTenants } f
 import type { Queryable } from "./database.ts";
 import type { StampStore } from "./port.ts";
 import type { ObservedStamp } from "./records.ts";
+import { recordFence } from "./stamp-fence.ts";
 import { adoptStamp, retryStamp, setStampGoal } from "./stamp-goals.ts";
 import { endedList } from "./move-rows.ts";
 import { stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";
@@ -49,6 +50,7 @@ export function stampStore(base: Sealer): StampStore {
     setGoal: (name, goal, options, ctx) => setStampGoal(base, name, goal, options, ctx),
     retry: (name, options, ctx) => retryStamp(base, name, options, ctx),
     adopt: (input, ctx) => adoptStamp(base, input, ctx),
+    fence: (name, step, ctx) => recordFence(base, name, step, ctx),
     observe: (observation, ctx) => observe(base, observation, ctx.token),
     observation: async (name) => (await readObservations(base, name)).get(name),
     observations: () => readObservations(base, undefined),

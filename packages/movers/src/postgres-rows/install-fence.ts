@@ -1,10 +1,11 @@
 import { type Clock, StampyardError, stampSchemaSql } from "@stampyard/domain";
 import { installsSetting } from "./fence-ddl-sql.ts";
+import { homelessIn } from "./fence-plan.ts";
 import { type FenceSeen, hasObjects, isFenced, readFence } from "./fence-seen.ts";
 import { dropFenceObjectsSql, fenceObjectsSql, fenceTableSql, unfenceTableSql } from "./fence-sql.ts";
 import type { FenceTable } from "./fence-via-sql.ts";
 import type { FenceMode } from "./fence-words.ts";
-import { identifier, qualified, type SqlClient, sqlStateOf, type TableName } from "./sql.ts";
+import { qualified, type SqlClient, sqlStateOf, type TableName } from "./sql.ts";
 
 export interface InstallOptions {
   readonly clock: Clock;
@@ -75,6 +76,7 @@ export async function bringFence(
   const { installed } = await install(db, seen, tables, mode, options);
   const wanted = new Set(tables.map(qualified));
   const removed = seen.tables.filter((table) => !wanted.has(qualified(table)));
+  if (removed.length > 0) await requireNoMoves(db, seen);
   for (const table of removed) await onTable(db, table, unfenceTableSql(table), options);
   return { installed, removed };
 }
@@ -89,21 +91,18 @@ async function install(
   if (!seen.hasHomes) await onTable(db, homes, prepareSql, options);
   if (!hasObjects(seen, tables)) await onTable(db, homes, fenceObjectsSql(tables), options);
   const differing = tables.filter((table) => !isFenced(seen, table, mode));
-  if (mode === "enforce") {
-    const isEnforced = (table: FenceTable) =>
-      seen.tables.some((one) => one.mode === "enforce" && qualified(one) === qualified(table));
-    await requireHomes(
-      db,
-      differing.filter((table) => table.via === undefined && !isEnforced(table)),
-    );
-  }
+  if (differing.length === 0) return { installed: [], removed: [] };
+  if (mode === "enforce") await requireHomes(db, differing);
+  else await requireNoMoves(db, seen);
   for (const table of differing) await onTable(db, table, fenceTableSql(table, mode), options);
   return { installed: differing, removed: [] };
 }
 
 /** The way out: triggers off every table that has them, then our functions. Homes stay. */
 export async function removeFence(db: SqlClient, options: InstallOptions): Promise<readonly TableName[]> {
-  const { tables } = await readFence(db);
+  const seen = await readFence(db);
+  await requireNoMoves(db, seen);
+  const { tables } = seen;
   for (const table of tables) await onTable(db, table, unfenceTableSql(table), options);
   await onTable(db, homes, dropFenceObjectsSql, options);
   return tables;
@@ -146,21 +145,29 @@ grant select on stampyard.tenant_home to public;`;
 
 /** A tenant without a home could not write any more from the first moment of `enforce`. */
 async function requireHomes(db: SqlClient, tables: readonly FenceTable[]): Promise<void> {
-  for (const table of tables) {
-    const column = `t.${identifier(table.tenantColumn)}::text`;
-    const { rows } = await db.query(
-      `select distinct ${column} as tenant from ${qualified(table)} t
-       where not exists (select from stampyard.tenant_home h where h.tenant = ${column}) order by 1 limit 6`,
-    );
-    if (rows.length === 0) continue;
-    const names = rows.slice(0, 5).map((row) => String(row["tenant"] ?? "(none)"));
-    const more = rows.length > 5 ? " and more" : "";
-    throw new StampyardError(
-      "WRONG_PHASE",
-      `Table ${table.schema}.${table.table} has rows of tenants without a home here: ${names.join(", ")}${more}`,
-      { mend: "Register them first (stampyard tenant import --stamp), or install the fence in report mode." },
-    );
-  }
+  const [first] = await homelessIn(db, await readFence(db), tables);
+  if (first === undefined) return;
+  const more = first.tenants.length > 5 ? " and more" : "";
+  throw new StampyardError(
+    "WRONG_PHASE",
+    `Table ${first.schema}.${first.table} has rows of tenants without a home here: ${first.tenants.slice(0, 5).join(", ")}${more}`,
+    { mend: "Register them first (stampyard tenant import --stamp), or install the fence in report mode." },
+  );
+}
+
+/**
+ * Whoever moves, or is watched for a way back, needs every write captured and the fence's refusal.
+ * @throws StampyardError WRONG_PHASE
+ */
+async function requireNoMoves(db: SqlClient, seen: FenceSeen): Promise<void> {
+  if (!seen.hasHomes || seen.version === undefined) return;
+  const { rows } = await db.query(
+    "select tenant from stampyard.tenant_home where move_id is not null and state <> 'moved' order by tenant limit 1",
+  );
+  if (rows[0] === undefined) return;
+  throw new StampyardError("WRONG_PHASE", `The fence is needed: tenant ${String(rows[0]["tenant"])} moves`, {
+    mend: "Wait for the end of the move and of its way back (stampyard move list), then repeat.",
+  });
 }
 
 async function onTable(db: SqlClient, table: TableName, sql: string, options: InstallOptions): Promise<void> {
