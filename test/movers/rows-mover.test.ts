@@ -105,7 +105,10 @@ test("a connection that the server ends is told as a stamp that does not answer,
         "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'stampyard move %'",
       );
     let ended: Promise<unknown> | undefined;
-    const copied = mover.copy({ ...call, onProgress: () => void (ended ??= end()) });
+    const onProgress = () => {
+      if (ended === undefined) ended = end();
+    };
+    const copied = mover.copy({ ...call, onProgress });
     await expect(copied).rejects.toMatchObject({
       code: "STAMP_UNREACHABLE",
       message: `The database of stamp ${side} does not answer`,

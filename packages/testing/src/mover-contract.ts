@@ -205,6 +205,20 @@ export function describeMover(name: string, makeBed: () => Promise<MoverBed>): v
       expect(seen.has("true")).toBe(true);
     });
 
+    test("flip() refuses while the target lacks a change, whoever believes that it has all (I18)", async () => {
+      await using bed = await makeBed();
+      const move = moveFixture({ maxPauseMs: 30_000 });
+      await performUntil(bed, move, "fence");
+      await writeSoon(bed, "a", "last");
+      await using mover = await bed.open(move);
+      await mover.fence(call);
+      expect(await mover.flip(call)).toBe(false);
+      await mover.settle(call);
+      expect(await mover.flip(call)).toBe(true);
+      await mover.open(call);
+      expect(await bed.values("b")).toEqual(["last"]);
+    });
+
     test("a fence opens by itself after its longest pause, and then nothing can flip (I23, I41)", async () => {
       await using bed = await makeBed();
       const move = moveFixture({ maxPauseMs: 150 });
