@@ -1,4 +1,4 @@
-import { type HomeSeen, type Move, type Mover, type MoverPolicy, type MoverSight } from "@stampyard/domain";
+import type { HomeSeen, Move, Mover, MoverPolicy, MoverSight } from "@stampyard/domain";
 import { type MoveEnds, policyOf, readEnds } from "../../moves/move-ends.ts";
 import type { Turn } from "../turn.ts";
 import type { MoveDeps } from "./move-deps.ts";

@@ -120,10 +120,24 @@ async function carryOut(step: Step, plan: MovePlan, seen: MoveSeen): Promise<voi
   await whileMoveWanted(deps, row, turn, async (signal) => {
     for (const action of plan.actions) report = { ...report, ...(await doAction(step, action, signal)) };
   });
+  if (step.pauseBegan !== undefined && began.state.kind === "switching") return await openAtOnce(step, report);
   if (plan.next.kind === "verifying") report = { ...report, ...withPause(step) };
   await row.write({ state: plan.next, setback: undefined, waitingOn: undefined, report });
   const onlyFollows = plan.actions.every(({ kind }) => kind === "follow");
   if (onlyFollows && isDeepStrictEqual(began.state, plan.next) && !isFarBehind(seen)) await keepUp(step);
+}
+
+/**
+ * What the next looks would find and the next plans would say, without them: clients wait for exactly this. The source has
+ * decided, and its row is the intent that a next turn would find (D12).
+ */
+async function openAtOnce(step: Step, report: Partial<MoveReport>): Promise<void> {
+  const { lane, row, turn } = step;
+  const state = { kind: "opening" } as const;
+  const opened = lane.mover.open({ signal: turn.signal });
+  const recorded = row.write({ state, setback: undefined, waitingOn: undefined, report });
+  for (const done of await Promise.allSettled([opened, recorded])) if (done.status === "rejected") throw done.reason;
+  await doAction(step, { kind: "publish" }, turn.signal);
 }
 
 function isFarBehind({ lag }: MoveSeen): boolean {
@@ -151,6 +165,8 @@ function restOf({ clock }: MoveDeps, move: Move, lane: Lane): TurnEnd {
   const { state, setback } = move;
   const isSetBack = setback !== undefined && setback.retryAt > clock.now();
   if (isSetBack) return { kind: "rest", until: setback.retryAt };
+  // Its person wakes it.
+  if (state.kind === "disputed") return rest;
   if (state.kind !== "resting") return { kind: "rest", until: clock.now() + lookAgainMs };
   const dueAt = rebuildDueAt(move, lane) ?? Number.POSITIVE_INFINITY;
   const until = Math.min(Math.max(state.until, clock.now() + lookAgainMs), dueAt);

@@ -45,23 +45,7 @@ export async function createMoveWorld(postgres: TestPostgres, edit: Partial<Temp
     databases.set(name, admin);
   }
   await settle(world, world.freshDeps());
-  let writing: Promise<unknown> = Promise.resolve();
-  async function writeOnce(tenant: string, id: string): Promise<string | undefined> {
-    const taken: string[] = [];
-    for (const [name, client] of databases) {
-      await client.query("begin; set local session authorization stampyard_app");
-      try {
-        await client.query("insert into notes values ($1, $2, 'new')", [tenant, id]);
-        await client.query("commit");
-        taken.push(name);
-      } catch (caught) {
-        await client.query("rollback");
-        expect(caught).toMatchObject({ code: "SY001" });
-      }
-    }
-    expect(taken.length, `tenant ${tenant} is written by one stamp (I16)`).toBeLessThan(2);
-    return taken[0];
-  }
+  const writeOnce = writerOf(databases);
   return {
     ...world,
     databases,
@@ -96,11 +80,7 @@ export async function createMoveWorld(postgres: TestPostgres, edit: Partial<Temp
       throw new Error(`Move ${id} does not come to rest: ${JSON.stringify((await world.store.moves.read(id))?.value)}`);
     },
     /** A write of the application, wherever it is let in: never by two, and not by a mover's leave. */
-    async write(tenant: string, id: string): Promise<string | undefined> {
-      const written = writing.then(() => writeOnce(tenant, id));
-      writing = written.catch(() => {});
-      return await written;
-    },
+    write: writeOnce,
     async rowsIn(name: string, tenant: string): Promise<readonly string[]> {
       const client = databases.get(name);
       const found = await client?.query<{ id: string }>("select id from notes where tenant_id = $1 order by id", [
@@ -112,19 +92,7 @@ export async function createMoveWorld(postgres: TestPostgres, edit: Partial<Temp
       const sql = "select state, epoch::int, move_id, watching from stampyard.tenant_home where tenant = $1";
       return (await databases.get(name)?.query(sql, [tenant]))?.rows[0] as Record<string, unknown> | undefined;
     },
-    /** What a move must not leave behind (I22). */
-    async expectNothingLeft(): Promise<void> {
-      for (const [name, client] of databases) {
-        for (const table of ["move_change", "move_copied", "move_brought"]) {
-          const { rows } = await client.query(`select count(*)::int as n from stampyard.${table}`);
-          expect(rows[0], `${table} of ${name}`).toEqual({ n: 0 });
-        }
-        const { rows } = await client.query(
-          "select tenant from stampyard.tenant_home where state in ('importing', 'fenced')",
-        );
-        expect(rows, `homes of ${name}`).toEqual([]);
-      }
-    },
+    expectNothingLeft: () => expectNothingLeft(databases),
     async [Symbol.asyncDispose]() {
       for (const client of databases.values()) await client.end();
       await world[Symbol.asyncDispose]();
@@ -134,4 +102,44 @@ export async function createMoveWorld(postgres: TestPostgres, edit: Partial<Temp
 
 export function hasEnded({ state }: Move): boolean {
   return endedMoves.includes(state.kind);
+}
+
+/** One write after the other, each tried in every database as the application would. @returns where it was let in */
+function writerOf(databases: ReadonlyMap<string, pg.Client>) {
+  let writing: Promise<unknown> = Promise.resolve();
+  async function writeOnce(tenant: string, id: string): Promise<string | undefined> {
+    const taken: string[] = [];
+    for (const [name, client] of databases) {
+      await client.query("begin; set local session authorization stampyard_app");
+      try {
+        await client.query("insert into notes values ($1, $2, 'new')", [tenant, id]);
+        await client.query("commit");
+        taken.push(name);
+      } catch (caught) {
+        await client.query("rollback");
+        expect(caught).toMatchObject({ code: "SY001" });
+      }
+    }
+    expect(taken.length, `tenant ${tenant} is written by one stamp (I16)`).toBeLessThan(2);
+    return taken[0];
+  }
+  return (tenant: string, id: string): Promise<string | undefined> => {
+    const written = writing.then(() => writeOnce(tenant, id));
+    writing = written.catch(() => {});
+    return written;
+  };
+}
+
+/** What moves must not leave behind (I22). */
+async function expectNothingLeft(databases: ReadonlyMap<string, pg.Client>): Promise<void> {
+  for (const [name, client] of databases) {
+    for (const table of ["move_change", "move_copied", "move_brought", "move_verified"]) {
+      const { rows } = await client.query(`select count(*)::int as n from stampyard.${table}`);
+      expect(rows[0], `${table} of ${name}`).toEqual({ n: 0 });
+    }
+    const { rows } = await client.query(
+      "select tenant from stampyard.tenant_home where state in ('importing', 'fenced')",
+    );
+    expect(rows, `homes of ${name}`).toEqual([]);
+  }
 }
