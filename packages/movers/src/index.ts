@@ -52,3 +52,4 @@ export { tablesToFence, type ToFence } from "./postgres-rows/tables-to-fence.ts"
 export { readTables, type TableFacts } from "./postgres-rows/tables.ts";
 export { admitTenant, forgetImport, forgetNotes, forgetRows, openTenant } from "./postgres-rows/target.ts";
 export type { ViaStep } from "./postgres-rows/via.ts";
+export { verifyRows } from "./postgres-rows/verify-rows.ts";

@@ -106,3 +106,49 @@ test("classifyTables() refuses a row that points at what stays, and a circle", (
   const circle = [table("a", { foreignKeys: pointsAt("b") }), table("b", { foreignKeys: pointsAt("a") })];
   expect(problemsOf(circle)).toHaveLength(2);
 });
+
+test("classifyTables() finds the tenant of a row by the foreign keys that the template names", () => {
+  const id = { name: "pk", columns: ["id"], isPrimary: true, notNull: true };
+  const orders = table("orders");
+  const lines = table("lines", {
+    columns: [column("order_id", { type: "uuid" }), column("line", { type: "integer" })],
+    keys: [{ ...id, columns: ["order_id", "line"] }],
+    foreignKeys: [
+      { name: "to_orders", columns: ["order_id"], to: { schema: "public", table: "orders" }, toColumns: ["id"] },
+    ],
+  });
+  const via = { lines: ["orders"] };
+  const { tables, problems } = classifyTables([orders, lines], { ...policy, via });
+  expect(problems).toEqual([]);
+  expect(tables.map((one) => [one.table, one.tenantColumn, one.via])).toEqual([
+    ["orders", "tenant_id", undefined],
+    ["lines", "tenant_id", [{ columns: ["order_id"], to: { schema: "public", table: "orders" }, toColumns: ["id"] }]],
+  ]);
+  expect(problemsOf([orders, lines])[0]).toContain("public.lines has no column tenant_id");
+  expect(problemsOf([orders, { ...lines, foreignKeys: [] }], { via })[0]).toContain("no foreign key on its path");
+  const twice = { ...lines, foreignKeys: [...lines.foreignKeys, ...lines.foreignKeys] };
+  expect(problemsOf([orders, twice], { via })[0]).toContain("several foreign keys from public.lines to public.orders");
+  const loose = { ...lines, columns: lines.columns.map((one) => ({ ...one, notNull: false })) };
+  expect(problemsOf([orders, loose], { via })[0]).toContain("may point at nothing");
+  const apart = table("orders", { columns: [column("id", { type: "uuid" })], keys: [id] });
+  const ends = problemsOf([apart, lines], { via, reference: ["orders"] });
+  expect(ends[0]).toContain("has a path that ends at public.orders, which has no column tenant_id");
+});
+
+test.each([
+  ["oid", "id", "values mean something in one database only"],
+  ["regclass[]", "body", "values mean something in one database only"],
+  ["double precision", "id", "values cannot be written down exactly"],
+  ["integer[]", "id", "values cannot be written down exactly"],
+])("classifyTables() refuses %s in the column %s", (type, name, what) => {
+  const columns = [column("tenant_id"), column("id"), column("body")].map((one) => ({
+    ...one,
+    ...(one.name === name ? { type } : {}),
+  }));
+  expect(problemsOf([table("t", { columns })])[0]).toContain(what);
+});
+
+test("classifyTables() lets unique indexes be that hold the tenant, whatever else they are made of", () => {
+  const open = { name: "one_open", columns: ["tenant_id", "state"] };
+  expect(problemsOf([table("t", { partialUnique: [open] })])).toEqual([]);
+});

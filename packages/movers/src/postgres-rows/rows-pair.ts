@@ -13,6 +13,8 @@ export interface RowsPair extends MoveKey {
 export interface VerifyCall extends MoverCall {
   /** Brings captured changes over until few are left; to be called between ranges, outside of any transaction of ours. */
   readonly bring: () => Promise<void>;
+  /** Rows of a range. @default 20000, less where rows are wide */
+  readonly rangeRows?: number;
   /** Called after each range that was compared. */
   readonly onRange?: (done: { readonly table: string; readonly tablesDone: number; readonly rows: number }) => void;
 }

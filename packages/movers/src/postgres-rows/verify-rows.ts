@@ -11,7 +11,7 @@ import { literal } from "./sql.ts";
 /** Keys left in `stampyard.move_brought` that may be compared inside the pause. */
 export const fewBrought = 200;
 /** What one range may hold, so that no snapshot stays open for long. */
-const rangeRows = 20_000;
+const mostRangeRows = 20_000;
 const rangeBytes = 128 * 1024 * 1024;
 /** A table whose order no index has is read whole for every range: this many at most. */
 const mostRangesWithoutIndex = 32;
@@ -110,7 +110,8 @@ async function compareNext(work: Verification): Promise<boolean> {
   const { after, rows: before = 0 } = position;
   const next = await inTurn(pair, () =>
     inSnapshot(pair, async (captured) => {
-      const until = await keyAfter(pair.source, table, pair.tenant, after, rowsPerRange(pair, table));
+      const size = work.call.rangeRows ?? rowsPerRange(pair, table);
+      const until = await keyAfter(pair.source, table, pair.tenant, after, size);
       const without = captured.get(table.name);
       const range = {
         ...(after === undefined ? {} : { after }),
@@ -137,9 +138,9 @@ async function compareNext(work: Verification): Promise<boolean> {
 
 function rowsPerRange({ tables }: RowsPair, table: CanonicalTable): number {
   const facts = tables.find(({ schema, table: name }) => schema === table.schema && name === table.table);
-  if (facts === undefined || facts.rows === 0) return rangeRows;
-  if (!table.isIndexed) return Math.max(rangeRows, Math.ceil(facts.rows / mostRangesWithoutIndex));
-  return Math.max(100, Math.min(rangeRows, Math.floor((rangeBytes * facts.rows) / Math.max(1, facts.bytes))));
+  if (facts === undefined || facts.rows === 0) return mostRangeRows;
+  if (!table.isIndexed) return Math.max(mostRangeRows, Math.ceil(facts.rows / mostRangesWithoutIndex));
+  return Math.max(100, Math.min(mostRangeRows, Math.floor((rangeBytes * facts.rows) / Math.max(1, facts.bytes))));
 }
 
 /** A frozen view of the source, and by table the captured keys that it shows: a JSON list of objects, as text. */
