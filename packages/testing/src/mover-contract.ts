@@ -329,6 +329,17 @@ function describeWayBack(makeBed: () => Promise<MoverBed>, drive: Drive): void {
     expect(await bed.values("a")).toEqual(acknowledged);
   });
 
+  test("an erase that wakes when the tenant has come back erases nothing (I18)", async () => {
+    await using bed = await makeBed();
+    await using asleep = await bed.open(await drive(bed, moveFixture()));
+    await asleep.look();
+    await writeSoon(bed, "b", "kept");
+    expect(endOf(await drive(bed, back()))).toBe("resting");
+    await expect(asleep.erase(call)).rejects.toMatchObject({ code: "WRONG_PHASE" });
+    expect(await bed.values("a")).toEqual(["kept"]);
+    expect(await bed.copy("a")).toEqual(await bed.copy("b"));
+  });
+
   test("the end of a way back captures no more, and then nothing returns by it (I22)", async () => {
     await using bed = await makeBed();
     const rested = await drive(bed, moveFixture());
