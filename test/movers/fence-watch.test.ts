@@ -188,3 +188,37 @@ test("a stamp made before there was a watch gets its columns and states, and a r
   await db.run("stampyard_mover", "update stampyard.tenant_home set state = 'suspended' where tenant = 'acme'");
   expect(await homeOf(db)).toEqual({ state: "suspended", epoch: 1, move_id: null, watching: false });
 });
+
+test("six writers at three isolation levels: of a watched tenant that is armed and fenced no acknowledged write is uncaptured (I15, I18)", async () => {
+  const db = await watchedDatabase();
+  await using mover = await db.connect("stampyard_mover");
+  let isOver = false;
+  const acknowledged: number[] = [];
+  const writeOn = async (writer: number) => {
+    await using app = await db.connect("stampyard_app");
+    for (let id = writer * 100_000; !isOver; id++) {
+      const insert = `begin isolation level ${isolationLevels[writer % 3]}; insert into notes values ('acme', ${id}); commit`;
+      const state = await outcome(app.query(insert));
+      if (state === "ok") acknowledged.push(id);
+      else await app.query("rollback");
+      expect(["ok", "SY001", "40001"]).toContain(state);
+    }
+  };
+  const writers = [1, 2, 3, 4, 5, 6].map(writeOn);
+  for (let round = 0; round < 4; round++) {
+    await clock.sleep(40);
+    await armMove(mover, back, 2);
+    await waitForOldWriters(mover, [notes], { clock, deadlineMs: 5_000 });
+    await clock.sleep(20);
+    await closeFence(mover, back, { clock, maxPauseMs: 60_000, attempts: 40 });
+    const atFence = await capturedKeys(db);
+    const [rows] = await db.run("postgres", "select count(*)::int as n from notes where id >= 100000");
+    expect(new Set(atFence).size, "all that is there is captured, and nothing comes any more").toBe(rows?.["n"]);
+    await abortMove(mover, back);
+  }
+  isOver = true;
+  await Promise.all(writers);
+  const captured = new Set(await capturedKeys(db));
+  const lost = acknowledged.filter((id) => !captured.has(`{"id":${id},"tenant_id":"acme"}`));
+  expect({ lost, isBusy: acknowledged.length > 200 }).toEqual({ lost: [], isBusy: true });
+});
