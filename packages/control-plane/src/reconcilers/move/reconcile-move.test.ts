@@ -178,6 +178,21 @@ test("reconcileMove() gives the tenant back when its target is destroyed (I21)",
   await world.databases.get(to)?.query("delete from stampyard.tenant_home where tenant = $1", [tenant]);
 });
 
+test("reconcileMove() ends a way back whose source is destroyed: its target captures no more (I22)", async () => {
+  const tenant = nextTenant();
+  await world.createTenant(tenant, 3);
+  const { id } = await request(tenant, 3_600_000);
+  await world.settleMove(id, undefined, ({ state }) => state.kind === "resting");
+  expect(await world.homeIn(to, tenant)).toMatchObject({ state: "active", watching: true });
+  await world.store.moves.finish(id, {}, world.ctx());
+  const move = await world.settleMove(id, undefined, undefined, from);
+  expect(move.state.kind).toBe("done");
+  expect(await world.homeIn(to, tenant)).toMatchObject({ state: "active", watching: false, move_id: null });
+  expect(await world.write(tenant, "goes-on")).toBe(to);
+  await world.databases.get(from)?.query("delete from stampyard.tenant_home where tenant = $1", [tenant]);
+  await world.expectNothingLeft();
+});
+
 test("reconcileMove() ends in aborted with the reason when a preflight refuses", async () => {
   const tenant = nextTenant();
   await world.createTenant(tenant, 2);
