@@ -308,7 +308,7 @@ test("the hooks may be repeated, and tenant.onDelete leaves no row of the tenant
   const { rows: tables } = await database.query<{ table_name: string }>(
     "select table_name from information_schema.columns where table_schema = 'public' and column_name = 'tenant_id'",
   );
-  expect(tables.length).toBe(9);
+  expect(tables.length).toBe(10);
   for (const { table_name } of tables) {
     const { rows } = await database.query(`select from "${table_name}" where tenant_id = 'acme'`);
     expect([table_name, rows.length]).toEqual([table_name, 0]);

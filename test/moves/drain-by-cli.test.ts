@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { randomBytes, randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -20,18 +20,12 @@ let router: string;
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "stampyard-drain-"));
   state = join(dir, "state");
-  // As the example has it, with the fence that campaigns need.
-  const template = readFileSync(join(root, "examples/notes/stamp.yaml"), "utf8");
-  const fenced = template.includes("fence: enforce")
-    ? template
-    : template.replace("version: 18", "version: 18\n    fence: enforce");
-  writeFileSync(join(dir, "stamp.yaml"), fenced.replaceAll("node dist/", `node ${root}/examples/notes/dist/`));
   writeFileSync(
     join(dir, "fleet.yaml"),
     `apiVersion: stampyard.dev/v1alpha1
 kind: Fleet
 metadata: { name: drain }
-template: ./stamp.yaml
+template: ${relative(dir, join(root, "examples/notes/stamp.yaml"))}
 pools:
   shared: { regions: [eu], stamps: { min: 2, max: 2 }, capacity: { tenants: 8 } }
 routing:
@@ -125,6 +119,21 @@ function writer(tenant: string) {
   };
 }
 
+/** Files of 100 kB beside one note: too much for the answer of a hook. */
+async function attach(tenant: string, count: number) {
+  const note = randomUUID();
+  expect(await ask(tenant, "/notes", { id: note, title: "with files" })).toMatchObject({ status: 201 });
+  const files: { id: string; bytes: Buffer }[] = [];
+  for (let n = 0; n < count; n++) {
+    const bytes = randomBytes(100_000);
+    const url = `${router}/t/${tenant}/notes/${note}/attachments?name=file-${n}.bin`;
+    const answer = await fetch(url, { method: "POST", body: bytes });
+    expect(answer.status).toBe(201);
+    files.push({ id: ((await answer.json()) as { id: string }).id, bytes });
+  }
+  return files;
+}
+
 const itemsOf = <T>(...argv: string[]) => json<{ items: T[] }>(...argv).then(({ items }) => items);
 
 async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
@@ -150,6 +159,7 @@ describe("campaigns by the command line", { timeout: 60_000 }, () => {
   });
 
   test("a drain moves five tenants under load, two at a time, and loses nothing (I15, I16, I32)", async () => {
+    const files = await attach("hooli", 3);
     const writers = [writer("acme"), writer("umbrella")];
     const drain = await run("stamp", "drain", "shared-1", "--concurrency", "2", "--way-back", "0", "--wait");
     expect(drain.code, drain.err).toBe(0);
@@ -179,6 +189,11 @@ describe("campaigns by the command line", { timeout: 60_000 }, () => {
       ).toEqual([]);
     }
     for (const tenant of tenants) expect(await ask(tenant, "/")).toMatchObject({ status: 200, stamp: "shared-2" });
+    for (const { id, bytes } of files) {
+      const answer = await fetch(`${router}/t/hooli/attachments/${id}`);
+      expect([answer.status, answer.headers.get("x-notes-stamp")]).toEqual([200, "shared-2"]);
+      expect(Buffer.compare(Buffer.from(await answer.arrayBuffer()), bytes), "an object that is in no table").toBe(0);
+    }
     const empty = await until("shared-1 to be empty", async () => {
       const stamp = await json<StampView>("stamp", "show", "shared-1");
       return stamp.phase === "empty" ? stamp : undefined;

@@ -3,8 +3,10 @@ import { openCache } from "./cache.ts";
 import { readEnvironment } from "./environment.ts";
 import { createApi } from "./http/server.ts";
 import { openLog, reasonOf } from "./log.ts";
+import { openObjects } from "./objects.ts";
 import { openPool } from "./pool.ts";
 import { onStopSignal, prepareClose } from "./stop.ts";
+import { countUploads } from "./uploads.ts";
 import { openWakeUps } from "./wake-ups.ts";
 
 const log = openLog("api");
@@ -26,7 +28,9 @@ try {
   const guard = createGuard({ stamp, keys: env.routeKeys, ownership });
   const cache = openCache(env.cacheUrl, log);
   const wakeUps = openWakeUps(env.queueUrl, log);
-  const server = createApi({ identity: { stamp, region, release }, pool, cache, wakeUps }, guard, log);
+  const objects = openObjects(env.queueUrl);
+  const services = { identity: { stamp, region, release }, pool, cache, wakeUps, objects, uploads: countUploads() };
+  const server = createApi(services, guard, log);
 
   const close = prepareClose(server);
 
@@ -34,6 +38,7 @@ try {
     log("stopping", { signal });
     await close(5_000);
     await wakeUps.close();
+    await objects.close();
     cache.close();
     await ownership.close();
     await pool.end();

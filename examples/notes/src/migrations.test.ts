@@ -13,7 +13,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 test("readMigrations() finds ours, numbered without a gap and safe to repeat", async () => {
   const migrations = await readMigrations();
-  expect(migrations.map(({ number }) => number)).toEqual([1, 2, 3]);
+  expect(migrations.map(({ number }) => number)).toEqual([1, 2, 3, 4]);
   for (const { sql } of migrations) {
     expect(sql.match(/create (?:table|index)/g)?.length).toBe(sql.match(/if not exists/g)?.length);
   }

@@ -1,6 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Pool } from "pg";
 import type { Cache, CacheOwner } from "../cache.ts";
+import type { ObjectStore } from "../objects.ts";
+import type { Uploads } from "../uploads.ts";
 import type { WakeUps } from "../wake-ups.ts";
 
 /** Which copy of the application this is; shown in answers so that a reader sees who served them. */
@@ -15,6 +17,8 @@ export interface Services {
   readonly pool: Pool;
   readonly cache: Cache;
   readonly wakeUps: WakeUps;
+  readonly objects: ObjectStore;
+  readonly uploads: Uploads;
 }
 
 /** A request that the guard let pass. The tenant comes from the guard's verdict and from nowhere else. */
@@ -24,6 +28,8 @@ export interface Call extends CacheOwner {
   readonly headers: IncomingHttpHeaders;
   /** Reads and parses the body; rejects with a Problem. */
   readonly json: () => Promise<unknown>;
+  /** Reads the body as it is, of at most so many bytes; rejects with a Problem. */
+  readonly bytes: (most: number) => Promise<Uint8Array>;
 }
 
 export interface Reply {
@@ -31,6 +37,8 @@ export interface Reply {
   /** Sent as JSON; `html` is sent as it is; undefined = no body. */
   readonly json?: unknown;
   readonly html?: string;
+  /** Sent as they are; `headers` say of which type. */
+  readonly bytes?: Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
 }
 

@@ -9,22 +9,28 @@ export const maxBodyBytes = 256 * 1024;
 export async function readJson(request: IncomingMessage): Promise<unknown> {
   const type = (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase();
   if (type !== "application/json") throw new Problem(415, "not-json", "Send application/json");
+  const body = await readBytes(request, maxBodyBytes);
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch {
+    throw new Problem(400, "malformed-json", "The body is not valid JSON");
+  }
+}
+
+/** Reads the whole body as it is. @throws Problem 413 */
+export async function readBytes(request: IncomingMessage, most: number): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
   let size = 0;
   // Leaving the loop early must not destroy the request: its socket still has to carry our refusal.
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length;
     // The rest is not read, so this connection cannot carry another request.
-    if (size > maxBodyBytes) {
-      throw new Problem(413, "too-large", `A body may have ${maxBodyBytes} bytes`, { connection: "close" });
+    if (size > most) {
+      throw new Problem(413, "too-large", `A body may have ${most} bytes`, { connection: "close" });
     }
     chunks.push(chunk);
   }
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks)));
-  } catch {
-    throw new Problem(400, "malformed-json", "The body is not valid JSON");
-  }
+  return Buffer.concat(chunks);
 }
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;

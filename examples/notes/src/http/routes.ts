@@ -10,6 +10,7 @@ import {
   readNote,
   replaceNote,
 } from "../notes.ts";
+import { attachmentRoutes } from "./attachment-routes.ts";
 import type { Call, Reply, Route, Services } from "./call.ts";
 import { isUuid, readDraft, readIfMatch, readPaging, writeCursor } from "./input.ts";
 import { overviewPage, prefersHtml } from "./page.ts";
@@ -26,6 +27,7 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/notes/:id", handle: read },
   { method: "PUT", path: "/notes/:id", handle: replace },
   { method: "DELETE", path: "/notes/:id", handle: remove },
+  ...attachmentRoutes,
 ];
 
 async function overview({ identity, pool, cache }: Services, call: Call): Promise<Reply> {

@@ -13,6 +13,8 @@ import {
 import type { Pool } from "pg";
 import { afterEach, expect, test } from "vitest";
 import { prepareClose } from "../stop.ts";
+import { memoryObjects } from "../test-objects.ts";
+import { countUploads } from "../uploads.ts";
 import type { Services } from "./call.ts";
 import { maxBodyBytes } from "./input.ts";
 import { createApi, findRoute } from "./server.ts";
@@ -48,6 +50,8 @@ function servicesOver(pool: Pool): Services {
       close() {},
     },
     wakeUps: { wake() {}, onWake() {}, close: async () => {} },
+    objects: memoryObjects(),
+    uploads: countUploads(),
   };
 }
 

@@ -4,7 +4,8 @@ import { inTransaction, sqlStateOf } from "../database.ts";
 import { type Log, reasonOf } from "../log.ts";
 import { eraseWorkspace, seedWorkspace } from "../workspace.ts";
 import type { Call, Reply, Route, Services } from "./call.ts";
-import { readJson } from "./input.ts";
+import { readBytes, readJson } from "./input.ts";
+import { drained, exported, exportPath, imported, rebuilt, serveExport } from "./move-hooks.ts";
 import { Problem, problemBody, problemOf } from "./problem.ts";
 import { routes } from "./routes.ts";
 
@@ -34,7 +35,10 @@ export function createApi(services: Services, guard: Guard, log: Log): Server {
         return await dispatch(services, request, { tenant, epoch });
       }),
     {
-      open: { "/healthz": (request, response) => answer(response, () => health(services, request)) },
+      open: {
+        "/healthz": (request, response) => answer(response, () => health(services, request)),
+        [exportPath]: (request, response) => answer(response, () => serveExport(services, request, Date.now())),
+      },
       hook: (request, response, passage) => answer(response, () => serveHook(services, request, passage)),
     },
   );
@@ -68,6 +72,7 @@ async function dispatch(services: Services, request: IncomingMessage, who: { ten
     query: url.searchParams,
     headers: request.headers,
     json: () => readJson(request),
+    bytes: (most) => readBytes(request, most),
   };
   return await route.handle(services, call);
 }
@@ -96,16 +101,25 @@ export function findRoute(table: readonly Route[], method: string, path: string)
 const hookPaths: Readonly<Partial<Record<HookPassage["hook"], string>>> = {
   "tenant.onCreate": "/hooks/tenant-created",
   "tenant.onDelete": "/hooks/tenant-deleted",
+  "tenant.onDrain": "/hooks/tenant-drain",
+  "tenant.onExport": "/hooks/tenant-export",
+  "tenant.onImport": "/hooks/tenant-import",
+  "tenant.onRebuild": "/hooks/tenant-rebuild",
 };
 
-/** Both hooks may be called again at any time, after any crash, and end the same. */
+/** Every hook may be called again at any time, after any crash, and ends the same. */
 async function serveHook(services: Services, request: IncomingMessage, passage: HookPassage): Promise<Reply> {
   const { hook, tenant, epoch } = passage;
   if (request.method !== "POST" || request.url !== hookPaths[hook]) {
     throw new Problem(404, "no-hook", `The hook ${hook} is POST ${hookPaths[hook] ?? "nowhere"}`);
   }
+  if (hook === "tenant.onDrain") return await drained(services, passage);
+  if (hook === "tenant.onExport") return await exported(request, passage, Date.now());
+  if (hook === "tenant.onImport") return await imported(services, passage, await readJson(request));
+  if (hook === "tenant.onRebuild") return await rebuilt(services, passage);
   const work = hook === "tenant.onCreate" ? seedWorkspace : eraseWorkspace;
   await inTransaction(services.pool, (db) => work(db, tenant));
+  if (hook === "tenant.onDelete") await services.objects.erase(tenant);
   await services.cache.drop({ tenant, epoch });
   return { status: 204 };
 }
@@ -134,13 +148,15 @@ async function health({ pool, identity }: Services, request: IncomingMessage): P
 const pagePolicy =
   "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-function send(response: ServerResponse, { status, json, html, headers = {} }: Reply): void {
+function send(response: ServerResponse, { status, json, html, bytes, headers = {} }: Reply): void {
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.statusCode = status;
   if (html !== undefined) {
     response.setHeader("content-type", "text/html; charset=utf-8");
     response.setHeader("content-security-policy", pagePolicy);
     response.end(html);
+  } else if (bytes !== undefined) {
+    response.end(bytes);
   } else if (json !== undefined) {
     response.setHeader("content-type", "application/json");
     response.end(JSON.stringify(json));
