@@ -1,5 +1,6 @@
 import { command } from "../../define.ts";
 import { exitCode } from "../../exit-codes.ts";
+import { counted } from "../../output/quantity.ts";
 import { findMove, moveArgument } from "./find-move.ts";
 import { concludeMove, followMove } from "./follow-move.ts";
 import { hasEnded } from "./status-text.ts";
@@ -38,7 +39,7 @@ export const moveFinish = command<Options>({
     const move = await followMove(run, client, asked, { timeoutMs: timeout * 1_000, isOver: hasEnded });
     if (move.phase !== "done") return concludeMove(run, move);
     const rows = move.report.erased?.tables.reduce((sum, { rows: count }) => sum + count, 0);
-    const erased = rows === undefined ? "" : `; ${rows} rows erased on ${move.from}`;
+    const erased = rows === undefined ? "" : `; ${counted(rows, "row")} erased on ${move.from}`;
     run.emit(move, () => `Move ${id} is done: tenant ${move.tenant} is on ${move.to}${erased}\n`);
     return exitCode.ok;
   },
