@@ -251,6 +251,17 @@ export function describeMover(name: string, makeBed: () => Promise<MoverBed>): v
       expect(await bed.write("a", "old")).toBe(false);
     });
 
+    test("compare() by another process answers only while nobody has written since the flip (I18)", async () => {
+      await using bed = await makeBed();
+      const move = moveFixture({ verify: "after" });
+      await drive(bed, move, { until: ({ state }) => state.kind === "verifying" });
+      await using mover = await bed.open(move);
+      expect(await mover.compare(call)).toMatchObject({ policy: "after", isEqual: true });
+      expect((await mover.look()).isEqual).toBe(true);
+      await writeSoon(bed, "b", "new");
+      expect(await mover.compare(call)).toBeUndefined();
+    });
+
     test("ids go on being counted as each stamp counts them (I24)", async () => {
       await using bed = await makeBed();
       const before = [await bed.nextNumber("a"), await bed.nextNumber("b")];

@@ -42,8 +42,8 @@ interface Work {
   plan: Promise<MovePlanOfRows> | undefined;
   /** What the tables of both sides looked like when they were last compared, and the marks of their catalogs then. */
   checked: { readonly schema: string; readonly marks: string } | undefined;
-  /** A frozen view of the target is open, from before it opened. */
-  hasView: boolean;
+  /** The connection that has a frozen view of the target, from before it opened; another has none. */
+  view: MoverDb | undefined;
   /** This process saw the source decide. */
   isDecided: boolean;
 }
@@ -53,7 +53,7 @@ export const openRowsMover: OpenMover = async (request) => {
   const { move, source, target } = request;
   const sides = openSides(move.id, { source, target }, { source: move.from, target: move.to });
   const key = { tenant: move.tenant, moveId: move.id };
-  const work: Work = { request, sides, key, plan: undefined, checked: undefined, hasView: false, isDecided: false };
+  const work: Work = { request, sides, key, plan: undefined, checked: undefined, view: undefined, isDecided: false };
   const call =
     <A extends MoverCall, T>(act: (work: Work, call: A) => Promise<T>) =>
     (given: A): Promise<T> =>
@@ -248,9 +248,10 @@ async function settle(work: Work, call: MoverCall) {
     const compared = await verifyBrought(pair, call);
     return { rows, compared: requireEqual(work, compared) };
   }
-  await takeView(work);
+  const view = await takeView(work);
   if (move.verify === "after") return { rows };
-  const compared = await verifyWhole({ ...pair, view: await work.sides.db("view") }, "before", call);
+  const compared = await verifyWhole({ ...pair, view }, "before", call);
+  await endView(work);
   return { rows, compared: requireEqual(work, compared) };
 }
 
@@ -265,11 +266,18 @@ function requireEqual(work: Work, compared: MoveCompared): MoveCompared {
 }
 
 /** The target as it is before it opens, to be compared with the source, which stands still. */
-async function takeView(work: Work): Promise<void> {
+async function takeView(work: Work): Promise<MoverDb> {
   const view = await work.sides.db("view");
   await view.query(`rollback; begin isolation level repeatable read read only;
     set local idle_in_transaction_session_timeout = ${viewIdleMs}; select 1 from stampyard.tenant_home limit 1`);
-  work.hasView = true;
+  work.view = view;
+  return view;
+}
+
+async function endView(work: Work): Promise<void> {
+  const { view } = work;
+  work.view = undefined;
+  if (view?.isOpen === true) await view.query("rollback");
 }
 
 async function decide(work: Work): Promise<boolean> {
@@ -290,18 +298,14 @@ async function compare(work: Work, call: MoverCall): Promise<MoveCompared | unde
   const { move } = work.request;
   const pair = await pairOf(work);
   await requireDecided(pair.source, work.key);
-  const view = await work.sides.db("view");
-  if (!work.hasView) {
-    await takeView(work);
-    if (!(await isUntouched(view, work))) {
-      await view.query("rollback");
-      work.hasView = false;
-      return undefined;
-    }
+  const isFrozen = work.view?.isOpen === true;
+  const view = work.view?.isOpen === true ? work.view : await takeView(work);
+  if (!isFrozen && !(await isUntouched(view, work))) {
+    await endView(work);
+    return undefined;
   }
   const compared = await verifyWhole({ ...pair, view }, "after", call);
-  await view.query("rollback");
-  work.hasView = false;
+  await endView(work);
   await pair.target.query(
     `insert into stampyard.move_verified as v (move_id, position) values ($1, $2)
      on conflict (move_id) do update set position = v.position || excluded.position`,
