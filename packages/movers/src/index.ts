@@ -47,7 +47,6 @@ export {
 } from "./postgres-rows/install-fence.ts";
 export { openRowsMover } from "./postgres-rows/mover.ts";
 export type { SqlClient, TableName } from "./postgres-rows/sql.ts";
-export { schemaDigest } from "./postgres-rows/schema-digest.ts";
 export { tablesToFence, type ToFence } from "./postgres-rows/tables-to-fence.ts";
 export { readTables, type TableFacts } from "./postgres-rows/tables.ts";
 export { admitTenant, forgetImport, forgetNotes, forgetRows, openTenant } from "./postgres-rows/target.ts";
