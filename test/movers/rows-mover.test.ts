@@ -141,3 +141,32 @@ test("arm() of a way back brings each changed row once, however often it was wri
   await mover.follow(call);
   expect(await bed.copy("a")).toEqual(await bed.copy("b"));
 });
+
+test("erase() and reopen() wait for writers that captured for the move, so that no key of theirs stays (I22)", async () => {
+  await using bed = await captureBed(clusters);
+  const keysIn = async (stamp: "a" | "b") =>
+    (await bed.stamps[stamp].run("postgres", "select move_id from stampyard.move_change")).length;
+  /** Its key is captured at once, and committed when the mover has forgotten all that it could see. */
+  const lateWriter = async (stamp: "a" | "b", end: () => Promise<unknown>) => {
+    await using writer = await bed.stamps[stamp].connect("stampyard_app");
+    await writer.query("begin");
+    await writer.query("update accounts set n = n + 1 where tenant_id = 'acme'");
+    const ending = end();
+    await clock.sleep(300);
+    await writer.query("commit");
+    await ending;
+  };
+  const aborted = await bed.open(moveFixture());
+  for (const step of ["admit", "arm"] as const) await aborted[step](call);
+  // An abort waits for writers that hold the tenant; those of a way back hold nothing.
+  await lateWriter("a", () => aborted.reopen(call));
+  expect(await keysIn("a")).toBe(0);
+  await aborted.forget(call);
+  await aborted[Symbol.asyncDispose]();
+  await using mover = await bed.open(moveFixture({ id: "mv-2" }));
+  for (const step of ["admit", "arm", "copy", "verify", "fence", "settle", "flip", "open"] as const) {
+    await mover[step](call);
+  }
+  await lateWriter("b", () => mover.erase(call));
+  expect(await keysIn("b")).toBe(0);
+});

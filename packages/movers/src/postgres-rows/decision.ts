@@ -242,7 +242,7 @@ const mostAborts = 8;
 
 /**
  * Ends the watch for a way back: nothing is captured any more, and what was is forgotten. A writer that is still open may
- * leave a key behind; `forgetCaptured` takes it later. False = nothing was watched under this id.
+ * leave a key behind; `forgetLate` waits for it. False = nothing was watched under this id.
  */
 export async function unwatch(db: SqlClient, { tenant, moveId }: MoveKey): Promise<boolean> {
   const { rowCount } = await db.query(
@@ -252,6 +252,21 @@ export async function unwatch(db: SqlClient, { tenant, moveId }: MoveKey): Promi
   );
   await forgetCaptured(db);
   return rowCount === 1;
+}
+
+/**
+ * Forgets what writers captured that saw the move when they began, and ended after it. One that does not end within the
+ * deadline is not waited for: its keys go with those of a later move.
+ */
+export async function forgetLate(
+  db: SqlClient,
+  tables: readonly TableName[],
+  options: { readonly clock: Clock; readonly deadlineMs: number; readonly signal?: AbortSignal },
+): Promise<void> {
+  await waitForOldWriters(db, tables, options).catch((caught: unknown) => {
+    if (!(caught instanceof StampyardError) || !["TIMEOUT", "WRONG_PHASE"].includes(caught.code)) throw caught;
+  });
+  await forgetCaptured(db);
 }
 
 /** Captured keys that no row asks for any more: of moves that ended while a writer was still open (I22). */

@@ -13,7 +13,7 @@ import { checkRows } from "./check-rows.ts";
 import type { MoverDb } from "./connect.ts";
 import { copyTenant } from "./copy.ts";
 import { flipWhenWhole, forgetRepeated, lagOf, requireDecided, requireWatched, unfenceMove } from "./decide.ts";
-import { abortMove, armMove, closeFence, unwatch, waitForOldWriters } from "./decision.ts";
+import { abortMove, armMove, closeFence, forgetLate, unwatch, waitForOldWriters } from "./decision.ts";
 import { lookAt } from "./look.ts";
 import { catalogMark, estimateTenant, type MovePlanOfRows, movableTables, planRows } from "./plan-rows.ts";
 import { writeModeOf } from "./plain-mode.ts";
@@ -26,6 +26,8 @@ import { verifyBrought, verifyRows, verifyWhole } from "./verify-rows.ts";
 
 /** Longest wait for writers that came before the move; the planner tries again later, and says who it was. */
 const oldWritersMs = 10_000;
+/** Longest wait, at the end of a move, for writers that captured for it. */
+const lateWritersMs = 2_000;
 /** Captured changes below which `follow` is content. */
 const fewChanges = 50;
 const followMs = 10_000;
@@ -336,6 +338,7 @@ async function erase(work: Work, call: MoverCall) {
     await pace.spend(0, call.signal);
   });
   await unwatch(target, { tenant: work.key.tenant, moveId: wayBackOf(work.key.moveId) });
+  await forgetLate(target, tables, { clock, deadlineMs: lateWritersMs, signal: call.signal });
   // The copy that was erased is the one which the move that it took back had made.
   if (move.returns !== undefined) await forgetNotes(source, move.returns);
   await forgetNotes(target, work.key.moveId);
@@ -347,11 +350,13 @@ async function unfence(work: Work): Promise<void> {
 }
 
 /** Only the source is needed, so that a target that is gone holds nobody up (I21). */
-async function reopen(work: Work): Promise<void> {
+async function reopen(work: Work, { signal }: MoverCall): Promise<void> {
+  const { move, policy, clock } = work.request;
   const source = await work.sides.db("source");
   await abortMove(source, work.key);
-  if (work.request.move.returns !== undefined) return;
+  if (move.returns !== undefined) return;
   await source.query("delete from stampyard.move_change where move_id = $1", [work.key.moveId]);
+  await forgetLate(source, await movableTables(source, policy), { clock, deadlineMs: lateWritersMs, signal });
 }
 
 async function forget(work: Work): Promise<void> {
