@@ -31,6 +31,8 @@ create table notes_1 partition of notes for values with (modulus 2, remainder 1)
 create table orders (tenant_id text not null, id uuid primary key default gen_random_uuid());
 create index on orders (tenant_id);
 create table lines (order_id uuid not null references orders on delete cascade, line int not null, what text, primary key (order_id, line));
+create table bookings (tenant_id text not null, n int not null, span int4range, primary key (tenant_id, n),
+  exclude using gist (tenant_id with =, span with &&));
 create table fired (at timestamptz default clock_timestamp());
 create function fire() returns trigger language plpgsql security definer as
   'begin insert into fired default values; perform pg_notify(''notes'', new.id::text); return new; end';
@@ -71,18 +73,21 @@ insert into ${odd} (tenant_id, "the ""key""", "select", at, day, real8, raw, pla
   from unnest($1::text[]) with ordinality as k (k, n);
 insert into moments select 'acme', t, a, r from unnest(array['infinity', '-infinity', '2024-01-01']::timestamptz[]) t,
   unnest(array['NaN', '1.10', '-Infinity', '123456789012345678901234567890.5']::numeric[]) a, unnest(array['\\x00', '\\x5c', '\\x2700ff']::bytea[]) r;
+insert into bookings select 'acme', g, int4range(g * 10, g * 10 + 10) from generate_series(1, 12) g;
 insert into notes select 'acme', g, repeat('x', 10) from generate_series(1, 50) g;
 insert into notes select 'acme', 1000 + g, (select string_agg(md5(i::text || g), '') from generate_series(1, 32768) i) from generate_series(1, 3) g;
 with o as (insert into orders (tenant_id) select 'acme' from generate_series(1, 20) returning id) insert into lines select id, g, 'line' from o, generate_series(1, 3) g`;
-const tables = ["people", odd, "moments", "notes", "orders"];
+const tables = ["people", odd, "moments", "notes", "orders", "bookings"];
 const linesOfAcme = "exists (select from orders o where o.id = t.order_id and o.tenant_id = 'acme')";
 
 /** The application's changes after the copy has passed: everything below must arrive by what was captured. */
 const changes = [
   // Unique values swapped between two rows.
   `set app.tenant = 'acme'; update people set name = 'tmp' where name = 'p1'; update people set name = 'p1' where name = 'p2'; update people set name = 'p2' where name = 'tmp'`,
-  // A transaction larger than a round.
-  "insert into notes select 'acme', 10000 + g, 'large' from generate_series(1, 12000) g; update notes set body = body || '.' where tenant_id = 'acme' and id > 10000",
+  // A transaction larger than a round, and two rows that have changed places at its end.
+  `update bookings set span = '[1,2)' where n = 1;
+   insert into notes select 'acme', 10000 + g, 'large' from generate_series(1, 8000) g; update notes set body = body || '.' where tenant_id = 'acme' and id > 10000;
+   update bookings set span = '[10,20)' where n = 2; update bookings set span = '[20,30)' where n = 1`,
   // A trigger changes the id after the application has named it.
   "insert into notes values ('acme', 70, 'is 77')",
   // Rows of 1 MB change, and one goes.
@@ -105,6 +110,7 @@ describe("one move of everything that is odd", () => {
   const heard: string[] = [];
   beforeAll(async () => {
     const [from, to] = [await cluster.database(), await cluster.database()];
+    for (const db of [from, to]) await db.run("postgres", "create extension btree_gist");
     pair = await preparePair(from, to, { schema, policy });
     await from.run(
       "stampyard_app",

@@ -43,7 +43,7 @@ async function verifySmall(
   await using target = await connectMover(to.url("stampyard_mover"), "mv-1");
   const { tables } = classifyTables(await readTables(source), of);
   const pair = { tenant: "acme", moveId: "mv-1", source, target, tables };
-  return await verifyRows(pair, { ...call, rangeRows: 7, bring: async () => void (await bring()) });
+  return await verifyRows(pair, { ...call, rangeRows: 25, bring: async () => void (await bring()) });
 }
 
 const someAccount = (n: number) => `(select id from accounts where tenant_id = 'acme' order by id offset ${n} limit 1)`;

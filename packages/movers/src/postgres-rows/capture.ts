@@ -30,6 +30,7 @@ interface Change {
 }
 
 const uniqueViolation = "23505";
+const exclusionViolation = "23P01";
 export const foreignKeyViolation = "23503";
 /** As many as there are. */
 export const allChanges = 2_147_483_647;
@@ -49,7 +50,7 @@ export async function captureRound(
     return await tryRound(source, target, tables, options, limit);
   } catch (caught) {
     // Two rows may have swapped a unique value across rounds, or a row come before its parent: all together they fit.
-    const isSplit = [uniqueViolation, foreignKeyViolation].includes(sqlStateOf(caught) ?? "");
+    const isSplit = [uniqueViolation, exclusionViolation, foreignKeyViolation].includes(sqlStateOf(caught) ?? "");
     if (!isSplit || limit === allChanges) throw caught;
     return await tryRound(source, target, tables, options, allChanges);
   }

@@ -52,7 +52,8 @@ export async function compareTenant(
   for (const table of await canonicalTables(source, target, tables)) {
     const { schema, table: name } = table;
     const sums = await sumBoth(source, target, table, tenant, {});
-    const differences = sums.isEqual ? [] : await firstDifferences(source, target, table, tenant);
+    const found = sums.isEqual ? [] : await firstDifferences(source, target, table, tenant, {});
+    const differences = found.map(({ key, what }) => ({ key, what }));
     const { isEqual, sourceRows, targetRows } = sums;
     results.push({ schema, table: name, isEqual, sourceRows, targetRows, differences });
     for (const result of results.slice(-1)) onTable?.(result);
@@ -60,32 +61,39 @@ export async function compareTenant(
   return results;
 }
 
-/** Range by range, so that a large table needs no more memory than a small one. */
-async function firstDifferences(source: SqlClient, target: SqlClient, table: CanonicalTable, tenant: string) {
+/** In small ranges, so that a large table needs no more memory than a small one. */
+export async function firstDifferences(
+  source: SqlClient,
+  target: SqlClient,
+  table: CanonicalTable,
+  tenant: string,
+  range: Range,
+): Promise<readonly Difference[]> {
   const found: Difference[] = [];
-  let after: readonly string[] | undefined;
-  do {
-    const until = await keyAfter(source, table, tenant, after, rowsAtOnce);
-    const range = { ...(after === undefined ? {} : { after }), ...(until === undefined ? {} : { until }) };
-    const { isEqual } = await sumBoth(source, target, table, tenant, range);
-    if (!isEqual) found.push(...(await differencesIn(source, target, table, tenant, range)));
-    after = until;
-  } while (after !== undefined && found.length < mostNamed);
-  return found.slice(0, mostNamed).map(({ key, what }) => ({ key, what }));
+  let rest: Range | undefined = range;
+  while (rest !== undefined && found.length < mostNamed) {
+    const until = await keyAfter(source, table, tenant, rest, rowsAtOnce);
+    const part: Range = until === undefined ? rest : { ...rest, until };
+    const { isEqual } = await sumBoth(source, target, table, tenant, part);
+    if (!isEqual) found.push(...(await differencesIn(source, target, table, tenant, part)));
+    rest = until === undefined ? undefined : { ...rest, after: until };
+  }
+  return found.slice(0, mostNamed);
 }
 
-/** The key that ends a range of so many rows on the source; undefined = the range goes to the end. */
+/** The key that ends a part of so many rows on the source; undefined = the range has no more than that. */
 export async function keyAfter(
   source: SqlClient,
   table: CanonicalTable,
   tenant: string,
-  after: readonly string[] | undefined,
+  { after, until }: Range,
   rows: number,
 ): Promise<readonly string[] | undefined> {
   const to = bound();
   const of = rowsOfTenant(table, to.bind(tenant));
+  const within = `${of}${beyond(table, ">", after, to)}${beyond(table, "<=", until, to)}`;
   const found = await source.query(
-    `select ${table.order.map((column, i) => `(${column})::text as k${i}`).join(", ")} ${of}${beyond(table, ">", after, to)}
+    `select ${table.order.map((column, i) => `(${column})::text as k${i}`).join(", ")} ${within}
      order by ${table.order.join(", ")} offset ${to.bind(rows - 1)} limit 1`,
     to.values,
   );
@@ -128,7 +136,7 @@ function numberAt(byte: number): string {
 }
 
 /** Key by key, where the sums of a range differ. */
-export async function differencesIn(
+async function differencesIn(
   source: SqlClient,
   target: SqlClient,
   table: CanonicalTable,

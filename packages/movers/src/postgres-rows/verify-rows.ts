@@ -1,6 +1,14 @@
 import { type MoveCompared, type MoverCall, StampyardError } from "@stampyard/domain";
 import { type CanonicalTable, canonicalTables } from "./canonical.ts";
-import { compareKeys, compareTenant, type Difference, differencesIn, keyAfter, mostNamed, sumBoth } from "./compare.ts";
+import {
+  compareKeys,
+  compareTenant,
+  type Difference,
+  firstDifferences,
+  keyAfter,
+  mostNamed,
+  sumBoth,
+} from "./compare.ts";
 import type { MoveTable } from "./classify.ts";
 import type { MoverDb } from "./connect.ts";
 import { inMoverTransaction } from "./importing.ts";
@@ -111,7 +119,7 @@ async function compareNext(work: Verification): Promise<boolean> {
   const next = await inTurn(pair, () =>
     inSnapshot(pair, async (captured) => {
       const size = work.call.rangeRows ?? rowsPerRange(pair, table);
-      const until = await keyAfter(pair.source, table, pair.tenant, after, size);
+      const until = await keyAfter(pair.source, table, pair.tenant, after === undefined ? {} : { after }, size);
       const without = captured.get(table.name);
       const range = {
         ...(after === undefined ? {} : { after }),
@@ -120,7 +128,8 @@ async function compareNext(work: Verification): Promise<boolean> {
       };
       const { isEqual, sourceRows } = await sumBoth(pair.source, pair.target, table, pair.tenant, range);
       if (!isEqual) {
-        work.differences.push(...(await differencesIn(pair.source, pair.target, table, pair.tenant, range)));
+        const named = await firstDifferences(pair.source, pair.target, table, pair.tenant, range);
+        work.differences.push(...(named.length > 0 ? named : [unnamed(table)]));
       }
       const rows = before + sourceRows;
       const reached: Position =
@@ -134,6 +143,11 @@ async function compareNext(work: Verification): Promise<boolean> {
   const tablesDone = (reached.done ?? []).length;
   work.call.onRange?.({ table: table.name, tablesDone, rows: ofRange });
   return tablesDone === tables.length;
+}
+
+/** Two looks at one range that do not agree: somebody writes the target past the fence. */
+function unnamed({ name }: CanonicalTable): Difference {
+  return { table: name, key: "unknown", what: "different" };
 }
 
 function rowsPerRange({ tables }: RowsPair, table: CanonicalTable): number {
