@@ -57,7 +57,7 @@ export async function crashFleet(name: string): Promise<CrashFleet> {
       await until(
         "a leader",
         async () => {
-          if (isOver()) return true;
+          if (isOver()) throw new Error(`The control plane ended before it led: ${self.log()}`);
           const answer = await fetch(`${url}/readyz`).then(
             (response) => response.json(),
             () => undefined,
@@ -77,7 +77,7 @@ export async function crashFleet(name: string): Promise<CrashFleet> {
     log: () =>
       readFileSync(logFile, "utf8")
         .split("\n")
-        .filter((line) => line.includes("move"))
+        .filter((line) => !line.includes('"msg":"request"'))
         .slice(-12)
         .join("\n"),
     async [Symbol.asyncDispose]() {
