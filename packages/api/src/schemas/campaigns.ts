@@ -138,8 +138,13 @@ export const campaignPlanSchema = z
 export type CampaignPlanView = z.output<typeof campaignPlanSchema>;
 
 export const campaignPlanQuery = z.strictObject({
-  /** Moves at a time, for the estimate. */
+  /** Settings as the campaign would be asked for. */
   concurrency: queryInt(concurrency.least, concurrency.most).optional(),
+  maxPauseMs: queryInt(maxPauseBounds.least, maxPauseBounds.most).optional(),
+  wayBackMs: queryInt(wayBackMs.least, wayBackMs.most).optional(),
+  pauseBudgetMs: queryInt(maxPauseBounds.least, longestBudgetMs).optional(),
+  triesPerDay: queryInt(tries.least, tries.most).optional(),
+  finishWaysBack: queryFlag.optional(),
 });
 
 export const campaignRebalanceSchema = z

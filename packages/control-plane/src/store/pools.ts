@@ -101,7 +101,7 @@ async function readOwn(
     `SELECT name, (state ->> 'attempt')::int AS attempt, goal_detail AS detail,
        CASE WHEN goal = 'drained' THEN coalesce((SELECT jsonb_object_agg(unit, amount) FROM (
          SELECT taken.key AS unit, sum(taken.value::numeric) AS amount
-         FROM tenants t, jsonb_each_text('{"tenants": 1}'::jsonb || t.weight) AS taken WHERE t.stamp = s.name GROUP BY 1
+         FROM tenants t, jsonb_each_text('{"tenants": 1}'::jsonb || t.weight) AS taken WHERE t.stamp = s.name AND t.phase <> 'moving' GROUP BY 1
        ) AS by_unit), '{}') END AS residents
      FROM stamps s WHERE pool = $1 ORDER BY name`,
     [pool],

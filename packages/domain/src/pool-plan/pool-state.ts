@@ -35,7 +35,10 @@ export interface PoolStamp {
   readonly goal: StampGoal;
   readonly limits: UnitVector;
   readonly used: UnitVector;
-  /** What those take that live there, without ways back that are kept; known of drained stamps. @default `used` */
+  /**
+   * What those take that live there and have no place elsewhere yet, without ways back that are kept; known of drained
+   * stamps. @default `used`
+   */
   readonly residents?: UnitVector;
   readonly reservedFor?: string;
   readonly adopted?: boolean;

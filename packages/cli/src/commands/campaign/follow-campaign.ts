@@ -5,7 +5,7 @@ import type { Run } from "../../define.ts";
 import { type ExitCode, exitCode } from "../../exit-codes.ts";
 import { CommandFailure } from "../../failure.ts";
 import { viewFor } from "../../up/follow.ts";
-import { progressText } from "./campaign-text.ts";
+import { allOf, doneOf, progressText } from "./campaign-text.ts";
 
 const everyMs = 500;
 /** What a control plane that is away does not mean: that the campaign has ended. */
@@ -36,9 +36,9 @@ export async function followCampaign<O>(
     const label = `${campaign.kind} of ${campaign.subject}`;
     const state = campaign.phase === "done" ? "done" : campaign.phase === "failed" ? "failed" : "working";
     const wait = campaign.why ?? campaign.waitingOn;
-    view.show([
-      { label, state, detail: wait === undefined ? progressText(campaign) : `${progressText(campaign)}; ${wait}` },
-    ]);
+    const moved = `${doneOf(campaign)} of ${allOf(campaign)} moved`;
+    const detail = wait === undefined || hasEnded(campaign) ? progressText(campaign) : `${moved}; ${wait}`;
+    view.show([{ label, state, detail }]);
     if (hasEnded(campaign) || performance.now() >= deadline || signal.aborted) return campaign;
     await sleep(everyMs, undefined, { signal }).catch(() => {});
     if (signal.aborted) return campaign;

@@ -32,10 +32,10 @@ export const poolRebalance = command<Options>({
   ],
   run: async (run) => {
     const name = run.args[0] ?? "";
-    const { dryRun, reason, wait, timeout, concurrency } = run.options;
+    const { dryRun, reason, wait, timeout } = run.options;
     const { signal } = run.io;
     const client = await run.client();
-    const query = concurrency === undefined ? {} : { concurrency };
+    const query = settingsAsked(run.options);
     const plan = await client.campaignPlanRebalance({ params: { name }, query, signal });
     if (dryRun === true || (plan.items.length === 0 && plan.open === undefined)) {
       run.emit(plan, () => `${planText(plan)}\n${plan.items.length === 0 ? "Nothing to do" : "Nothing was changed"}\n`);

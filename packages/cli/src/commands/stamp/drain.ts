@@ -47,10 +47,10 @@ export const stampDrain = command<Options>({
   ],
   run: async (run) => {
     const name = run.args[0] ?? "";
-    const { dryRun, deadline, message, reason, wait, concurrency } = run.options;
+    const { dryRun, deadline, message, reason, wait } = run.options;
     const { signal } = run.io;
     const client = await run.client();
-    const query = concurrency === undefined ? {} : { concurrency };
+    const query = settingsAsked(run.options);
     const plan = await client.campaignPlanDrain({ params: { name }, query, signal });
     if (dryRun === true) {
       run.emit(plan, () => `${planText(plan)}\nNothing was changed\n`);

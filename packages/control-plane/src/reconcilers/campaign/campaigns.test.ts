@@ -1,6 +1,7 @@
 import { campaignSettings } from "@stampyard/domain";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestPostgres, type TestPostgres } from "../../store/test-postgres.ts";
+import { stampFixture } from "../../store/test-store.ts";
 import { type CampaignBed, openCampaigns } from "./test-campaigns.ts";
 
 let postgres: TestPostgres;
@@ -149,6 +150,34 @@ describe("a drain campaign", () => {
     await bed.store.tenants.suspend("b", { reason: "unpaid" }, bed.ctx);
     await bed.turns();
     expect((await bed.campaignOf("old")).value.waitingOn).toContain("b: it is suspended");
+  });
+
+  test("tells its pool who still needs a place, so that it builds neither too much nor too little", async () => {
+    await using bed = await openCampaigns(postgres);
+    const { store } = bed;
+    await bed.addTenants("old", ["a", "b", "c"]);
+    await bed.drain("old");
+    await bed.turns();
+    const shared = await store.pools.facts("shared");
+    expect(shared).toMatchObject({ canMove: true, leaving: [] });
+    // Two have their place on their targets already.
+    expect(shared?.stamps.find(({ name }) => name === "old")?.residents).toEqual({ tenants: 1 });
+    expect(shared?.stamps.find(({ name }) => name === "one")?.residents).toBeUndefined();
+  });
+
+  test("takes the tenant of a dedicated stamp to the one that its pool builds for it", async () => {
+    await using bed = await openCampaigns(postgres);
+    const { store, ctx } = bed;
+    await bed.addTenants("solo", ["vip"]);
+    await bed.drain("solo");
+    await bed.turns();
+    expect((await bed.campaignOf("solo")).value.waitingOn).toContain("vip: pool alone has no other stamp");
+    expect((await store.pools.facts("alone"))?.leaving).toEqual([{ key: "vip", regions: [], weight: { tenants: 1 } }]);
+    const next = stampFixture("solo-2", { pool: "alone", capacity: { tenants: 1, units: {} }, reservedFor: "vip" });
+    await store.stamps.create({ stamp: next, secrets: {} }, ctx);
+    await bed.turns();
+    expect(await bed.openMoves()).toMatchObject([{ tenant: "vip", from: "solo", to: "solo-2" }]);
+    expect((await store.pools.facts("alone"))?.leaving).toEqual([]);
   });
 
   test("is not begun where no fence is enforced", async () => {

@@ -52,7 +52,8 @@ export async function openCampaigns(postgres: TestPostgres, fence: "enforce" | "
   const stages = [{ name: "main", engine: "local", components: [{ ...database, fence }] }] as Template["stages"];
   const release = { ...base, template: { ...base.template, stages } };
   const pools = [poolFixture("shared"), poolFixture("alone", "dedicated")];
-  const stamps = ["old", "one", "two"].map((name) => stampFixture(name));
+  const alone = { pool: "alone", capacity: { tenants: 1, units: {} } };
+  const stamps = [...["old", "one", "two"].map((name) => stampFixture(name)), stampFixture("solo", alone)];
   await applyFleet(store, ctx, stamps, { fleet: fleetFixture(pools), release });
   const deps = { store, clock, log: { info() {}, warn() {}, error() {} }, events: { publish() {} } };
   const turn = { token: ctx.token, signal: new AbortController().signal };

@@ -4,7 +4,7 @@ import type { Call, Handlers } from "../call.ts";
 import { campaignItemView, campaignView } from "../campaign-view.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
 import { mapPage, storePage } from "../paging.ts";
-import { planCampaignNow, settingsOf } from "../plan-campaign-now.ts";
+import { type AskedSettings, planCampaignNow, settingsOf } from "../plan-campaign-now.ts";
 import { time } from "../views.ts";
 import { revisionOf } from "./tenants.ts";
 
@@ -24,14 +24,14 @@ export function campaignHandlers(deps: ServerDeps): Pick<Handlers, Names> {
     const ctx = writeContext(deps, call, call.body.reason);
     return viewOf(await store.campaigns.command(call.params.id, command, revisionOf(call.ifMatch), ctx));
   };
-  const planned = async (kind: Campaign["kind"], subject: string, concurrency: number | undefined) => {
-    const { view } = await planCampaignNow(store, { kind, subject }, settingsOf({ concurrency }), clock.now());
+  const planned = async (kind: Campaign["kind"], subject: string, asked: AskedSettings) => {
+    const { view } = await planCampaignNow(store, { kind, subject }, settingsOf(asked), clock.now());
     return view;
   };
 
   return {
-    campaignPlanDrain: ({ params, query }) => planned("drain", params.name, query.concurrency),
-    campaignPlanRebalance: ({ params, query }) => planned("rebalance", params.name, query.concurrency),
+    campaignPlanDrain: ({ params, query }) => planned("drain", params.name, query),
+    campaignPlanRebalance: ({ params, query }) => planned("rebalance", params.name, query),
     async campaignRebalance(call) {
       const { reason, ...asked } = call.body;
       return viewOf(await startRebalance(deps, call, call.params.name, asked, reason));
