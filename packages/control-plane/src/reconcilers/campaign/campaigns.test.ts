@@ -1,6 +1,7 @@
 import { campaignSettings } from "@stampyard/domain";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestPostgres, type TestPostgres } from "../../store/test-postgres.ts";
+import { evenOut } from "../reconcile-pool.ts";
 import { stampFixture } from "../../store/test-store.ts";
 import { type CampaignBed, openCampaigns } from "./test-campaigns.ts";
 
@@ -211,6 +212,26 @@ describe("a rebalancing", () => {
     for (const { id } of await bed.openMoves()) await bed.bringTo(id, "resting");
     await bed.turns();
     expect((await bed.campaignOf("shared")).value.state.kind).toBe("done");
+  });
+
+  test("is begun by a pool that may, and not again for an hour", async () => {
+    await using bed = await openCampaigns(postgres);
+    await bed.addTenants("old", ["a", "b", "c", "d"], { tenants: 2 });
+    const even = () => evenOut(bed.deps, "shared", "stamp old is at 80%", bed.turn);
+    await even();
+    const { value } = await bed.campaignOf("shared");
+    expect((await bed.store.campaigns.allItems(value.id)).map(({ tenant, from }) => [tenant, from])).toEqual([
+      ["a", "old"],
+      ["b", "old"],
+    ]);
+    await bed.store.campaigns.command(value.id, "cancel", {}, bed.ctx);
+    await bed.turns();
+    bed.clock.leap(3_000_000);
+    await even();
+    expect((await bed.store.campaigns.list()).items).toHaveLength(1);
+    bed.clock.leap(700_000);
+    await even();
+    expect((await bed.store.campaigns.list()).items).toHaveLength(2);
   });
 
   test("refuses settings that no move could keep to", async () => {
