@@ -22,7 +22,7 @@ const params: Record<string, string> = {
   key: "acme",
   hostname: "notes.acme.com",
   digest,
-  id: "tok-1",
+  id: "cp-1",
 };
 const manifests = { fleetYaml: "a", templateYaml: "b", sourceDir: "/srv/app" };
 const bodies: Partial<Record<EndpointName, unknown>> = {
@@ -32,6 +32,7 @@ const bodies: Partial<Record<EndpointName, unknown>> = {
   stampCreate: { pool: "shared" },
   stampAdopt: { region: "eu", endpoints: ["http://10.0.0.7:8080"] },
   moveCreate: { tenant: "acme" },
+  fenceSet: { mode: "report" },
   tenantCreate: { key: "acme" },
   tenantSuspend: { reason: "unpaid" },
   placementPreview: { key: "acme" },
