@@ -22,6 +22,10 @@ export interface CanonicalTable extends ComparedTable {
   readonly order: readonly string[];
   /** The key's columns with their types, to read captured keys by: `"id" uuid, …`. */
   readonly keyTypes: string;
+  /** SQL of a row's contents over `t`: bytes that are the same on both sides when the rows are. */
+  readonly contents: string;
+  /** SQL of two numbers from the 32 bytes of a hash called `h`, to be summed up. */
+  readonly numbers: readonly [string, string];
   /** False where no index has that order, so that every range reads all of the tenant's rows. */
   readonly isIndexed: boolean;
 }
@@ -33,42 +37,68 @@ export async function canonicalTables(
   tables: readonly ComparedTable[],
 ): Promise<readonly CanonicalTable[]> {
   const [here, there] = await Promise.all([columnsOf(source, tables), columnsOf(target, tables)]);
+  const numbers = here.major === there.major ? serverNumbers : plainNumbers;
   return tables.map((table) => {
     const at = (column: string) => `${qualified(table)}.${column}`;
     const ordered = table.via === undefined ? table.key.filter((column) => column !== table.tenantColumn) : table.key;
     const columns = ordered.length === 0 ? table.key : ordered;
-    const isAlike = (column: string) =>
-      here.get(at(column))?.isAlike === true && there.get(at(column))?.isAlike === true;
+    const both = (column: string, aspect: "isAlike" | "isSent") =>
+      here.columns.get(at(column))?.[aspect] === true && there.columns.get(at(column))?.[aspect] === true;
+    const isAlike = (column: string) => both(column, "isAlike");
     return {
       ...table,
       name: `${table.schema}.${table.table}`,
       order: columns.map((column) =>
         isAlike(column) ? `t.${identifier(column)}` : `(t.${identifier(column)}::text collate "C")`,
       ),
-      keyTypes: table.key.map((column) => `${identifier(column)} ${here.get(at(column))?.type ?? "text"}`).join(", "),
+      keyTypes: table.key
+        .map((column) => `${identifier(column)} ${here.columns.get(at(column))?.type ?? "text"}`)
+        .join(", "),
+      contents: contentsOf(table, (column) => both(column, "isSent")),
+      numbers,
       isIndexed: columns.every(isAlike),
     };
   });
 }
 
+/** Those of the server are quicker, and may differ between majors. */
+const serverNumbers = ["hash_record_extended(row(h), 1)", "hash_record_extended(row(h), 2)"] as const;
+const plainNumbers = [1, 9].map(
+  (byte) => `('x' || encode(substr(h, ${byte}, 8), 'hex'))::bit(64)::bigint`,
+) as unknown as readonly [string, string];
+
+/** As the server sends values in binary, where that is exact and the same in every major; else as it writes them. */
+function contentsOf(table: ComparedTable, isSent: (column: string) => boolean): string {
+  const of = (columns: readonly string[]) => columns.map((column) => `t.${identifier(column)}`);
+  const written = of(table.columns.filter((column) => !isSent(column)));
+  const asText = written.length === 0 ? [] : [`row(${written.join(", ")})::text`];
+  return `record_send(row(${[...of(table.columns.filter(isSent)), ...asText].join(", ")}))`;
+}
+
 interface ColumnSeen {
   readonly type: string;
   readonly isAlike: boolean;
+  readonly isSent: boolean;
 }
 
-async function columnsOf(db: SqlClient, tables: readonly TableName[]): Promise<ReadonlyMap<string, ColumnSeen>> {
+interface SideSeen {
+  readonly major: number;
+  readonly columns: ReadonlyMap<string, ColumnSeen>;
+}
+
+async function columnsOf(db: SqlClient, tables: readonly TableName[]): Promise<SideSeen> {
   const { rows } = await db.query(columnsSql, [tables.map(qualified)]);
-  return new Map(
-    rows.map((row) => [
-      `${String(row["table"])}.${String(row["column"])}`,
-      { type: String(row["type"]), isAlike: row["alike"] === true },
-    ]),
-  );
+  const columns = rows.map((row): readonly [string, ColumnSeen] => [
+    `${String(row["table"])}.${String(row["column"])}`,
+    { type: String(row["type"]), isAlike: row["alike"] === true, isSent: row["sent"] === true },
+  ]);
+  return { major: Number(rows[0]?.["major"] ?? 0), columns: new Map(columns) };
 }
 
 /**
  * Alike everywhere: types without a collation whose order is that of their values, and text that is sorted by its bytes
  * (`C`, and every locale of the built-in provider in UTF-8). Enums sort as they were declared, and that may differ.
+ * Sent: not floats, because a NaN has more than one form in binary, and nothing that a database has numbers of its own for.
  */
 const columnsSql = `
 select name as "table", a.attname as "column", format_type(a.atttypid, a.atttypmod) as type,
@@ -77,7 +107,10 @@ select name as "table", a.attname as "column", format_type(a.atttypid, a.atttypm
     or t.typname in ('text', 'varchar') and case when l.oid = 100
       then coalesce(d ->> 'datlocprovider', 'c') = 'b' or coalesce(d ->> 'datlocprovider', 'c') = 'c' and d ->> 'datcollate' in ('C', 'POSIX')
       else l.collprovider = 'b' or l.collprovider = 'c' and l.collcollate in ('C', 'POSIX') end
-  ) as alike
+  ) as alike,
+  n.nspname = 'pg_catalog' and t.typname in ('int2', 'int4', 'int8', 'uuid', 'bool', 'date', 'timestamp', 'timestamptz', 'time',
+    'interval', 'text', 'varchar', 'bytea', 'numeric', 'json', 'jsonb') as sent,
+  current_setting('server_version_num')::int / 10000 as major
 from unnest($1::text[]) as name join pg_attribute a on a.attrelid = name::regclass and a.attnum > 0 and not a.attisdropped
   join pg_type t on t.oid = a.atttypid join pg_namespace n on n.oid = t.typnamespace
   left join pg_collation l on l.oid = a.attcollation
@@ -129,7 +162,6 @@ export function keyText(table: ComparedTable): string {
 }
 
 /** 32 bytes of everything in a row but what the server computes. */
-export function rowHash(table: ComparedTable): string {
-  const columns = table.columns.map((column) => `t.${identifier(column)}`).join(", ");
-  return `sha256(convert_to(row(${columns})::text, 'UTF8'))`;
+export function rowHash(table: CanonicalTable): string {
+  return `sha256(${table.contents})`;
 }

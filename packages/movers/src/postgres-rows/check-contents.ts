@@ -1,5 +1,5 @@
 import type { MoverCall } from "@stampyard/domain";
-import { bound, keyText, rowHash, rowsOfTenant } from "./canonical.ts";
+import { bound, type CanonicalTable, canonicalTables, keyText, rowHash, rowsOfTenant } from "./canonical.ts";
 import type { Findings } from "./check-side.ts";
 import type { MoveTable } from "./classify.ts";
 import type { MoverDb } from "./connect.ts";
@@ -26,8 +26,10 @@ export async function checkReferenceRows(
     if (own === undefined || own.kind === "foreign") continue;
     const where = `table ${table.schema}.${table.table}`;
     const columns = own.columns.filter((column) => !column.isGenerated).map(({ name }) => name);
-    const asked = { ...table, tenantColumn: "", key: own.keys[0]?.columns ?? columns, columns };
-    const sql = `select count(*)::text || ' ' || coalesce(sum(('x' || encode(substr(h, 1, 8), 'hex'))::bit(64)::bigint::numeric), 0)::text as sum
+    const named = { ...table, tenantColumn: "", key: own.keys[0]?.columns ?? columns, columns };
+    const [asked] = await canonicalTables(source, target, [named]);
+    if (asked === undefined) continue;
+    const sql = `select count(*)::text || ' ' || coalesce(sum((${asked.numbers[0]})::numeric), 0)::text as sum
       from (select ${rowHash(asked)} as h from ${qualified(table)} t offset 0) x`;
     const [a, b] = await Promise.all([inTime(source, sql, referenceMs), inTime(target, sql, referenceMs)]);
     if (a === undefined || b === undefined) {
@@ -42,7 +44,7 @@ export async function checkReferenceRows(
   }
 }
 
-async function differingKeys(source: MoverDb, target: MoverDb, table: Parameters<typeof rowHash>[0]): Promise<string> {
+async function differingKeys(source: MoverDb, target: MoverDb, table: CanonicalTable): Promise<string> {
   const sql = `select ${keyText(table)} as key, encode(${rowHash(table)}, 'hex') as hash from ${qualified(table)} t limit ${mostTold}`;
   const [a, b] = await Promise.all([source.query(sql), target.query(sql)]);
   const there = new Map(b.rows.map((row) => [row["key"], row["hash"]]));

@@ -122,17 +122,13 @@ export async function sumBoth(
 
 async function sumOf(db: SqlClient, table: CanonicalTable, tenant: string, range: Range) {
   const to = bound();
+  const [first, second] = table.numbers;
   const { rows } = await db.query(
-    `select count(*)::text as rows, coalesce(sum(${numberAt(1)}::numeric), 0)::text as sum,
-       coalesce(bit_xor(${numberAt(9)}), 0)::text as xor
+    `select count(*)::text as rows, coalesce(sum((${first})::numeric), 0)::text as sum, coalesce(bit_xor(${second}), 0)::text as xor
      from (select ${rowHash(table)} as h ${inRange(table, tenant, range, to)} offset 0) x`,
     to.values,
   );
   return { rows: String(rows[0]?.["rows"]), sum: String(rows[0]?.["sum"]), xor: String(rows[0]?.["xor"]) };
-}
-
-function numberAt(byte: number): string {
-  return `('x' || encode(substr(h, ${byte}, 8), 'hex'))::bit(64)::bigint`;
 }
 
 /** Key by key, where the sums of a range differ. */
