@@ -142,7 +142,7 @@ export function describeMover(name: string, makeBed: () => Promise<MoverBed>): v
 
     test("look() and a new process go on from whatever a killed one has left (I15, I16, I22)", async () => {
       const seed = Number(process.env["STAMPYARD_SEED"] ?? 20_261_123);
-      for (let round = 0; round < 4; round++) {
+      for (let round = 0; round < 3; round++) {
         await using bed = await makeBed();
         const random = createSeededRandom(seed + round);
         await using writers = startWriters(bed, 2);

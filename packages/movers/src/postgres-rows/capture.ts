@@ -3,7 +3,7 @@ import type { MoverDb } from "./connect.ts";
 import { columnsOf, pipeRows } from "./copy.ts";
 import { inMoverTransaction, type WriteMode } from "./importing.ts";
 import { identifier, literal, qualified, sqlStateOf } from "./sql.ts";
-import { ofTenant, ofTenantOrNobody } from "./via.ts";
+import { ofNobody, ofTenant, ofTenantOrNobody } from "./via.ts";
 
 export interface RoundOptions {
   readonly tenant: string;
@@ -50,8 +50,8 @@ export async function captureRound(
     return await tryRound(source, target, tables, options, limit);
   } catch (caught) {
     // Two rows may have swapped a unique value across rounds, or a row come before its parent: all together they fit.
-    const isSplit = [uniqueViolation, exclusionViolation, foreignKeyViolation].includes(sqlStateOf(caught) ?? "");
-    if (!isSplit || limit === allChanges) throw caught;
+    const isRefused = [uniqueViolation, exclusionViolation, foreignKeyViolation].includes(sqlStateOf(caught) ?? "");
+    if (!(isRefused || caught === parentIsMissing) || limit === allChanges) throw caught;
     return await tryRound(source, target, tables, options, allChanges);
   }
 }
@@ -85,6 +85,7 @@ async function tryRound(
       const read = await readChanges(source, options.moveId, limit);
       const changes = also === undefined ? read : changesOf(tables, read);
       const rows = await replaceRows(source, target, tables, options.tenant, changes, mode);
+      if (limit !== allChanges) await requireParents(target, tables, changes);
       if (isVerifying && changes.length > 0) await writeBrought(target, tables, options.moveId, changes);
       await also?.();
       return { changes, rows };
@@ -95,6 +96,30 @@ async function tryRound(
   });
   await forgetChanges(source, done.changes);
   return { changes: done.changes.length, rows: done.rows, isLast: done.changes.length < limit };
+}
+
+const parentIsMissing = new Error("a row was brought before its parent");
+
+/**
+ * A row that leads nowhere belongs to nobody: were the move aborted now, nobody would find it again. Foreign keys would
+ * have refused it, but they do not fire here.
+ */
+async function requireParents(
+  target: MoverDb,
+  tables: readonly MoveTable[],
+  changes: readonly Change[],
+): Promise<void> {
+  const strays = tables
+    .filter((table) => table.via !== undefined)
+    .map((table) => ({ table, keys: keysOf(table, changes) }))
+    .filter(({ keys }) => keys.length > 0)
+    .map(
+      ({ table, keys }) =>
+        `exists (select from ${qualified(table)} t, ${keyedRows(table, literal(`[${keys.join(",")}]`))} ${sameKey(table)} and ${ofNobody(table, "t")})`,
+    );
+  if (strays.length === 0) return;
+  const { rows } = await target.query(`select ${strays.join(" or ")} as found`);
+  if (rows[0]?.["found"] === true) throw parentIsMissing;
 }
 
 /** Begins the snapshot that the round reads all its rows in. Partitions are told by the table they belong to. */

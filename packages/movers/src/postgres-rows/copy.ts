@@ -111,8 +111,9 @@ interface CopiedRange {
 }
 
 /**
- * Undefined when nothing is left. Where foreign keys are checked, a row may point at one that is younger than the copy of
- * its table: such are captured, and come in the same snapshot. Tables after this one may lack parents yet, and wait.
+ * Undefined when nothing is left. A row may point at one that is younger than the copy of its table. Where foreign keys are
+ * checked it would be refused, and where it is told by its parent whose it is, it would be nobody's: such parents are
+ * captured, and come in the same snapshot. Tables after this one may lack parents yet, and wait.
  */
 async function copyRange(
   source: MoverDb,
@@ -120,11 +121,11 @@ async function copyRange(
   tables: readonly MoveTable[],
   options: CopyOptions & { readonly rangeRows: number },
 ): Promise<CopiedRange | undefined> {
-  if (options.mode !== "plain") {
+  const { table } = await copiedUpTo(target, options.moveId);
+  if (options.mode !== "plain" && tables[table]?.via === undefined) {
     const next = () => copyNext(source, target, tables, options);
     return await inMoverTransaction(target, options, "importing", "replica", next);
   }
-  const { table } = await copiedUpTo(target, options.moveId);
   let range: CopiedRange | undefined;
   await roundAround(source, target, tables.slice(0, table + 1), options, async () => {
     range = await copyNext(source, target, tables, options);
@@ -147,7 +148,9 @@ async function copyNext(
   }
   const { condition, last } = await rangeAfter(source, table, position.after, options);
   const query = `select ${columnsOf(table, "t")} ${condition}`;
-  const piped = await pipeRows(source, target, table, query, options.mode ?? "replica");
+  // A round in the same transaction may have brought some of these rows already.
+  const mode = table.via === undefined ? (options.mode ?? "replica") : "plain";
+  const piped = await pipeRows(source, target, table, query, mode);
   const { after: _, ...kept } = position;
   const next = last === undefined ? { ...kept, table: position.table + 1 } : { ...kept, after: last };
   await writePosition(target, options.moveId, next);

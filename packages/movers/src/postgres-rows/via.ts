@@ -38,6 +38,11 @@ export function ofTenantOrNobody(table: OwnedRows, alias: string, tenant: string
   return `coalesce(${owner}, ${tenant}) = ${tenant}`;
 }
 
+/** Rows whose path leads nowhere. */
+export function ofNobody(table: OwnedRows, alias: string): string {
+  return `not exists (select 1 ${joined(table.via ?? [], alias)})`;
+}
+
 function joined(path: readonly ViaStep[], alias: string): string {
   const tables = path.map((step, i) => `${qualified(step.to)} via${i}`);
   const keys = path.flatMap((step, i) => {
