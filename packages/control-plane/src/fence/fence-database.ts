@@ -25,7 +25,7 @@ export interface FenceDatabase {
 
 export interface FenceDeps {
   readonly engine: Pick<StampEngine, "adminUrl">;
-  readonly store: Pick<Store, "stamps" | "fleet">;
+  readonly store: Pick<Store, "stamps" | "fleet" | "tenants">;
 }
 
 const connectTimeoutMs = 5_000;

@@ -33,6 +33,7 @@ export async function reconcileStamp(deps: ReconcileDeps, name: string, turn: Tu
   const found = await deps.store.stamps.read(name);
   if (found === undefined) {
     deps.drift.delete(name);
+    deps.fences.delete(name);
     return rest;
   }
   const seen = await observe(deps, found.value, turn);
@@ -100,7 +101,9 @@ async function verify(
   turn: Turn,
 ): Promise<Revisioned<Stamp>> {
   const verified = await whileStillWanted(deps, row.value, turn.signal, async (signal) => {
-    // Before any tenant, so that a stamp never takes one whose writes nothing could stop.
+    // Before any tenant, so that a stamp never takes one whose writes nothing could stop. An earlier stamp of this name
+    // says nothing of this one.
+    deps.fences.delete(row.value.name);
     await keepFence(deps, row.value, { ...turn, signal });
     return await verifyStamp(deps, row, { ...turn, signal });
   });

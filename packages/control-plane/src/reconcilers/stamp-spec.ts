@@ -14,7 +14,11 @@ export async function readStampSpec(
   sha256: Sha256,
 ): Promise<StampSpec> {
   const { name, pool, region } = stamp;
-  if (stamp.origin === "adopted") return adoptedSpec(stamp);
+  if (stamp.origin === "adopted") {
+    // With a fence its database knows its tenants, as that of a built stamp does; else it is not touched.
+    const hasFence = stamp.adoption?.capabilities.fence === true;
+    return adoptedSpec(stamp, hasFence ? await store.stamps.secrets(name) : {});
+  }
   const release = await store.fleet.release(stamp.releaseDigest);
   if (release === undefined) {
     throw new StampyardError("RELEASE_NOT_FOUND", `No release ${stamp.releaseDigest}, which stamp ${name} is to run`);
@@ -33,7 +37,10 @@ export async function readStampSpec(
  * Nothing of an adopted stamp is rendered: it has no component that we may ask and no hook, so whatever is done for each of
  * them is done for none (decision D18).
  */
-function adoptedSpec({ name, pool, region, capacity, stampDigest, releaseDigest }: Stamp): StampSpec {
+function adoptedSpec(
+  { name, pool, region, capacity, stampDigest, releaseDigest }: Stamp,
+  secrets: StampSpec["secrets"],
+): StampSpec {
   return {
     rendered: {
       identity: { name, pool, region },
@@ -48,7 +55,7 @@ function adoptedSpec({ name, pool, region, capacity, stampDigest, releaseDigest 
       hooks: {},
     },
     sourceDir: "/",
-    secrets: {},
+    secrets,
     routeKeys: "",
   };
 }

@@ -1,4 +1,10 @@
-import { findComponent, type StampEngine, StampyardError, type StampSpec } from "@stampyard/domain";
+import {
+  adoptedDatabaseSecret,
+  findComponent,
+  type StampEngine,
+  StampyardError,
+  type StampSpec,
+} from "@stampyard/domain";
 import pg from "pg";
 import { countRows } from "./count-rows.ts";
 import type { TenantHomeRow, TenantHomes } from "./turn.ts";
@@ -37,9 +43,11 @@ export function createTenantHomes(engine: Pick<StampEngine, "operatorUrl">): Ten
   ): Promise<T[]> {
     const stamp = spec.rendered.identity.name;
     const results: T[] = [];
-    for (const { name } of findComponent(spec.rendered, "postgres")) {
+    const adopted = spec.secrets[adoptedDatabaseSecret];
+    const names = findComponent(spec.rendered, "postgres").map((component) => component.name);
+    for (const name of adopted === undefined ? names : ["its database"]) {
       signal.throwIfAborted();
-      const url = await engine.operatorUrl(spec, name, signal);
+      const url = adopted ?? (await engine.operatorUrl(spec, name, signal));
       if (url === undefined) continue;
       try {
         results.push(await work(poolOf(url), name));

@@ -2,10 +2,12 @@ import { StampyardError } from "@stampyard/domain";
 import { createManualClock, createSimulatedEngine } from "@stampyard/testing";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTenantHomes } from "../reconcilers/tenant-homes.ts";
 import { startTestPostgres, type TestPostgres } from "../store/test-postgres.ts";
 import { files } from "./test-files.ts";
 import { startTestServer, type TestServer } from "./test-server.ts";
 
+const signal = AbortSignal.timeout(120_000);
 let postgres: TestPostgres;
 let server: TestServer;
 beforeAll(async () => {
@@ -65,11 +67,18 @@ test("the fence comes to an adopted stamp's live database by steps, is shown, au
 
   const refused = await failureOf(operator.fenceSet({ params, body: { mode: "enforce" } }));
   expect([refused.code, refused.message]).toEqual(["WRONG_PHASE", expect.stringContaining("home here: ghost")]);
-  await app.query("insert into stampyard.tenant_home (tenant, state, epoch) values ('ghost', 'active', 1)");
+  const tenants = [{ key: "ghost", pool: "shared", stamp: "zero" }];
+  expect(await operator.tenantImport({ body: { tenants } })).toMatchObject({ applied: true, create: 1 });
   await operator.fenceSet({ params, body: { mode: "enforce" } });
   await app.query("insert into notes values ('ghost', 5)");
   await expect(app.query("insert into notes values ('nobody', 1)")).rejects.toMatchObject({ code: "SY001" });
-  expect((await server.store.stamps.read("zero"))?.value.adoption?.capabilities.fence).toBe(true);
+  const fenced = (await server.store.stamps.read("zero"))?.value;
+  if (fenced === undefined) throw new Error("It is gone");
+  expect(fenced.adoption?.capabilities.fence).toBe(true);
+  // From now on a new tenant's home is written there, as in a stamp that we built.
+  await using homes = createTenantHomes(server.engine);
+  await homes.open(await server.specOf(fenced), "late", 1, signal);
+  await app.query("insert into notes values ('late', 1)");
 
   const [off] = (await operator.fenceSet({ params, body: { mode: "off" } })).databases;
   expect(off).toMatchObject({ holdsTables: false, tables: [{ mode: "off" }] });

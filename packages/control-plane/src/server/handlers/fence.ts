@@ -33,8 +33,12 @@ export function fenceHandlers(deps: ServerDeps): Pick<Handlers, "fenceGet" | "fe
       if (dryRun) return { stamp: stamp.name, databases: await lookAtAll(stamp, databases, mode) };
       const ctx = writeContext(deps, call, reason);
       await deps.store.stamps.fence(stamp.name, { mode, isDone: false }, ctx);
-      for (const database of databases) await applyFence(deps, stamp.name, database, mode, call.signal);
-      await deps.store.stamps.fence(stamp.name, { mode, isDone: true }, ctx);
+      for (const database of databases) await applyFence(deps, stamp, database, mode, call.signal);
+      const { value: now } = await deps.store.stamps.fence(stamp.name, { mode, isDone: true }, ctx);
+      if (now.adoption?.capabilities.fence === true) {
+        // Whoever came while it was installed: from here on each new tenant's home is written with it.
+        for (const database of databases) await applyFence(deps, stamp, database, mode, call.signal);
+      }
       return { stamp: stamp.name, databases: await lookAtAll(stamp, databases) };
     },
   };
@@ -59,11 +63,7 @@ async function reach(
   });
 }
 
-async function lookAtAll(
-  { name }: Stamp,
-  databases: readonly Reachable[],
-  planned?: Mode,
-): Promise<DatabaseView[]> {
+async function lookAtAll({ name }: Stamp, databases: readonly Reachable[], planned?: Mode): Promise<DatabaseView[]> {
   return await Promise.all(
     databases.map((database) => withAdmin(name, database.name, database.url, (db) => look(db, database, planned))),
   );
