@@ -1,5 +1,7 @@
 import {
   type MoveAction,
+  type MoveCompared,
+  type MoveCompared,
   type Mover,
   type MoverCall,
   type MoveReport,
@@ -99,8 +101,14 @@ async function switchHomes(step: Step, signal: AbortSignal): Promise<Partial<Mov
   return {
     switches: withSwitch(row.value.report, report),
     ...(drainMs === undefined ? {} : { drainMs }),
-    ...(compared === undefined ? {} : { compared }),
+    ...(compared === undefined ? {} : { compared: withOnline(row.value.report, compared) }),
   };
+}
+
+/** What was compared before the pause counts too: the pause sees only what was brought since. */
+function withOnline({ compared: online }: MoveReport, inPause: MoveCompared): MoveCompared {
+  if (online?.policy !== "incremental" || inPause.policy !== "incremental") return inPause;
+  return { ...inPause, rows: online.rows + inPause.rows };
 }
 
 /** Of a source that is destroyed nothing is left but what its target captured for the way back. */

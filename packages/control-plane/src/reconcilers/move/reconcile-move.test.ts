@@ -37,7 +37,7 @@ test("reconcileMove() takes a tenant to another stamp, and reports its pause", a
   expect(move.report).toMatchObject({
     expected: { tables: 1, rows: 30 },
     copied: { rows: 30 },
-    compared: { isEqual: true },
+    compared: { policy: "incremental", isEqual: true, rows: 30 },
     switches: [{ outcome: "decided", pauseMs: expect.any(Number) }],
     erased: { tables: [{ table: "public.notes", rows: 30 }] },
   });
