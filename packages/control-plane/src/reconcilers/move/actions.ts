@@ -1,7 +1,6 @@
 import {
   type MoveAction,
   type MoveCompared,
-  type MoveCompared,
   type Mover,
   type MoverCall,
   type MoveReport,
