@@ -166,6 +166,22 @@ const pitfalls: readonly Pitfall[] = [
     refused: /sequence public\.numbers counts in the same block on both sides/,
   },
   {
+    what: "a sequence that does not stride",
+    policy: { ids: { numbers: { kind: "stride", of: 4 } } },
+    undo: "select 1",
+    refused: /sequence public\.numbers does not count in steps of 4 on both sides/,
+  },
+  {
+    what: "two stamps that stride on the same numbers",
+    policy: { ids: { numbers: { kind: "stride", of: 4 } } },
+    source: "alter sequence numbers increment by 4 restart with 1001",
+    target: "alter sequence numbers increment by 4 restart with 1000001",
+    // `cargo` is at home on the target only.
+    undo: `alter sequence numbers increment by 1;
+      select setval('numbers', case when exists (select from stampyard.tenant_home where tenant = 'cargo') then 1000001 else 101 end, false)`,
+    refused: /sequence public\.numbers counts the same numbers on both sides/,
+  },
+  {
     what: "ids that the target has given out already",
     target: "set session_replication_role = replica; insert into tickets values ('cargo', 3, 'taken')",
     undo: "set session_replication_role = replica; delete from tickets where tenant_id = 'cargo'",
