@@ -32,6 +32,7 @@ export function fenceHandlers(deps: ServerDeps): Pick<Handlers, "fenceGet" | "fe
       const { stamp, databases } = await reach(deps, call.params.name, call.signal);
       if (dryRun) return { stamp: stamp.name, databases: await lookAtAll(stamp, databases, mode) };
       const ctx = writeContext(deps, call, reason);
+      if (mode !== "enforce") await requireNoMoves(deps, stamp.name);
       await deps.store.stamps.fence(stamp.name, { mode, isDone: false }, ctx);
       for (const database of databases) await applyFence(deps, stamp, database, mode, call.signal);
       const { value: now } = await deps.store.stamps.fence(stamp.name, { mode, isDone: true }, ctx);
@@ -42,6 +43,15 @@ export function fenceHandlers(deps: ServerDeps): Pick<Handlers, "fenceGet" | "fe
       return { stamp: stamp.name, databases: await lookAtAll(stamp, databases) };
     },
   };
+}
+
+/** One that was asked for may be armed at any moment: the databases say so only from then on. */
+async function requireNoMoves({ store }: ServerDeps, stamp: string): Promise<void> {
+  const [move] = (await store.moves.list({ stamp, isOpen: true, limit: 1 })).items;
+  if (move === undefined) return;
+  throw new StampyardError("WRONG_PHASE", `The fence of stamp ${stamp} is needed by move ${move.value.id}`, {
+    mend: "Wait for its end, or end it: stampyard move abort, stampyard move finish.",
+  });
 }
 
 async function reach(
