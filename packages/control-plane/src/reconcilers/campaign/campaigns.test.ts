@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestPostgres, type TestPostgres } from "../../store/test-postgres.ts";
 import { evenOut } from "../reconcile-pool.ts";
 import { stampFixture } from "../../store/test-store.ts";
+import { reconcileCampaign } from "./reconcile-campaign.ts";
 import { type CampaignBed, openCampaigns } from "./test-campaigns.ts";
 
 let postgres: TestPostgres;
@@ -56,6 +57,50 @@ describe("a drain campaign", () => {
     );
   });
 
+  test("killed before or after any of its writes, it begins each move once and ends (I26, I27)", async () => {
+    await using bed = await openCampaigns(postgres);
+    const { store } = bed;
+    await bed.addTenants("old", ["a", "b", "c"]);
+    await bed.drain("old");
+    const started = await store.campaigns.start(
+      { kind: "drain", subject: "old", settings: campaignSettings({}), items: [] },
+      bed.ctx,
+    );
+    const { id } = started.value;
+    /** Dies once at every point: with the write not done, and with it done and nobody told. */
+    const points = ["write:before", "write:after", "request:before", "request:after"];
+    const dying = <A extends readonly unknown[], R>(name: string, work: (...args: A) => Promise<R>) => {
+      return async (...args: A): Promise<R> => {
+        const die = (when: string) => {
+          if (points[0] !== `${name}:${when}`) return;
+          points.shift();
+          throw new Error(`killed ${when} ${name}`);
+        };
+        die("before");
+        const result = await work(...args);
+        die("after");
+        return result;
+      };
+    };
+    const deps = {
+      ...bed.deps,
+      store: {
+        ...store,
+        campaigns: { ...store.campaigns, write: dying("write", store.campaigns.write) },
+        moves: { ...store.moves, request: dying("request", store.moves.request) },
+      },
+    };
+    for (let n = 0; n < 20; n++) {
+      await reconcileCampaign(deps, id, bed.turn).catch(() => {});
+      if (points.length > 0) continue;
+      for (const move of await bed.openMoves()) await bed.bringTo(move.id, "done");
+    }
+    expect(points, "it died at every point").toEqual([]);
+    expect((await bed.campaignOf("old")).value.state.kind).toBe("done");
+    const moves = (await store.moves.list({ campaign: id })).items.map(({ value }) => value.tenant);
+    expect(moves.sort()).toEqual(["a", "b", "c"]);
+  });
+
   test("is cancelled by an uncordon: what is not decided comes back, and the next drain is another campaign", async () => {
     await using bed = await openCampaigns(postgres);
     await bed.addTenants("old", ["a", "b", "c"]);
@@ -68,6 +113,8 @@ describe("a drain campaign", () => {
     const { value } = await bed.campaignOf("old");
     expect(value.state).toEqual({ kind: "cancelling", why: "stamp old is not to be drained any more" });
     expect((await bed.store.moves.read(one?.id ?? ""))?.value.goal).toBe("abort");
+    const end = await reconcileCampaign(bed.deps, value.id, bed.turn);
+    expect(end.kind, "it waits for the moves to end, and does not ask again and again").toBe("rest");
     await bed.giveUp(one?.id ?? "");
     await bed.bringTo(other?.id ?? "", "resting");
     await bed.turns(value.id);

@@ -31,8 +31,8 @@ export async function reconcileCampaign(deps: CampaignDeps, id: string, turn: Tu
   if (plan === undefined) return rest;
   const written = await record(deps, found, items, plan, turn);
   if (plan.next.kind !== found.value.state.kind) return again;
-  const left = await act(deps, written, plan, turn);
-  return left > 0 ? again : { kind: "rest", until: Math.min(plan.lookAt ?? Number.MAX_SAFE_INTEGER, nextLook(deps)) };
+  const begun = await act(deps, written, plan, turn);
+  return begun > 0 ? again : { kind: "rest", until: Math.min(plan.lookAt ?? Number.MAX_SAFE_INTEGER, nextLook(deps)) };
 }
 
 function nextLook({ clock }: CampaignDeps): Instant {
@@ -81,7 +81,7 @@ async function record(
   return await deps.store.campaigns.write(campaign, found.revision, changed, writeContext(turn));
 }
 
-/** @returns how many moves were begun, taken back or ended */
+/** @returns how many moves were begun; what is taken back or ended tells so by an event when it is */
 async function act(
   deps: CampaignDeps,
   { value: campaign, revision }: Revisioned<Campaign>,
@@ -89,12 +89,12 @@ async function act(
   turn: Turn,
 ): Promise<number> {
   const refused: CampaignItem[] = [];
-  let done = 0;
+  let begun = 0;
   for (const action of plan.actions) {
     turn.signal.throwIfAborted();
     try {
       await take(deps, campaign, action, turn);
-      done += 1;
+      if (action.kind === "move") begun += 1;
     } catch (caught) {
       const error = StampyardError.from(caught);
       if (!isRefusal(error)) throw error;
@@ -105,7 +105,7 @@ async function act(
     }
   }
   if (refused.length > 0) await deps.store.campaigns.write(campaign, revision, refused, writeContext(turn));
-  return done;
+  return begun;
 }
 
 async function take(
