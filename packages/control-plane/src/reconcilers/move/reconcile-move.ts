@@ -132,12 +132,16 @@ async function carryOut(step: Step, plan: MovePlan, seen: MoveSeen): Promise<voi
  * decided, and its row is the intent that a next turn would find (D12).
  */
 async function openAtOnce(step: Step, report: Partial<MoveReport>): Promise<void> {
-  const { lane, row, turn } = step;
+  const { deps, lane, row, turn } = step;
   const state = { kind: "opening" } as const;
+  const began = deps.clock.now();
   const opened = lane.mover.open({ signal: turn.signal });
   const recorded = row.write({ state, setback: undefined, waitingOn: undefined, report });
   for (const done of await Promise.allSettled([opened, recorded])) if (done.status === "rejected") throw done.reason;
+  const openMs = Math.round(deps.clock.now() - began);
   await doAction(step, { kind: "publish" }, turn.signal);
+  const publishMs = Math.round(deps.clock.now() - began) - openMs;
+  deps.log.info({ move: row.value.id, openMs, publishMs }, "a tenant was opened on its target");
 }
 
 function isFarBehind({ lag }: MoveSeen): boolean {

@@ -108,6 +108,8 @@ async function pause(call: SwitchCall): Promise<SwitchOutcome> {
       rows: seen.rows,
     };
     const { drainMs, compared } = seen;
+    const closeMs = Math.round((seen.fencedAt ?? now) - pauseBegan - seen.holdMs);
+    deps.log.info({ move: row.value.id, ...report, closeMs }, "a switch was tried");
     return {
       report,
       pauseBegan,
