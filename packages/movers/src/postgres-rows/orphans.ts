@@ -56,9 +56,31 @@ async function parentsLostBy(
   return lost;
 }
 
-/** Rows on the target whose path to a tenant leads nowhere, although it leads somewhere for every row of the source. */
+/** A row may come before its parent, by this move or by another; it lasts no longer than a round or two. */
+const mostLooks = 5;
+const betweenSeconds = 0.3;
+
+/**
+ * Rows on the target whose path to a tenant leads nowhere, and goes on leading nowhere.
+ * @param bring brings what is captured, between two looks
+ */
 export async function strayRows(
-  pair: Pick<RowsPair, "source" | "target">,
+  pair: Pick<RowsPair, "target">,
+  tables: readonly CanonicalTable[],
+  bring: () => Promise<void>,
+): Promise<readonly Difference[]> {
+  let stray = await strayNow(pair, tables);
+  for (let look = 1; stray.length > 0 && look < mostLooks; look++) {
+    await pair.target.query("select pg_sleep($1)", [betweenSeconds]);
+    await bring();
+    const now = new Set((await strayNow(pair, tables)).map(({ table, key }) => `${table} ${key}`));
+    stray = stray.filter(({ table, key }) => now.has(`${table} ${key}`));
+  }
+  return stray;
+}
+
+async function strayNow(
+  pair: Pick<RowsPair, "target">,
   tables: readonly CanonicalTable[],
 ): Promise<readonly Difference[]> {
   const stray: Difference[] = [];

@@ -25,8 +25,6 @@ const rangeBytes = 128 * 1024 * 1024;
 const mostRangesWithoutIndex = 32;
 /** Keys that are compared again at once. */
 const broughtAtOnce = 5_000;
-/** A row that waits for its parent arrives with one of the next rounds. */
-const mostLooks = 3;
 
 /** How far a verification came: the `position` of the move's row in `stampyard.move_verified`. */
 interface Position {
@@ -180,15 +178,7 @@ async function inSnapshot<T>(
 async function compareReferences(work: Verification): Promise<void> {
   const { pair, call, tables } = work;
   work.differences.push(...(await lostParents(pair, tables)));
-  for (let look = 1; ; look++) {
-    const stray = await strayRows(pair, tables);
-    if (stray.length === 0) return;
-    if (look === mostLooks) {
-      work.differences.push(...stray);
-      return;
-    }
-    await call.bring();
-  }
+  work.differences.push(...(await strayRows(pair, tables, call.bring)));
 }
 
 /** Compares what rounds have brought since, in batches, until few keys are left for the pause. */
@@ -279,7 +269,7 @@ export async function verifyWhole(
   const canonical = await canonicalTables(pair.source, pair.view, pair.tables);
   differences.push(...(await lostParents(view, canonical)));
   // Every tenant's rows are read for it: too much for a pause.
-  if (policy === "after") differences.push(...(await strayRows(view, canonical)));
+  if (policy === "after") differences.push(...(await strayRows(pair, canonical, async () => {})));
   const rows = tables.reduce((sum, table) => sum + table.sourceRows, 0);
   const found = compared(policy, rows, differences);
   return tables.every((table) => table.isEqual) ? found : { ...found, isEqual: false };
