@@ -41,6 +41,15 @@ export function openSides(
     open.get(side)?.destroy();
     open.delete(side);
   };
+  /** Whose connection was lost: its statement may say so a moment before the connection itself does. */
+  const deadSide = async (caught: unknown): Promise<SideName | undefined> => {
+    const until = performance.now() + (isLostConnection(caught) ? 500 : 0);
+    for (;;) {
+      const dead = [...open].find(([, db]) => !db.isOpen)?.[0];
+      if (dead !== undefined || performance.now() >= until) return dead;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
   return {
     async db(side) {
       const known = open.get(side);
@@ -59,7 +68,7 @@ export function openSides(
         return await work();
       } catch (caught) {
         signal.throwIfAborted();
-        const dead = [...open].find(([, db]) => !db.isOpen)?.[0];
+        const dead = await deadSide(caught);
         throw explained(caught, dead === undefined ? undefined : whose(dead));
       } finally {
         signal.removeEventListener("abort", end);
@@ -75,8 +84,9 @@ export function openSides(
   };
 }
 
-function unreachable(stamp: string, cause: unknown): StampyardError {
-  return new StampyardError("STAMP_UNREACHABLE", `The database of stamp ${stamp} does not answer`, {
+function unreachable(stamp: string | undefined, cause: unknown): StampyardError {
+  const which = stamp === undefined ? "A database of the move" : `The database of stamp ${stamp}`;
+  return new StampyardError("STAMP_UNREACHABLE", `${which} does not answer`, {
     cause,
     mend: "The move goes on by itself when it does.",
   });
@@ -86,7 +96,10 @@ function unreachable(stamp: string, cause: unknown): StampyardError {
 function isLostConnection(caught: unknown): boolean {
   if (!(caught instanceof Error)) return false;
   const code = "code" in caught ? String(caught.code) : "";
-  return /^(ECONN|EPIPE|ETIMEDOUT|ERR_STREAM)/.test(code) || /Connection terminated|not queryable/.test(caught.message);
+  return (
+    /^(08|57P|ECONN|EPIPE|ETIMEDOUT|ERR_STREAM)/.test(code) ||
+    /Connection terminated|not queryable/.test(caught.message)
+  );
 }
 
 /** What the database refused, in our words; its own message stays as the cause, for logs. */
@@ -94,7 +107,7 @@ function explained(caught: unknown, dead: string | undefined): unknown {
   if (caught instanceof StampyardError) return caught;
   const state = sqlStateOf(caught) ?? "";
   if (dead !== undefined || /^(08|57P)/.test(state) || isLostConnection(caught))
-    return unreachable(dead ?? "of the move", caught);
+    return unreachable(dead, caught);
   const message = caught instanceof Error ? caught.message : "";
   switch (state) {
     case "55P03":
