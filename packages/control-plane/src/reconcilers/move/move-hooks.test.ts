@@ -73,7 +73,7 @@ test("a drain that never comes to 0 fails each try of the switch, and at last th
   expect(move.report.switches?.[0]).toMatchObject({ outcome: "opened-again", fencedMs: 0 });
   expect(await world.write(tenant, "goes-on")).toBe(from);
   await world.expectNothingLeft();
-});
+}, 60_000);
 
 test("an import that fails in the pause opens the source again, and the next try goes through", async () => {
   const { tenant, id } = await begin(0);
