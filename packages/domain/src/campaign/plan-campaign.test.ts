@@ -102,6 +102,25 @@ describe("planRebalance()", () => {
     expect(plan.shares).toContainEqual({ stamp: "full", before: 1.1, after: 0.6 });
   });
 
+  test("does not count what is kept for ways back as uneven, nor as room", () => {
+    const left = candidate("left", { limits: { tenants: 10 }, used: { tenants: 8 } });
+    const right = candidate("right", { limits: { tenants: 10 }, used: { tenants: 4 } });
+    const tenants = [1, 2, 3, 4].flatMap((n) => [tenant(`l-${n}`, "left"), tenant(`r-${n}`, "right")]);
+    const resting = [1, 2, 3, 4].map((n) => {
+      return move({ id: `mv-${n}`, tenant: `r-${n}`, from: "left", to: "right", phase: "resting" });
+    });
+    const facts = { candidates: [left, right], settingsOf: () => ({}), moves: resting };
+    expect(planRebalance("main", tenants, facts).items).toEqual([]);
+    expect(planRebalance("main", tenants, { ...facts, moves: [] }).items).toHaveLength(2);
+    const full = { ...left, used: { tenants: 10 } };
+    const crowded = { ...right, used: { tenants: 9 } };
+    const back = planRebalance("main", tenants, { ...facts, candidates: [full, crowded] });
+    expect(
+      back.items.every(({ from }) => from !== "right"),
+      "room that is kept is taken",
+    ).toBe(true);
+  });
+
   test("says what stays too full, and leaves a packed pool packed", () => {
     const full = candidate("full", { limits: { rps: 100 }, used: { tenants: 1, rps: 130 } });
     const free = candidate("free", { limits: { rps: 100 } });
@@ -113,7 +132,7 @@ describe("planRebalance()", () => {
     expect(stuck).toMatchObject({ items: [], unmet: [{ stamp: "full", why: expect.stringContaining("130%") }] });
     const packed = candidate("full", { limits, used: { tenants: 9 } });
     const tenants = Array.from({ length: 9 }, (_, n) => tenant(`t-${n}`, "full"));
-    const facts = { candidates: [packed, candidate("free", { limits })] };
+    const facts = { candidates: [packed, candidate("free", { limits })], moves: [] };
     expect(planRebalance("main", tenants, { ...facts, settingsOf: () => ({ strategy: "pack" }) }).items).toEqual([]);
     expect(planRebalance("main", tenants, { ...facts, settingsOf: () => ({}) }).items).toHaveLength(4);
   });

@@ -1,5 +1,6 @@
 import type { PlacementCandidate } from "../placement/candidate.ts";
 import { percent } from "../placement/filters.ts";
+import { endedMoves } from "../move/move.ts";
 import { tightestOf } from "../pool-plan/room.ts";
 import type { CampaignItem } from "./campaign.ts";
 import type { CampaignTenant, CampaignWorld } from "./campaign-world.ts";
@@ -30,11 +31,12 @@ const triedTargets = 8;
 export function planRebalance(
   pool: string,
   tenants: readonly CampaignTenant[],
-  facts: Pick<CampaignWorld, "candidates" | "settingsOf">,
+  facts: Pick<CampaignWorld, "candidates" | "settingsOf" | "moves">,
 ): RebalancePlan {
   // Room that somebody leaves is not counted on: it stays taken while a way back is kept, and moves end in any order.
   const bookings = openBookings(facts.candidates, facts.settingsOf);
   const after = openBookings(facts.candidates, facts.settingsOf);
+  for (const { request, from } of goneSoon(tenants, facts.moves)) after.leave(request, from);
   const isPacked = facts.settingsOf(pool).strategy === "pack";
   const serving = () => after.of(pool).filter(({ phase, quarantined }) => phase === "active" && quarantined !== true);
   const before = new Map(serving().map((stamp) => [stamp.name, fullness(stamp)]));
@@ -66,6 +68,18 @@ export function planRebalance(
     return [{ stamp: stamp.name, why: `it stays at ${percent(fullness(stamp))}: none of its tenants fits elsewhere` }];
   });
   return { items, shares, unmet };
+}
+
+/**
+ * Whoever is on its way out, or has only its way back there: its place is still taken, and will not be for long. A pool
+ * that has just been evened out would look uneven otherwise.
+ */
+function goneSoon(tenants: readonly CampaignTenant[], moves: CampaignWorld["moves"]) {
+  const requests = new Map(tenants.map(({ key, request }) => [key, request]));
+  return moves.flatMap(({ tenant, from, phase }) => {
+    const request = requests.get(tenant);
+    return request === undefined || endedMoves.includes(phase) || phase === "aborting" ? [] : [{ request, from }];
+  });
 }
 
 function homesOf(tenants: readonly CampaignTenant[]): Map<string, CampaignTenant[]> {
