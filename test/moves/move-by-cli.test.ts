@@ -44,12 +44,12 @@ routing:
   other = home === "shared-1" ? "shared-2" : "shared-1";
   await json("tenant", "create", "globex", "--stamp", home, "--wait");
   await json("tenant", "create", "initech", "--stamp", "shared-1", "--residency", "eu", "--wait");
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await started("down", "--destroy", "--yes");
   rmSync(dir, { recursive: true, force: true });
-}, 60_000);
+}, 120_000);
 
 /** What starts and ends processes runs as one of its own, as built. */
 function started(...argv: string[]): Promise<string> {
@@ -146,7 +146,7 @@ const failed = async (...argv: string[]) => {
   return err;
 };
 
-describe("moves by the command line", { timeout: 60_000 }, () => {
+describe("moves by the command line", { timeout: 120_000 }, () => {
   test("a dry run shows every table and changes nothing", async () => {
     const before = await json<{ items: unknown[] }>("audit", "list", "--subject", "tenant/acme");
     const proposal = await json<MoveProposalView>("tenant", "move", "acme", "--to", other, "--dry-run");
