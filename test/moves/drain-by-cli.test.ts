@@ -146,7 +146,7 @@ async function until<T>(what: string, look: () => Promise<T | undefined>): Promi
   }
 }
 
-describe("campaigns by the command line", { timeout: 60_000 }, () => {
+describe("campaigns by the command line", { timeout: 120_000 }, () => {
   test("a dry run of a drain shows who goes where and changes nothing", async () => {
     const plan = await json<CampaignPlanView>("stamp", "drain", "shared-1", "--dry-run");
     expect(plan.items.map(({ tenant, to }) => [tenant, to])).toEqual(tenants.map((tenant) => [tenant, "shared-2"]));
