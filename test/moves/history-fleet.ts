@@ -162,10 +162,14 @@ export async function until<T>(what: string, look: () => T | undefined | Promise
 
 /** Waits until something lives again under a new number. */
 export function untilAlive(fleet: HistoryFleet, part: Part, other: number | undefined): Promise<number> {
-  return until(`${part.kind} to live again`, () => {
-    const pid = fleet.pidOf(part);
-    return pid === other ? undefined : pid;
-  });
+  return until(
+    `${part.kind} to live again`,
+    () => {
+      const pid = fleet.pidOf(part);
+      return pid === other ? undefined : pid;
+    },
+    90_000,
+  );
 }
 
 function pidOf(state: string, part: Part): number | undefined {

@@ -151,14 +151,18 @@ async function untilServed({ fleet, neighbours }: Battlefield, stamp: string): P
   const tenant = neighbours.get(stamp) ?? "";
   const probe = { client: "probe", tenant, kind: "read", key: "none", value: "", level: "read committed" } as const;
   let well = 0;
-  await until(`stamp ${stamp} to serve ${tenant} again`, async () => {
-    // A connection of its own each time, so that each may meet another worker.
-    const agent = new Agent();
-    const { outcome } = await send(agent, fleet.router, probe);
-    agent.destroy();
-    well = outcome === "ok" ? well + 1 : 0;
-    return well >= 4 ? true : undefined;
-  });
+  await until(
+    `stamp ${stamp} to serve ${tenant} again`,
+    async () => {
+      // A connection of its own each time, so that each may meet another worker.
+      const agent = new Agent();
+      const { outcome } = await send(agent, fleet.router, probe);
+      agent.destroy();
+      well = outcome === "ok" ? well + 1 : 0;
+      return well >= 4 ? true : undefined;
+    },
+    90_000,
+  );
 }
 
 /** Transactions of every level that began before, and write when much may have happened since. */

@@ -34,6 +34,11 @@ async function once<T>(pool: Pool, level: Level, work: (db: PoolClient) => Promi
     return { outcome: "fail", code: codeOf(caught) };
   }
   let isBroken = false;
+  // Between two statements nobody else hears that the connection is lost; the next statement fails by it.
+  const onLost = () => {
+    isBroken = true;
+  };
+  db.on("error", onLost);
   try {
     await db.query(`begin isolation level ${level}`);
     const result = await work(db);
@@ -46,6 +51,7 @@ async function once<T>(pool: Pool, level: Level, work: (db: PoolClient) => Promi
     });
     return { outcome: "fail", code: codeOf(caught) };
   } finally {
+    db.off("error", onLost);
     db.release(isBroken);
   }
 }
