@@ -57,8 +57,7 @@ describe("a whole local stamp", () => {
     serviceFixture("worker", "worker.mjs", { listens: false, env: { API: [{ of: "api", field: "url" }] } }),
   ];
   const spec = () => under.spec("eu-1", components());
-  const urlOf = (secret: RoleSecret) =>
-    postgresUrl(under.place("eu-1"), spec().secrets, "db", secret);
+  const urlOf = (secret: RoleSecret) => postgresUrl(under.place("eu-1"), spec().secrets, "db", secret);
 
   beforeAll(async () => {
     under = await openTestEngine();

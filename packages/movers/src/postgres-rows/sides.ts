@@ -106,8 +106,7 @@ function isLostConnection(caught: unknown): boolean {
 function explained(caught: unknown, dead: string | undefined): unknown {
   if (caught instanceof StampyardError) return caught;
   const state = sqlStateOf(caught) ?? "";
-  if (dead !== undefined || /^(08|57P)/.test(state) || isLostConnection(caught))
-    return unreachable(dead, caught);
+  if (dead !== undefined || /^(08|57P)/.test(state) || isLostConnection(caught)) return unreachable(dead, caught);
   const message = caught instanceof Error ? caught.message : "";
   switch (state) {
     case "55P03":
