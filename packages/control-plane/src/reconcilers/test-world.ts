@@ -139,6 +139,15 @@ export type Point = (name: string) => void | Promise<void>;
 
 export type World = Awaited<ReturnType<typeof createWorld>>;
 
+/** A store whose lease is ours for an hour. */
+async function openLedStore(postgres: TestPostgres, clock: Pick<Clock, "now">) {
+  const keys = [makeMasterKey(Buffer.alloc(32, 7))];
+  const store = await openStore({ url: await postgres.database(), keys, clock });
+  const lease = await store.lease.acquire("test", 3_600_000);
+  if (lease === undefined) throw new Error("The lease is taken");
+  return { store, token: lease.token as FencingToken };
+}
+
 /** A real store, real stamp databases, a real application, and an engine made of data. */
 export async function createWorld(postgres: TestPostgres, edit: Partial<Template> = {}) {
   const edited = { ...template, ...edit };
@@ -146,15 +155,9 @@ export async function createWorld(postgres: TestPostgres, edit: Partial<Template
   /** Most tests need only one; its tenants have names of their own. */
   const ownDatabases = new Map<string, string>();
   const clock = createLeapingClock();
-  const store = await openStore({
-    url: await postgres.database(),
-    keys: [makeMasterKey(Buffer.alloc(32, 7))],
-    clock,
-  });
-  const lease = await store.lease.acquire("test", 3_600_000);
-  if (lease === undefined) throw new Error("The lease is taken");
+  const { store, token } = await openLedStore(postgres, clock);
   const application = await startApplication(store, clock.now);
-  const sequencer = startSequencer(store, lease.token);
+  const sequencer = startSequencer(store, token);
 
   let point: Point = () => {};
   const engine = createSimulatedEngine({
@@ -196,7 +199,7 @@ export async function createWorld(postgres: TestPostgres, edit: Partial<Template
     homes,
     application,
     stampUrl,
-    token: lease.token as FencingToken,
+    token,
     ctx,
     freshDeps,
     setPoint(next: Point) {
