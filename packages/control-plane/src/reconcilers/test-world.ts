@@ -141,8 +141,8 @@ export type World = Awaited<ReturnType<typeof createWorld>>;
 
 /** A store whose lease is ours for an hour. */
 async function openLedStore(postgres: TestPostgres, clock: Pick<Clock, "now">) {
-  const keys = [makeMasterKey(Buffer.alloc(32, 7))];
-  const store = await openStore({ url: await postgres.database(), keys, clock });
+  const url = await postgres.database();
+  const store = await openStore({ url, keys: [makeMasterKey(Buffer.alloc(32, 7))], clock });
   const lease = await store.lease.acquire("test", 3_600_000);
   if (lease === undefined) throw new Error("The lease is taken");
   return { store, token: lease.token as FencingToken };
