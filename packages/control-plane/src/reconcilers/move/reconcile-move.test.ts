@@ -174,8 +174,10 @@ test("reconcileMove() gives the tenant back when its target is destroyed (I21)",
   const move = await world.settleMove(id, undefined, undefined, to);
   expect(move.state).toMatchObject({ kind: "aborted", cause: "stamp move-b is destroyed" });
   expect(await world.write(tenant, "goes-on")).toBe(from);
+  // What a destroyed stamp takes with it.
   await world.databases.get(to)?.query("delete from notes where tenant_id = $1", [tenant]);
   await world.databases.get(to)?.query("delete from stampyard.tenant_home where tenant = $1", [tenant]);
+  await world.databases.get(to)?.query("delete from stampyard.move_copied where move_id = $1", [id]);
 });
 
 test("reconcileMove() ends a way back whose source is destroyed: its target captures no more (I22)", async () => {
