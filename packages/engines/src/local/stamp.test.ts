@@ -197,7 +197,8 @@ describe("a whole local stamp", () => {
     });
     const others = (observation: StampObservation) => observation.components.filter((c) => c.name !== "db");
     expect(others(after)).toEqual(others(before));
-    expect(after.components.find((component) => component.name === "db")?.restarts).toBe(1);
+    // A second time when processes of the killed server are still on their way out.
+    expect([1, 2]).toContain(after.components.find((component) => component.name === "db")?.restarts);
     expect(await query(urlOf("appPassword"), "select id from notes")).toEqual([{ id: 1 }]);
   });
 

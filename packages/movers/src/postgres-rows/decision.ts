@@ -62,7 +62,8 @@ export interface OldWriter extends Blocker {
 /**
  * Transactions that hold, or wait for, a lock to change any of these tables. Taken after `armMove` it lists every writer
  * that may have read the tenant's row before; whoever locks a table later reads the row as it is now. They are waited
- * for, never blocked: once all have ended, each change of the tenant is captured.
+ * for, never blocked: once all have ended, each change of the tenant is captured. Movers write no tenant but their own,
+ * and only where nobody else may.
  */
 export async function oldWriters(db: SqlClient, tables: readonly TableName[]): Promise<readonly OldWriter[]> {
   const { rows } = await db.query(
@@ -70,6 +71,7 @@ export async function oldWriters(db: SqlClient, tables: readonly TableName[]): P
        a.state, (extract(epoch from clock_timestamp() - a.xact_start) * 1000)::float8 as age
      from pg_locks l left join pg_stat_activity a on a.pid = l.pid
      where l.locktype = 'relation' and l.pid is distinct from pg_backend_pid()
+       and a.usename is distinct from 'stampyard_mover'
        and l.database = (select oid from pg_database where datname = current_database())
        and l.mode in ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
        and l.relation in (select p.relid from unnest($1::text[]) as name, pg_partition_tree(name::regclass) as p
