@@ -283,6 +283,16 @@ describe("planMove()", () => {
     expect(taken.next).toEqual({ kind: "aborting", cause: "move mv-2 has the tenant" });
   });
 
+  test("goes on to the switch while a busy tenant leaves hundreds of changes between two looks", () => {
+    const world = newWorld("incremental");
+    const armed = { kind: "present", state: "active", epoch: 4, moveId: id } as const;
+    const target = { kind: "present", state: "importing", epoch: 5, moveId: id } as const;
+    const seen: MoveSeen = { ...look(world), source: armed, target, isCopied: true, isCompared: true, lag: 800 };
+    const move: Move = { ...world.move, state: { kind: "copying" } };
+    expect(planMove(move, seen, 0).next.kind).toBe("switching");
+    expect(planMove(move, { ...seen, lag: 8_000 }, 0).actions).toEqual([{ kind: "follow" }]);
+  });
+
   test("opens the source of an aborted move while its target is dead, and forgets there later (I21, I22)", () => {
     const world = newWorld();
     const dead: MoveSeen = {

@@ -13,8 +13,11 @@ import {
 
 type Of<K extends MoveState["kind"]> = Extract<MoveState, { kind: K }>;
 
-/** Captured changes below which the rest fits into the pause. */
-const smallLag = 200;
+/**
+ * Captured changes below which the rest fits into the pause. A busy tenant leaves hundreds between any two looks: with
+ * less it would be followed for ever.
+ */
+const smallLag = 1_000;
 
 /**
  * Decides one turn of a move. Reads nothing, changes nothing: same inputs, same plan. What the source's row says wins over

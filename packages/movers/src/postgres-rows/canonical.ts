@@ -24,8 +24,8 @@ export interface CanonicalTable extends ComparedTable {
   readonly keyTypes: string;
   /** SQL of a row's contents over `t`: bytes that are the same on both sides when the rows are. */
   readonly contents: string;
-  /** SQL of two numbers from the 32 bytes of a hash called `h`, to be summed up. */
-  readonly numbers: readonly [string, string];
+  /** SQL of what a row is summed up by, called `h`, and of two numbers from it. */
+  readonly sums: { readonly of: string; readonly numbers: readonly [string, string] };
   /** False where no index has that order, so that every range reads all of the tenant's rows. */
   readonly isIndexed: boolean;
 }
@@ -37,7 +37,7 @@ export async function canonicalTables(
   tables: readonly ComparedTable[],
 ): Promise<readonly CanonicalTable[]> {
   const [here, there] = await Promise.all([columnsOf(source, tables), columnsOf(target, tables)]);
-  const numbers = here.major === there.major ? serverNumbers : plainNumbers;
+  const isSameMajor = here.major === there.major;
   return tables.map((table) => {
     const at = (column: string) => `${qualified(table)}.${column}`;
     const ordered = table.via === undefined ? table.key.filter((column) => column !== table.tenantColumn) : table.key;
@@ -45,6 +45,7 @@ export async function canonicalTables(
     const both = (column: string, aspect: "isAlike" | "isSent") =>
       here.columns.get(at(column))?.[aspect] === true && there.columns.get(at(column))?.[aspect] === true;
     const isAlike = (column: string) => both(column, "isAlike");
+    const contents = contentsOf(table, (column) => both(column, "isSent"));
     return {
       ...table,
       name: `${table.schema}.${table.table}`,
@@ -54,18 +55,22 @@ export async function canonicalTables(
       keyTypes: table.key
         .map((column) => `${identifier(column)} ${here.columns.get(at(column))?.type ?? "text"}`)
         .join(", "),
-      contents: contentsOf(table, (column) => both(column, "isSent")),
-      numbers,
+      contents,
+      sums: isSameMajor ? quickSums(contents) : plainSums(contents),
       isIndexed: columns.every(isAlike),
     };
   });
 }
 
-/** Those of the server are quicker, and may differ between majors. */
-const serverNumbers = ["hash_record_extended(row(h), 1)", "hash_record_extended(row(h), 2)"] as const;
-const plainNumbers = [1, 9].map(
-  (byte) => `('x' || encode(substr(h, ${byte}, 8), 'hex'))::bit(64)::bigint`,
-) as unknown as readonly [string, string];
+/** The server's own hash is quicker, and may differ between majors: 64 bits of each row, summed up in two ways. */
+function quickSums(contents: string): CanonicalTable["sums"] {
+  return { of: `hash_record_extended(row(${contents}), 1)`, numbers: ["h", "h"] };
+}
+
+function plainSums(contents: string): CanonicalTable["sums"] {
+  const half = (byte: number) => `('x' || encode(substr(h, ${byte}, 8), 'hex'))::bit(64)::bigint`;
+  return { of: `sha256(${contents})`, numbers: [half(1), half(9)] };
+}
 
 /** As the server sends values in binary, where that is exact and the same in every major; else as it writes them. */
 function contentsOf(table: ComparedTable, isSent: (column: string) => boolean): string {

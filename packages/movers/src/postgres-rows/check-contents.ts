@@ -29,8 +29,8 @@ export async function checkReferenceRows(
     const named = { ...table, tenantColumn: "", key: own.keys[0]?.columns ?? columns, columns };
     const [asked] = await canonicalTables(source, target, [named]);
     if (asked === undefined) continue;
-    const sql = `select count(*)::text || ' ' || coalesce(sum((${asked.numbers[0]})::numeric), 0)::text as sum
-      from (select ${rowHash(asked)} as h from ${qualified(table)} t offset 0) x`;
+    const sql = `select count(*)::text || ' ' || coalesce(sum((${asked.sums.numbers[0]})::numeric), 0)::text as sum
+      from (select ${asked.sums.of} as h from ${qualified(table)} t offset 0) x`;
     const [a, b] = await Promise.all([inTime(source, sql, referenceMs), inTime(target, sql, referenceMs)]);
     if (a === undefined || b === undefined) {
       const what = "is a reference table that could not be compared: it is too large, or may not be read";

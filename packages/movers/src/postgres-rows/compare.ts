@@ -107,7 +107,7 @@ export interface Sums {
   readonly targetRows: number;
 }
 
-/** Count, sum and parity of two halves of a hash per row: the order of rows does not matter, and none can hide another. */
+/** Count, sum and parity of a hash per row: the order of rows does not matter, and none can hide another. */
 export async function sumBoth(
   source: SqlClient,
   target: SqlClient,
@@ -122,10 +122,10 @@ export async function sumBoth(
 
 async function sumOf(db: SqlClient, table: CanonicalTable, tenant: string, range: Range) {
   const to = bound();
-  const [first, second] = table.numbers;
+  const [first, second] = table.sums.numbers;
   const { rows } = await db.query(
     `select count(*)::text as rows, coalesce(sum((${first})::numeric), 0)::text as sum, coalesce(bit_xor(${second}), 0)::text as xor
-     from (select ${rowHash(table)} as h ${inRange(table, tenant, range, to)} offset 0) x`,
+     from (select ${table.sums.of} as h ${inRange(table, tenant, range, to)} offset 0) x`,
     to.values,
   );
   return { rows: String(rows[0]?.["rows"]), sum: String(rows[0]?.["sum"]), xor: String(rows[0]?.["xor"]) };

@@ -29,9 +29,11 @@ export interface CopyOptions {
   readonly moveId: string;
   /**
    * Rows per range; each is a short transaction on both sides, so that no snapshot stays open for long.
-   * @default begins with at most 1000 and finds what takes about half a second
+   * @default begins with at most 1000 and finds what takes about half a second; a small table is one range
    */
   readonly rangeRows?: number;
+  /** Bytes up to which a table, of all its tenants, is one range. @default 256 MiB, which take a few seconds */
+  readonly smallBytes?: number;
   /** @default "replica" */
   readonly mode?: WriteMode;
   readonly signal?: AbortSignal;
@@ -43,6 +45,9 @@ export interface CopyOptions {
 const rangeMs = 500;
 const rangeBytes = 32 * 1024 * 1024;
 const mostRangeRows = 50_000;
+const smallTableBytes = 256 * 1024 * 1024;
+/** All that is left of a table. Rows come as they lie on disk then, which costs less than to fetch them in the order of keys. */
+const allRows = Number.MAX_SAFE_INTEGER;
 
 /**
  * Copies a tenant's rows range by range in the order of their keys. How far it came is written on the target in the
@@ -56,8 +61,8 @@ export async function copyTenant(
   options: CopyOptions,
 ): Promise<{ readonly rows: number; readonly bytes: number }> {
   const total = { rows: 0, bytes: 0 };
-  let rangeRows = options.rangeRows ?? firstRange(tables[0]);
-  let table = 0;
+  let { table } = await copiedUpTo(target, options.moveId);
+  let rangeRows = options.rangeRows ?? firstRange(tables[table], options);
   for (;;) {
     options.signal?.throwIfAborted();
     const began = performance.now();
@@ -67,7 +72,8 @@ export async function copyTenant(
     total.bytes += range.bytes;
     const took = performance.now() - began;
     if (options.rangeRows === undefined) {
-      rangeRows = range.next.table === table ? nextRange(rangeRows, range, took) : firstRange(tables[range.next.table]);
+      rangeRows =
+        range.next.table === table ? nextRange(rangeRows, range, took) : firstRange(tables[range.next.table], options);
       table = range.next.table;
     }
     await options.onRange?.({ ...range.next, rows: range.rows, bytes: range.bytes });
@@ -75,7 +81,8 @@ export async function copyTenant(
 }
 
 /** Wide rows begin with few: nobody knows yet how long one takes. */
-function firstRange(table: MoveTable | undefined): number {
+function firstRange(table: MoveTable | undefined, { smallBytes = smallTableBytes }: CopyOptions): number {
+  if (table !== undefined && table.via === undefined && table.bytes <= smallBytes) return allRows;
   const width = table === undefined || table.rows === 0 ? 1 : table.bytes / table.rows;
   return Math.max(10, Math.min(1_000, Math.floor(rangeBytes / 4 / width)));
 }
@@ -100,7 +107,7 @@ async function copyRangeOrTable(
     return await copyRange(source, target, tables, options);
   } catch (caught) {
     if (options.mode !== "plain" || sqlStateOf(caught) !== foreignKeyViolation) throw caught;
-    return await copyRange(source, target, tables, { ...options, rangeRows: Number.MAX_SAFE_INTEGER });
+    return await copyRange(source, target, tables, { ...options, rangeRows: allRows });
   }
 }
 
@@ -180,6 +187,7 @@ async function rangeAfter(
   const key = table.key.map((column) => `t.${identifier(column)}`);
   const beyond = after === undefined ? "" : ` and (${key.join(", ")}) > (${after.map(literal).join(", ")})`;
   const from = `from ${qualified(table)} t where ${ofTenant(table, "t", literal(options.tenant))}${beyond}`;
+  if (options.rangeRows === allRows) return { condition: from };
   const { rows } = await source.query(
     `select ${key.map((name, i) => `${name}::text as k${i}`).join(", ")} ${from}
      order by ${key.join(", ")} offset $1 limit 1`,

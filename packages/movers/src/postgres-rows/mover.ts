@@ -179,6 +179,8 @@ async function copy(work: Work, call: MoverCall) {
     ...work.key,
     mode,
     signal: call.signal,
+    // A rate is kept range by range.
+    ...(throttle?.bytesPerSecond === undefined ? {} : { smallBytes: 0 }),
     async onRange({ table, rows, bytes }) {
       const at = tables[table];
       const done = { tablesDone: table, ...(at === undefined ? {} : { table: `${at.schema}.${at.table}` }) };

@@ -17,10 +17,13 @@ import type { RowsPair, VerifyCall } from "./rows-pair.ts";
 import { literal } from "./sql.ts";
 
 /** Keys left in `stampyard.move_brought` that may be compared inside the pause. */
-export const fewBrought = 200;
+export const fewBrought = 500;
 /** What one range may hold, so that no snapshot stays open for long. */
 const mostRangeRows = 20_000;
 const rangeBytes = 128 * 1024 * 1024;
+/** A table of no more than this, of all its tenants, is one range: about a second, and no order has to be followed. */
+const smallTableBytes = 256 * 1024 * 1024;
+const allRows = Number.MAX_SAFE_INTEGER;
 /** A table whose order no index has is read whole for every range: this many at most. */
 const mostRangesWithoutIndex = 32;
 /** Keys that are compared again at once. */
@@ -117,10 +120,11 @@ async function compareNext(work: Verification): Promise<boolean> {
   const next = await inTurn(pair, () =>
     inSnapshot(pair, async (captured) => {
       const size = work.call.rangeRows ?? rowsPerRange(pair, table);
-      const until = await keyAfter(pair.source, table, pair.tenant, after === undefined ? {} : { after }, size);
+      const from = after === undefined ? {} : { after };
+      const until = size === allRows ? undefined : await keyAfter(pair.source, table, pair.tenant, from, size);
       const without = captured.get(table.name);
       const range = {
-        ...(after === undefined ? {} : { after }),
+        ...from,
         ...(until === undefined ? {} : { until }),
         ...(without === undefined ? {} : { without }),
       };
@@ -150,6 +154,7 @@ function unnamed({ name }: CanonicalTable): Difference {
 
 function rowsPerRange({ tables }: RowsPair, table: CanonicalTable): number {
   const facts = tables.find(({ schema, table: name }) => schema === table.schema && name === table.table);
+  if (facts !== undefined && facts.bytes <= smallTableBytes) return allRows;
   if (facts === undefined || facts.rows === 0) return mostRangeRows;
   if (!table.isIndexed) return Math.max(mostRangeRows, Math.ceil(facts.rows / mostRangesWithoutIndex));
   return Math.max(100, Math.min(mostRangeRows, Math.floor((rangeBytes * facts.rows) / Math.max(1, facts.bytes))));
