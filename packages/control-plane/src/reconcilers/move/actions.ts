@@ -85,9 +85,11 @@ export async function doAction(step: Step, action: MoveAction, signal: AbortSign
 async function check({ deps, lane, turn }: Step, call: MoverCall): Promise<Partial<MoveReport>> {
   const { source, target } = lane.ends;
   refuseMove(whyUnmovable(lane.ends));
-  for (const { stamp, spec } of [source, target]) {
-    if (stamp !== undefined && spec !== undefined) await deps.ensureFence(stamp, spec, turn);
-  }
+  await Promise.all(
+    [source, target].map(async ({ stamp, spec }) => {
+      if (stamp !== undefined && spec !== undefined) await deps.ensureFence(stamp, spec, turn);
+    }),
+  );
   const { problems, tables, rows, bytes } = await lane.mover.check(call);
   refuseMove(problems);
   return { expected: { tables: tables.filter(({ kind }) => kind === "tenant").length, rows, bytes } };
