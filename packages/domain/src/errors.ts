@@ -36,6 +36,11 @@ export const errorStatus = {
   MOVE_REFUSED: 409,
   /** Client side: a move that was waited for ended where it began. */
   MOVE_ABORTED: 409,
+  /** A freeze stops it; the message names which, and until when. */
+  FROZEN: 423,
+  /** Client side: a rollout that was waited for went back, or waits for a person. */
+  ROLLOUT_ABORTED: 409,
+  ROLLOUT_PAUSED: 409,
   /** Two copies of a tenant's rows differ. */
   NOT_EQUAL: 409,
   RECOVERING: 503,

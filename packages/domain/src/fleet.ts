@@ -1,5 +1,7 @@
 import type { UnitVector } from "./capacity.ts";
 import type { Parameters } from "./rendered.ts";
+import type { FreezeWindow } from "./rollout/freeze.ts";
+import type { RolloutStrategy } from "./rollout/strategy.ts";
 import type { CatchAll, Routing } from "./routing.ts";
 import type { Capacity } from "./template.ts";
 
@@ -15,6 +17,10 @@ export interface Fleet {
   /** Where data may live, whoever asks; enforced at creation, placement, move and adoption. */
   readonly residency?: readonly ResidencyRule[];
   readonly prices?: PriceList;
+  /** How releases go over the fleet unless a rollout says otherwise. */
+  readonly rollout?: RolloutStrategy;
+  /** When nothing of what they name may change. */
+  readonly freezes?: readonly FreezeWindow[];
 }
 
 export interface Tier {
@@ -54,6 +60,8 @@ export interface Pool {
   readonly tiers?: readonly string[];
   /** Release channel of its stamps; a tenant that names another is not placed here. */
   readonly channel?: string;
+  /** Label by which a rollout's waves can name its stamps. */
+  readonly ring?: string;
   readonly placement?: PlacementPolicy;
   readonly growth?: GrowthPolicy;
   /** What the platform does by itself here. What it may not do, it proposes. */

@@ -204,6 +204,36 @@ export {
   tenantLabel,
 } from "./routing.ts";
 export { makeSecret, secretNames } from "./secrets.ts";
+export type * from "./rollout/evidence.ts";
+export { latencyBounds, signalsFreshMs } from "./rollout/evidence.ts";
+export { type Freeze, type FreezeScope, type FreezeWindow, frozenThings, type FrozenThing } from "./rollout/freeze.ts";
+export {
+  type Aim,
+  endedRollouts,
+  type MemberPhase,
+  type MemberState,
+  memberNext,
+  type Rollout,
+  type RolloutCommand,
+  type RolloutMember,
+  type RolloutPhase,
+  type RolloutState,
+  rolloutNext,
+  runningRollouts,
+  type Wave,
+} from "./rollout/rollout.ts";
+export type { MemberSeen, RolloutAction, RolloutPlan, RolloutWorld } from "./rollout/rollout-world.ts";
+export {
+  type CanaryRule,
+  type MemberLabelRule,
+  type RolloutHook,
+  type RolloutHookPoint,
+  rolloutHookPoints,
+  type RolloutStrategy,
+  strategyBounds,
+  type WaveRule,
+  type WaveSize,
+} from "./rollout/strategy.ts";
 export type { Fingerprint, Relation, ResourceFact, SharedKind, StampFacts } from "./share-nothing/facts.ts";
 export {
   findSharing,

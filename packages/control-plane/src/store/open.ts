@@ -3,6 +3,9 @@ import { Client } from "pg";
 import { auditStore } from "./audit.ts";
 import { backup } from "./backup.ts";
 import { campaignStore } from "./campaigns.ts";
+import { freezeStore, pinStore } from "./freezes.ts";
+import { evidenceStore, rolloutStore } from "./rollouts.ts";
+import { webhookStore } from "./webhooks.ts";
 import { capacityStore } from "./capacity.ts";
 import { connectionConfig, openDatabase, translate } from "./database.ts";
 import { directoryStore } from "./directory.ts";
@@ -78,6 +81,11 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     loads: loadStore(base),
     moves: moveStore(base),
     campaigns: campaignStore(base),
+    rollouts: rolloutStore(),
+    evidence: evidenceStore(),
+    freezes: freezeStore(),
+    pins: pinStore(),
+    webhooks: webhookStore(),
     audit: auditStore(base),
     idempotency: idempotencyStore(base),
     recovery: recoveryStore(base),

@@ -17,7 +17,10 @@ import type { FenceStep } from "./stamp-fence.ts";
 import type { TenantStore } from "./tenant-port.ts";
 import type { LoadStore } from "./stamp-loads.ts";
 import type { CampaignStore } from "./campaign-port.ts";
+import type { FreezeStore, PinStore } from "./freeze-port.ts";
 import type { MoveStore } from "./move-port.ts";
+import type { EvidenceStore, RolloutStore } from "./rollout-port.ts";
+import type { WebhookStore } from "./webhook-port.ts";
 import type {
   AuditRecord,
   AuditVerification,
@@ -54,6 +57,9 @@ export type { OverrideRecord, PlacementAnswer, PlacementStore } from "./placemen
 export type * from "./records.ts";
 export type { CampaignCommand, CampaignFilter, CampaignInput, CampaignStore } from "./campaign-port.ts";
 export type { MoveFilter, MoveInput, MoveStore } from "./move-port.ts";
+export type { FreezeStore, Pin, PinStore } from "./freeze-port.ts";
+export type * from "./rollout-port.ts";
+export type { Webhook, WebhookMessage, WebhookStore } from "./webhook-port.ts";
 export type { TenantStore } from "./tenant-port.ts";
 export type { PoolFacts, PoolStore } from "./pools.ts";
 
@@ -78,6 +84,11 @@ export interface Store extends AsyncDisposable {
   readonly placement: PlacementStore;
   readonly moves: MoveStore;
   readonly campaigns: CampaignStore;
+  readonly rollouts: RolloutStore;
+  readonly evidence: EvidenceStore;
+  readonly freezes: FreezeStore;
+  readonly pins: PinStore;
+  readonly webhooks: WebhookStore;
   readonly loads: LoadStore;
   readonly audit: AuditStore;
   readonly idempotency: IdempotencyStore;

@@ -7,6 +7,7 @@ import type {
   Fleet,
   Instant,
   MovePhase,
+  RolloutPhase,
   StampObservation,
   StampPhase,
   Template,
@@ -90,6 +91,8 @@ export interface ReleaseInput {
   readonly source: string;
   /** Where `workdir` and relative commands start from. */
   readonly sourceDir: string;
+  /** Digest of the files that its components run from; absent where it runs none of ours, e.g. images only. */
+  readonly content?: Digest;
   readonly notes?: string;
 }
 
@@ -334,7 +337,10 @@ export type StoreEvent =
       readonly campaign: string;
       readonly phase: CampaignPhase;
       readonly waitingOn?: string;
-    };
+    }
+  | { readonly kind: "rollout"; readonly rollout: string; readonly phase: RolloutPhase; readonly waitingOn?: string }
+  /** A freeze or a pin began or ended (any process). */
+  | { readonly kind: "freeze" };
 
 /** A row of a stamp's `stampyard.tenant_home`. */
 export interface HomeClaim {
