@@ -27,8 +27,8 @@ for (const [option, value] of Object.entries(values)) {
   if (!/^[1-9]\d{0,8}$/.test(value)) throw new RangeError(`--${option} needs a whole number above 0`);
 }
 const asked = { moves: Number(values.moves), writes: Number(values.writes), firstSeed: Number(values.seed) };
-/** Of one fleet: as long as in CI, so that each is started, struck and looked at in the end. */
-const perFleet = { moves: 20, writes: 30_000 };
+/** Of one fleet: a few minutes at most, so that each is started, struck and looked at in the end. */
+const perFleet = { moves: 40, writes: 60_000 };
 
 const { file, outcome } = goOnOrBegin();
 const stopping = new AbortController();

@@ -29,6 +29,9 @@ export interface ClientPlan {
 
 /** A client whose request came to nothing waits this long, as one that minds Retry-After would, only shorter. */
 const backoffMs = 25;
+/** Of all appends: those of several rows in one transaction, as an import would write them. */
+const bulkShare = 0.3;
+const mostAlso = 15;
 /** Operations on one register, before a new one is taken: the order of a history is looked for by trying. */
 const opsPerRegister = 150;
 
@@ -46,7 +49,7 @@ export function startClients(plan: ClientPlan): Clients {
     while (!stopping.signal.aborted) {
       const wanted = next(level);
       const op = await send(agent, plan.router(), wanted);
-      ops.push(op);
+      ops.push(op, ...(wanted.also ?? []).map((value) => ({ ...op, value })));
       wanted.onEnd?.(op);
       const waitMs = op.outcome === "ok" ? (plan.pauseMs ?? 0) : backoffMs;
       if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
@@ -68,6 +71,8 @@ interface Wanted {
   readonly kind: Op["kind"];
   readonly key: string;
   readonly value: string;
+  /** More values of the same transaction: all of them are written, or none. */
+  readonly also?: readonly string[];
   readonly expected?: string;
   readonly level: Level;
   readonly onEnd?: (op: Op) => void;
@@ -82,7 +87,9 @@ function appender({ tenant, random, blobShare }: ClientPlan, client: string): Ne
     const value = `${client}-${count}`;
     if (random.chance(blobShare)) return { client, tenant, kind: "blob", key: "blobs", value, level };
     const key = random.chance(0.2) ? "hot" : `l${random.int(1, 3)}`;
-    return { client, tenant, kind: "append", key, value, level };
+    const more = random.chance(bulkShare) ? random.int(1, mostAlso) : 0;
+    const also = Array.from({ length: more }, (_, n) => `${value}.${n + 1}`);
+    return { client, tenant, kind: "append", key, value, level, ...(more === 0 ? {} : { also }) };
   };
 }
 
@@ -133,9 +140,9 @@ const timeoutMs = 20_000;
 
 /** Sends one operation through the router. What is not told surely is unknown. */
 export function send(agent: Agent, router: string, wanted: Wanted): Promise<Op> {
-  const { client, tenant, kind, key, value, expected, level } = wanted;
+  const { client, tenant, kind, key, value, also, expected, level } = wanted;
   const known = { client, tenant, kind, key, value, ...(expected === undefined ? {} : { expected }) };
-  const body = JSON.stringify({ kind, key, value, expected, level });
+  const body = JSON.stringify({ kind, key, value, also, expected, level });
   const { hostname, port } = new URL(router);
   const headers = {
     host: `${tenant}.localhost`,

@@ -7,6 +7,8 @@ export interface Operation {
   /** List or register. */
   readonly key: string;
   readonly value: string;
+  /** Of an append: more values, in the same transaction. */
+  readonly also?: readonly string[];
   /** Of a compare-and-set; absent = the register must not be there. */
   readonly expected?: string;
   readonly level: Level;
@@ -46,16 +48,19 @@ export function operate(pool: Pool, tenant: string, stamp: string, op: Operation
   });
 }
 
-async function append(db: PoolClient, tenant: string, stamp: string, { key, value }: Operation): Promise<Result> {
-  const counted = await db.query("update lists set length = length + 1 where tenant_id = $1 and name = $2", [
+async function append(db: PoolClient, tenant: string, stamp: string, op: Operation): Promise<Result> {
+  const { key, value, also = [] } = op;
+  const values = [value, ...also];
+  const counted = await db.query("update lists set length = length + $3 where tenant_id = $1 and name = $2", [
     tenant,
     key,
+    values.length,
   ]);
   if (counted.rowCount !== 1) throw Object.assign(new Error("The list is not here"), { code: "NO_LIST" });
-  await db.query("insert into entries (tenant_id, list, value, stamp) values ($1, $2, $3, $4)", [
+  await db.query("insert into entries (tenant_id, list, value, stamp) select $1, $2, unnest($3::text[]), $4", [
     tenant,
     key,
-    value,
+    values,
     stamp,
   ]);
   return { applied: true };
