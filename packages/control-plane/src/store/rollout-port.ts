@@ -90,12 +90,14 @@ export interface RouterCounts {
   readonly countedAt: Instant;
   readonly receivedAt: Instant;
   readonly stamps: Readonly<Record<string, StampCount>>;
-  /** Tenants of watched stamps that fail: at most 20 of each. */
+  /** Tenants that fail, by their last few dozen requests: at most 20 of each watched stamp, and the worst of others. */
   readonly failing: readonly {
     readonly stamp: string;
     readonly tenant: string;
     readonly requests: number;
     readonly errors: number;
+    /** How long at least half of its requests have failed, when it was counted. Milliseconds. */
+    readonly forMs: number;
   }[];
 }
 
