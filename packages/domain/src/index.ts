@@ -205,8 +205,11 @@ export {
 } from "./routing.ts";
 export { makeSecret, secretNames } from "./secrets.ts";
 export type * from "./rollout/evidence.ts";
-export { latencyBounds, signalsFreshMs } from "./rollout/evidence.ts";
+export { latencyBounds, sickGraceMs, signalsFreshMs } from "./rollout/evidence.ts";
 export { type Freeze, type FreezeScope, type FreezeWindow, frozenThings, type FrozenThing } from "./rollout/freeze.ts";
+export { endOfWindow, type Freezes, type FreezeTarget, type FrozenWhy, whyFrozen } from "./rollout/freeze-time.ts";
+export { defaultGate, defaultStrategy } from "./rollout/gate/default-strategy.ts";
+export { judgeGate } from "./rollout/gate/judge-gate.ts";
 export {
   type Aim,
   endedRollouts,
@@ -234,6 +237,7 @@ export {
   type WaveRule,
   type WaveSize,
 } from "./rollout/strategy.ts";
+export { instantOfWall, isZone, parseWall, wallMinute, weekdayOf } from "./rollout/zone-time.ts";
 export type { Fingerprint, Relation, ResourceFact, SharedKind, StampFacts } from "./share-nothing/facts.ts";
 export {
   findSharing,

@@ -90,6 +90,8 @@ export interface MemberSignals {
   readonly at: Instant;
   /** Components that are not healthy, in words; undefined = it cannot be looked at. */
   readonly sick: readonly string[] | undefined;
+  /** Since when one of them has not been healthy; a short lapse is waited out (`sickGraceMs`). Absent = long enough. */
+  readonly sickSince?: Instant;
   /** Restarts of components since the update of this member began, the highest. */
   readonly restarts: number;
   readonly failedJobs: readonly string[];
@@ -110,7 +112,7 @@ export interface FailingTenant {
 
 export interface SignalResult {
   readonly name: string;
-  /** undefined = no answer, or none that says anything. */
+  /** False once it failed twice in a row; undefined = no answer, or none that says anything. */
   readonly ok: boolean | undefined;
   readonly text: string;
 }
@@ -135,6 +137,9 @@ export interface Evidence {
 
 export const signalsFreshMs = 30_000;
 
+/** How long a component of an updated member may be unhealthy before that is a reason to go back. */
+export const sickGraceMs = 10_000;
+
 export type GateVerdict = "go" | "abort" | "inconclusive";
 
 export interface GateCheck {
@@ -150,6 +155,8 @@ export interface GateReport {
   /** The worst of its checks: abort before inconclusive before go. */
   readonly verdict: GateVerdict;
   readonly checks: readonly GateCheck[];
+  /** Its statistics judged at a look, and a part of alpha is spent. A look that found too little spends nothing. */
+  readonly tookLook: boolean;
   /** Of an inconclusive one: when enough will be there at the present traffic, milliseconds from now. */
   readonly enoughInMs?: number;
 }
