@@ -203,6 +203,60 @@ test("pages follow each other without a gap or a repeat", async () => {
   expect(seen).toEqual(expect.arrayContaining(ids));
 });
 
+interface Found {
+  readonly index: string | null;
+  readonly titles: readonly string[];
+}
+
+async function search(tenant: string, words: string, epoch = 1): Promise<Found> {
+  const answer = await get(tenant, `/search?q=${encodeURIComponent(words)}`, epoch);
+  expect(answer.status, await answer.clone().text()).toBe(200);
+  const { notes } = (await answer.json()) as { notes: { title: string }[] };
+  return { index: answer.headers.get("x-notes-index"), titles: notes.map(({ title }) => title).sort() };
+}
+
+const isSettled = ({ unmeasured, jobs }: Stats) => unmeasured === 0 && jobs.waiting === 0;
+
+test("a search finds notes by their words as they are now, and no other tenant's", async () => {
+  const [kettle, pot] = [crypto.randomUUID(), crypto.randomUUID()];
+  await send("acme", "POST", "/notes", { id: kettle, title: "A kettle", body: "copper and steam" });
+  await send("bcme", "POST", "/notes", { id: kettle, title: "Their kettle", body: "copper" });
+  // Nobody has searched: it is built for the first who does.
+  expect(await search("acme", "KETTLE")).toEqual({ index: "built", titles: ["A kettle"] });
+  await send("acme", "POST", "/notes", { id: pot, title: "A pot", body: "copper without" });
+  await until(() => stats("acme"), isSettled);
+  expect(await search("acme", "copper")).toEqual({ index: "kept", titles: ["A kettle", "A pot"] });
+  expect((await search("acme", "copper steam")).titles).toEqual(["A kettle"]);
+
+  await send("acme", "PUT", `/notes/${kettle}`, { title: "An urn", body: "brass" });
+  await fetch(`${base}/notes/${pot}`, { method: "DELETE", headers: signed("acme") });
+  await until(() => stats("acme"), isSettled);
+  expect(await search("acme", "copper")).toEqual({ index: "kept", titles: [] });
+  expect(await search("acme", "brass urn")).toEqual({ index: "kept", titles: ["An urn"] });
+  expect((await get("acme", "/search?q=%20")).status).toBe(400);
+});
+
+test("tenant.onRebuild makes the index of the new epoch, and an emptied Redis costs one search its time", async () => {
+  const setEpoch = (epoch: number) =>
+    database.query("update stampyard.tenant_home set epoch = $1 where tenant = 'bcme'", [epoch]);
+  expect((await search("bcme", "copper")).titles).toEqual(["Their kettle"]);
+  await setEpoch(2);
+  const rebuild = { method: "POST", headers: { ...signed("bcme", 2), [hookHeader]: "tenant.onRebuild" } };
+  expect((await fetch(`${base}/hooks/tenant-rebuild`, rebuild)).status).toBe(204);
+  expect(await search("bcme", "copper", 2)).toEqual({ index: "kept", titles: ["Their kettle"] });
+  process.kill(await pidOf("cache"), "SIGKILL");
+  const again = await until(
+    () => search("bcme", "copper", 2),
+    ({ titles }) => titles.length === 1,
+  );
+  expect(again.index).toBe("built");
+  await setEpoch(1);
+  await until(
+    () => get("bcme", "/notes"),
+    ({ status }) => status === 200,
+  );
+});
+
 test("the guard refuses what is not for this stamp, tenant and epoch", async () => {
   const refusal = async (headers: Record<string, string>) => {
     const answer = await fetch(`${base}/notes`, { headers });

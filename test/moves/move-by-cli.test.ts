@@ -216,6 +216,10 @@ describe("moves by the command line", { timeout: 120_000 }, () => {
     expect(mine.acknowledged.filter((id) => !there.includes(id))).toEqual([]);
     expect(await ask("acme", "/")).toMatchObject({ status: 200, stamp: other });
     expect(await ask("globex", "/")).toMatchObject({ status: 200, stamp: home });
+    await untilRebuilt("acme");
+    const found = await fetch(`${router}/t/acme/search?q=after%20abort`);
+    expect([found.headers.get("x-notes-stamp"), found.headers.get("x-notes-index")]).toEqual([other, "kept"]);
+    expect(await found.json()).toMatchObject({ notes: [{ title: "after the abort" }] });
   });
 
   test("list, show and watch tell of a move that rests, and of its way back", async () => {
@@ -250,6 +254,17 @@ describe("moves by the command line", { timeout: 120_000 }, () => {
     expect((await json<{ items: unknown[] }>("move", "list", "--open")).items).toEqual([]);
   });
 });
+
+/** The index is in no table: the target makes it again from its rows, behind the move. */
+async function untilRebuilt(tenant: string): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  for (;;) {
+    const { report } = await json<MoveView>("move", "show", tenant);
+    if (report.rebuild?.ms !== undefined) return;
+    if (performance.now() > deadline) throw new Error(`No index after 20 s: ${JSON.stringify(report.rebuild)}`);
+    await delay(50);
+  }
+}
 
 /** The copy of the last move is erased in the background; until then another one is refused. */
 async function untilFree(attempt: () => Promise<Ran>): Promise<Ran> {

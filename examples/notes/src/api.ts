@@ -5,6 +5,7 @@ import { createApi } from "./http/server.ts";
 import { openLog, reasonOf } from "./log.ts";
 import { openObjects } from "./objects.ts";
 import { openPool } from "./pool.ts";
+import { openSearch } from "./search-index.ts";
 import { onStopSignal, prepareClose } from "./stop.ts";
 import { countUploads } from "./uploads.ts";
 import { openWakeUps } from "./wake-ups.ts";
@@ -29,7 +30,9 @@ try {
   const cache = openCache(env.cacheUrl, log);
   const wakeUps = openWakeUps(env.queueUrl, log);
   const objects = openObjects(env.queueUrl);
-  const services = { identity: { stamp, region, release }, pool, cache, wakeUps, objects, uploads: countUploads() };
+  const search = openSearch(env.cacheUrl, log);
+  const uploads = countUploads();
+  const services = { identity: { stamp, region, release }, pool, cache, wakeUps, objects, search, uploads };
   const server = createApi(services, guard, log);
 
   const close = prepareClose(server);
@@ -40,6 +43,7 @@ try {
     await wakeUps.close();
     await objects.close();
     cache.close();
+    search.close();
     await ownership.close();
     await pool.end();
     log("stopped");

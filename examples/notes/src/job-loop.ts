@@ -1,22 +1,36 @@
 import type { Ownership, TenantHome } from "@stampyard/guard";
 import type { Pool } from "pg";
-import type { Cache } from "./cache.ts";
+import type { Cache, CacheOwner } from "./cache.ts";
 import { inTransaction, type Queryable, sqlStateOf } from "./database.ts";
 import { type Log, reasonOf } from "./log.ts";
 import { updateNoteStats } from "./note-stats.ts";
-import { claimJobs, failJob, finishJob, type Job, type JobKind, tenantsWithDueJobs } from "./outbox.ts";
+import { claimJobs, enqueue, failJob, finishJob, type Job, type JobKind, tenantsWithDueJobs } from "./outbox.ts";
+import { indexNote } from "./search.ts";
+import type { SearchIndex } from "./search-index.ts";
 
 export interface JobDeps {
   readonly pool: Pool;
   readonly ownership: Pick<Ownership, "home">;
   readonly cache: Pick<Cache, "drop">;
+  readonly search: SearchIndex;
   readonly log: Log;
 }
 
 /** Handlers run in the transaction that removes the job; they may still run again after a crash, and must not mind. */
-const handlers: Readonly<Record<JobKind, (db: Queryable, job: Job) => Promise<void>>> = {
-  "note-written": (db, job) => updateNoteStats(db, job.tenant, job.subject),
+const handlers: Readonly<Record<JobKind, (deps: JobDeps, db: Queryable, job: OwnedJob) => Promise<void>>> = {
+  "note-written": async (deps, db, job) => {
+    await updateNoteStats(db, job.tenant, job.subject);
+    await indexNote(db, deps.search, job, job.subject).catch(async (caught: unknown) => {
+      if (sqlStateOf(caught) !== undefined) throw caught;
+      // The index is away. What is done stays done, and what is left is a job of its own.
+      await enqueue(db, job.tenant, "note-unindexed", job.subject);
+    });
+  },
+  "note-unindexed": (deps, db, job) => indexNote(db, deps.search, job, job.subject),
 };
+
+/** With the epoch in which the tenant lives here. */
+type OwnedJob = Job & CacheOwner;
 
 /** Tenants per look into the outbox, and jobs per tenant and turn: a busy tenant cannot keep the others waiting. */
 const tenantsPerLook = 64;
@@ -59,18 +73,19 @@ async function workFor(deps: JobDeps, tenant: string, home: TenantHome, signal: 
   const jobs = await claimJobs(deps.pool, tenant, jobsPerTurn);
   for (const job of jobs) {
     if (signal.aborted) break; // The rest becomes due again when the claim ends.
-    await handleJob(deps, job);
+    await handleJob(deps, { ...job, epoch: home.epoch });
   }
   if (jobs.length > 0) await deps.cache.drop({ tenant, epoch: home.epoch });
   return jobs.length;
 }
 
-async function handleJob({ pool, log }: JobDeps, job: Job): Promise<void> {
+async function handleJob(deps: JobDeps, job: OwnedJob): Promise<void> {
+  const { pool, log } = deps;
   try {
     await inTransaction(pool, async (db) => {
       const handler = Object.hasOwn(handlers, job.kind) ? handlers[job.kind as JobKind] : undefined;
       if (handler === undefined) throw new Error(`No handler for jobs of kind ${job.kind}`);
-      await handler(db, job);
+      await handler(deps, db, job);
       // Whoever claimed it after us has its own result; ours is undone with the transaction.
       if (!(await finishJob(db, job))) throw new Error("The claim ended before the job did");
     });

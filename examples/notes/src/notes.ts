@@ -48,6 +48,21 @@ export async function readNote(db: Queryable, tenant: string, id: string): Promi
   return rows[0] === undefined ? undefined : noteOf(rows[0]);
 }
 
+/** Those of these that exist, newest first. */
+export async function readNotes(
+  db: Queryable,
+  tenant: string,
+  ids: readonly string[],
+  limit: number,
+): Promise<readonly Note[]> {
+  const { rows } = await db.query<NoteRow>(
+    `select ${noteColumns} from ${noteSource} where n.tenant_id = $1 and n.id = any ($2::uuid[])
+     order by n.created_at desc, n.id desc limit $3`,
+    [tenant, ids, limit],
+  );
+  return rows.map(noteOf);
+}
+
 /** Where a page ends: the microsecond of creation (PostgreSQL's precision; a Date has only milliseconds) and the id. */
 export interface Cursor {
   readonly micros: string;
@@ -145,10 +160,12 @@ export async function replaceNote(
   return note === undefined ? { kind: "no-note" } : { kind: "replaced", note };
 }
 
-/** False when there was none. Revisions, tags and stats of the note go with it. */
+/** False when there was none. Revisions, tags and stats of the note go with it; the job takes it out of the index. */
 export async function deleteNote(db: Queryable, tenant: string, id: string): Promise<boolean> {
   const { rowCount } = await db.query("delete from notes where tenant_id = $1 and id = $2", [tenant, id]);
-  return rowCount === 1;
+  if (rowCount !== 1) return false;
+  await enqueue(db, tenant, "note-written", id);
+  return true;
 }
 
 export interface Notebook {

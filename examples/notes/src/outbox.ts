@@ -1,6 +1,6 @@
 import type { Queryable } from "./database.ts";
 
-export type JobKind = "note-written";
+export type JobKind = "note-written" | "note-unindexed";
 
 export interface Job {
   readonly tenant: string;

@@ -5,12 +5,13 @@ import { startJobLoop } from "./job-loop.ts";
 import { openLog, reasonOf } from "./log.ts";
 import { openObjects } from "./objects.ts";
 import { openPool } from "./pool.ts";
+import { openSearch } from "./search-index.ts";
 import { onStopSignal } from "./stop.ts";
-import { sweepObjects } from "./sweep.ts";
+import { sweepGone } from "./sweep.ts";
 import { openWakeUps } from "./wake-ups.ts";
 
 const log = openLog("worker");
-/** Objects of tenants that are gone take room, and nothing else. */
+/** What is left of tenants that are gone takes room, and nothing else. */
 const sweepEveryMs = 5 * 60_000;
 
 try {
@@ -19,13 +20,16 @@ try {
   const ownership = createPostgresOwnership(pool);
   const cache = openCache(env.cacheUrl, log);
   const wakeUps = openWakeUps(env.queueUrl, log);
-  const loop = startJobLoop({ pool, ownership, cache, log });
+  const search = openSearch(env.cacheUrl, log);
+  const loop = startJobLoop({ pool, ownership, cache, search, log });
   wakeUps.onWake(() => loop.wake());
 
   const objects = openObjects(env.queueUrl);
-  let missing: ReadonlySet<string> = new Set();
+  const stores = [objects, search].map((store) => ({ store, missing: new Set<string>() as ReadonlySet<string> }));
   const sweep = async () => {
-    missing = await sweepObjects(pool, objects, missing).catch(() => new Set<string>());
+    for (const each of stores) {
+      each.missing = await sweepGone(pool, each.store, each.missing).catch(() => new Set<string>());
+    }
   };
   const sweeping = setInterval(() => void sweep(), sweepEveryMs);
 
@@ -36,6 +40,7 @@ try {
     await loop.stop();
     await wakeUps.close();
     cache.close();
+    search.close();
     await ownership.close();
     await pool.end();
     log("stopped");

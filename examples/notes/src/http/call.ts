@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Pool } from "pg";
 import type { Cache, CacheOwner } from "../cache.ts";
 import type { ObjectStore } from "../objects.ts";
+import type { SearchIndex } from "../search-index.ts";
 import type { Uploads } from "../uploads.ts";
 import type { WakeUps } from "../wake-ups.ts";
 
@@ -18,6 +19,7 @@ export interface Services {
   readonly cache: Cache;
   readonly wakeUps: WakeUps;
   readonly objects: ObjectStore;
+  readonly search: SearchIndex;
   readonly uploads: Uploads;
 }
 

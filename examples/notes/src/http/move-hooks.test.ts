@@ -2,8 +2,9 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { HookPassage } from "@stampyard/guard";
 import { afterEach, expect, test } from "vitest";
-import { sweepObjects } from "../sweep.ts";
+import { sweepGone } from "../sweep.ts";
 import { memoryObjects } from "../test-objects.ts";
+import { memorySearch } from "../test-search.ts";
 import { countUploads } from "../uploads.ts";
 import type { Services } from "./call.ts";
 import { drained, exported, exportPath, imported, serveExport } from "./move-hooks.ts";
@@ -85,12 +86,18 @@ test("a drain waits for uploads that no row knows of yet", async () => {
   expect(await drained(services, acme)).toMatchObject({ json: { pending: 0 } });
 });
 
-test("a sweep erases the objects of tenants that were missing twice, and of nobody else", async () => {
+test("a sweep erases objects and indexes of tenants that were missing twice, and of nobody else", async () => {
   const { objects } = servicesWith();
-  for (const tenant of ["acme", "gone"]) await objects.put(tenant, Buffer.from(tenant));
+  const search = memorySearch();
+  for (const tenant of ["acme", "gone"]) {
+    await objects.put(tenant, Buffer.from(tenant));
+    await search.build({ tenant, epoch: 1 }, async function* () {});
+  }
   const db = { query: async () => ({ rows: [{ tenant_id: "acme" }], rowCount: 1 }) } as never;
-  const missing = await sweepObjects(db, objects, new Set());
+  const missing = await sweepGone(db, objects, new Set());
   expect(await objects.tenants()).toEqual(["acme", "gone"]);
-  await sweepObjects(db, objects, missing);
+  await sweepGone(db, objects, missing);
   expect(await objects.tenants()).toEqual(["acme"]);
+  await sweepGone(db, search, missing);
+  expect(await search.tenants()).toEqual(["acme"]);
 });

@@ -4,6 +4,7 @@ import type { HookPassage } from "@stampyard/guard";
 import { readWorkspaceStats } from "../note-stats.ts";
 import { countNotes } from "../notes.ts";
 import type { ObjectStore } from "../objects.ts";
+import { buildIndex } from "../search.ts";
 import type { Reply, Services } from "./call.ts";
 import { Problem } from "./problem.ts";
 
@@ -58,8 +59,12 @@ async function fetched(url: string): Promise<Response> {
   return answer;
 }
 
-/** Derived data is made again instead of moved: here the cache of the new epoch, before its readers come all at once. */
-export async function rebuilt({ pool, cache }: Services, { tenant, epoch }: HookPassage): Promise<Reply> {
+/**
+ * Derived data is made again instead of moved: the search index, and the cache of the new epoch, before its readers come
+ * all at once. Another build of the index that began later finishes instead of ours.
+ */
+export async function rebuilt({ pool, cache, search }: Services, { tenant, epoch }: HookPassage): Promise<Reply> {
+  await buildIndex(pool, search, { tenant, epoch });
   await cache.through({ tenant, epoch }, "count", () => countNotes(pool, tenant));
   await cache.through({ tenant, epoch }, "stats", () => readWorkspaceStats(pool, tenant));
   return { status: 204 };

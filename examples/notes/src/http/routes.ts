@@ -15,6 +15,7 @@ import type { Call, Reply, Route, Services } from "./call.ts";
 import { isUuid, readDraft, readIfMatch, readPaging, writeCursor } from "./input.ts";
 import { overviewPage, prefersHtml } from "./page.ts";
 import { Problem } from "./problem.ts";
+import { searchRoutes } from "./search-routes.ts";
 
 /** Everything a tenant can ask. */
 export const routes: readonly Route[] = [
@@ -28,6 +29,7 @@ export const routes: readonly Route[] = [
   { method: "PUT", path: "/notes/:id", handle: replace },
   { method: "DELETE", path: "/notes/:id", handle: remove },
   ...attachmentRoutes,
+  ...searchRoutes,
 ];
 
 async function overview({ identity, pool, cache }: Services, call: Call): Promise<Reply> {

@@ -14,6 +14,7 @@ import type { Pool } from "pg";
 import { afterEach, expect, test } from "vitest";
 import { prepareClose } from "../stop.ts";
 import { memoryObjects } from "../test-objects.ts";
+import { memorySearch } from "../test-search.ts";
 import { countUploads } from "../uploads.ts";
 import type { Services } from "./call.ts";
 import { maxBodyBytes } from "./input.ts";
@@ -51,6 +52,7 @@ function servicesOver(pool: Pool): Services {
     },
     wakeUps: { wake() {}, onWake() {}, close: async () => {} },
     objects: memoryObjects(),
+    search: memorySearch(),
     uploads: countUploads(),
   };
 }

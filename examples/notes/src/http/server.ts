@@ -119,7 +119,11 @@ async function serveHook(services: Services, request: IncomingMessage, passage: 
   if (hook === "tenant.onRebuild") return await rebuilt(services, passage);
   const work = hook === "tenant.onCreate" ? seedWorkspace : eraseWorkspace;
   await inTransaction(services.pool, (db) => work(db, tenant));
-  if (hook === "tenant.onDelete") await services.objects.erase(tenant);
+  if (hook === "tenant.onDelete") {
+    await services.objects.erase(tenant);
+    // An index is of use to nobody any more: if it is away now, the worker's sweep gets it.
+    await services.search.erase(tenant).catch(() => {});
+  }
   await services.cache.drop({ tenant, epoch });
   return { status: 204 };
 }
