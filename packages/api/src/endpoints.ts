@@ -4,13 +4,18 @@ import { checkEndpoints } from "./table/check.ts";
 import { directoryEndpoints } from "./table/directory.ts";
 import { fenceEndpoints } from "./table/fence.ts";
 import { fleetEndpoints } from "./table/fleet.ts";
+import { freezeEndpoints } from "./table/freeze.ts";
 import { holdEndpoints } from "./table/hold.ts";
 import { moveEndpoints } from "./table/move.ts";
+import { pinEndpoints } from "./table/pin.ts";
 import { poolEndpoints } from "./table/pool.ts";
 import { placementEndpoints } from "./table/placement.ts";
+import { releaseEndpoints } from "./table/release.ts";
+import { rolloutEndpoints } from "./table/rollout.ts";
 import { stampEndpoints } from "./table/stamp.ts";
 import { systemEndpoints } from "./table/system.ts";
 import { tenantEndpoints } from "./table/tenant.ts";
+import { webhookEndpoints } from "./table/webhook.ts";
 
 /** The whole HTTP contract. What is not in here does not exist. */
 export const endpoints = {
@@ -23,6 +28,11 @@ export const endpoints = {
   ...holdEndpoints,
   ...moveEndpoints,
   ...campaignEndpoints,
+  ...releaseEndpoints,
+  ...rolloutEndpoints,
+  ...freezeEndpoints,
+  ...pinEndpoints,
+  ...webhookEndpoints,
   ...placementEndpoints,
   ...capacityEndpoints,
   ...checkEndpoints,

@@ -35,6 +35,19 @@ export type {
   CampaignPlanView,
   CampaignView,
 } from "./schemas/campaigns.ts";
+export type { FreezeListView, FreezeView, FreezeWindowView } from "./schemas/freezes.ts";
+export type { PinView } from "./schemas/pins.ts";
+export type { ReleaseDiffView, ReleaseMatrixView } from "./schemas/releases.ts";
+export type { StrategyView } from "./schemas/rollout-strategy.ts";
+export type {
+  GateReportView,
+  RolloutDetailView,
+  RolloutMemberView,
+  RolloutPreviewView,
+  RolloutStartBody,
+  RolloutView,
+} from "./schemas/rollouts.ts";
+export type { WebhookAddedView, WebhookMessageView, WebhookView } from "./schemas/webhooks.ts";
 export type { FenceView } from "./schemas/fence.ts";
 export type {
   CapacityForecastView,

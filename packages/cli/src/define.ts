@@ -6,7 +6,7 @@ import type { Io } from "./io.ts";
 import { type Style, styleFor } from "./output/style.ts";
 
 /** What the shell completes an argument with. */
-export type Completion = "stamp" | "tenant" | "pool" | "move" | "campaign" | "shell" | "file";
+export type Completion = "stamp" | "tenant" | "pool" | "move" | "campaign" | "rollout" | "shell" | "file";
 
 /** Options of every command. */
 export interface CommonOptions {

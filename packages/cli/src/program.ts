@@ -30,7 +30,11 @@ import { poolApplyProposal } from "./commands/pool/apply-proposal.ts";
 import { poolList } from "./commands/pool/list.ts";
 import { poolRebalance } from "./commands/pool/rebalance.ts";
 import { poolShow } from "./commands/pool/show.ts";
+import { releaseList } from "./commands/release/list.ts";
+import { releaseShow } from "./commands/release/show.ts";
 import { residencyReport } from "./commands/residency/report.ts";
+import { rolloutList } from "./commands/rollout/list.ts";
+import { rolloutShow } from "./commands/rollout/show.ts";
 import { routeExplain } from "./commands/route-explain.ts";
 import { routeUnresolved } from "./commands/route-unresolved.ts";
 import { routerCommand } from "./commands/router.ts";
@@ -102,6 +106,17 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
         summary: "Check and render stamp templates, offline",
         commands: [templateValidate, templateRender],
       },
+    ],
+  },
+  {
+    heading: "Releases:",
+    commands: [
+      {
+        group: "rollout",
+        summary: "Rollouts of releases: list, show",
+        commands: [rolloutList, rolloutShow],
+      },
+      { group: "release", summary: "Releases: list, show", commands: [releaseList, releaseShow] },
     ],
   },
   {

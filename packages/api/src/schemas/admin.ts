@@ -2,6 +2,7 @@ import { z } from "zod";
 import { roles } from "../roles.ts";
 import { heldBatchSchema, routerSchema } from "./directory.ts";
 import { moveProgressSchema } from "./moves.ts";
+import { rolloutSchema } from "./rollouts.ts";
 import { nameSchema, pageQuery, queryFlag, queryInt, tenantKeySchema, timeSchema } from "./values.ts";
 
 export const healthSchema = z.object({ status: z.literal("ok") }).meta({ id: "Health" });
@@ -31,9 +32,21 @@ export const statusSchema = z
     routers: z.array(routerSchema),
     /** Bulk changes of the directory that wait for a person (`directoryConfirm`). */
     held: z.array(heldBatchSchema),
+    /** Rollouts that have not ended. */
+    rollouts: z.array(rolloutSchema).default([]),
+    /** Freezes in force, in words. */
+    frozen: z.array(z.string()).default([]),
+    /** Stamps that are behind for long, or do not run what they should. */
+    alerts: z
+      .array(z.object({ kind: z.string(), stamp: z.string(), text: z.string(), since: timeSchema.optional() }))
+      .default([]),
     /** Why something is not happening, in words. */
     waitingOn: z.array(
-      z.object({ kind: z.enum(["pool", "stamp", "tenant", "directory"]), name: z.string(), why: z.string() }),
+      z.object({
+        kind: z.enum(["pool", "stamp", "tenant", "directory", "rollout"]),
+        name: z.string(),
+        why: z.string(),
+      }),
     ),
   })
   .meta({ id: "Status" });
@@ -145,6 +158,15 @@ export const eventSchema = z
       tenant: z.string(),
       progress: moveProgressSchema,
     }),
+    z.object({
+      kind: z.literal("rollout-phase"),
+      at: timeSchema,
+      rollout: z.string(),
+      phase: z.string(),
+      waitingOn: z.string().optional(),
+    }),
+    /** A freeze or a pin began or ended. */
+    z.object({ kind: z.literal("freeze"), at: timeSchema }),
     z.object({ kind: z.literal("directory"), at: timeSchema, version: z.number().int() }),
     z.object({ kind: z.literal("waiting"), at: timeSchema, subject: z.string(), why: z.string() }),
   ])

@@ -114,6 +114,10 @@ export const releaseSchema = z
     template: z.string(),
     version: z.string(),
     createdAt: timeSchema,
+    createdBy: z.string().optional(),
+    notes: z.string().optional(),
+    /** Digest of the files that its components run from. */
+    content: digestSchema.optional(),
     /** The release that the fleet's stamps are to run. */
     current: z.boolean(),
     /** Stamps that are to run it now. */

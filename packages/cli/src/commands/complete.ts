@@ -90,6 +90,8 @@ async function names(kind: Completion, options: ReturnType<typeof optionValues>,
   if (kind === "pool") return (await client.poolList({ query: { limit: 500 }, signal })).items.map((item) => item.name);
   if (kind === "move")
     return (await client.moveList({ query: { limit: 500, open: true }, signal })).items.map((item) => item.id);
+  if (kind === "rollout")
+    return (await client.rolloutList({ query: { limit: 500, open: true }, signal })).items.map((item) => item.id);
   if (kind === "campaign")
     return (await client.campaignList({ query: { limit: 500, open: true }, signal })).items.map((item) => item.id);
   return (await client.tenantList({ query: { limit: 500 }, signal })).items.map((item) => item.key);

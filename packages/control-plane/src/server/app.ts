@@ -17,6 +17,11 @@ import { stampHandlers } from "./handlers/stamps.ts";
 import { systemHandlers } from "./handlers/system.ts";
 import { tenantLifeHandlers } from "./handlers/tenant-life.ts";
 import { tenantHandlers } from "./handlers/tenants.ts";
+import { freezeHandlers } from "./handlers/freezes.ts";
+import { pinHandlers } from "./handlers/pins.ts";
+import { releaseHandlers } from "./handlers/releases.ts";
+import { rolloutHandlers } from "./handlers/rollouts.ts";
+import { webhookHandlers } from "./handlers/webhooks.ts";
 import { createShell, type Env } from "./shell.ts";
 
 /** The control plane's API. Reads work on a standby too; what changes something needs the lease (NOT_LEADER). */
@@ -34,6 +39,11 @@ export function createApp(deps: ServerDeps): Hono<Env> {
       ...holdHandlers(deps),
       ...moveHandlers(deps),
       ...campaignHandlers(deps),
+      ...freezeHandlers(deps),
+      ...pinHandlers(deps),
+      ...releaseHandlers(deps),
+      ...rolloutHandlers(deps),
+      ...webhookHandlers(deps),
       ...placementHandlers(deps),
       ...capacityHandlers(deps),
       ...checkHandlers(deps),

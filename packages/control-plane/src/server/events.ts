@@ -114,6 +114,13 @@ export function publishStoreEvents(store: Pick<Store, "watch">, bus: EventBus): 
         const why = waitingOn === undefined ? {} : { waitingOn };
         return bus.publish({ kind: "move-phase", move, tenant, phase, ...why });
       }
+      case "rollout": {
+        const { rollout, phase, waitingOn } = event;
+        const why = waitingOn === undefined ? {} : { waitingOn };
+        return bus.publish({ kind: "rollout-phase", rollout, phase, ...why });
+      }
+      case "freeze":
+        return bus.publish({ kind: "freeze" });
       case "directory":
         return bus.publish({ kind: "directory", version: event.head.version });
       default:

@@ -22,8 +22,14 @@ const params: Record<string, string> = {
   key: "acme",
   hostname: "notes.acme.com",
   digest,
-  id: "cp-1",
 };
+/** By what the endpoint's name begins with. */
+const ids: readonly (readonly [string, string])[] = [
+  ["rollout", "ro-1"],
+  ["freeze", "fz-1"],
+  ["webhook", "wh-1"],
+  ["", "cp-1"],
+];
 const manifests = { fleetYaml: "a", templateYaml: "b", sourceDir: "/srv/app" };
 const bodies: Partial<Record<EndpointName, unknown>> = {
   plan: manifests,
@@ -32,6 +38,10 @@ const bodies: Partial<Record<EndpointName, unknown>> = {
   stampCreate: { pool: "shared" },
   stampAdopt: { region: "eu", endpoints: ["http://10.0.0.7:8080"] },
   moveCreate: { tenant: "acme" },
+  freezeStart: { reason: "the fair" },
+  pinStampSet: { until: "2099-01-01T00:00:00Z", reason: "a long job" },
+  pinTenantSet: { until: "2099-01-01T00:00:00Z", reason: "a contract" },
+  webhookAdd: { url: "https://hooks.example.com/in" },
   fenceSet: { mode: "report" },
   tenantCreate: { key: "acme" },
   tenantSuspend: { reason: "unpaid" },
@@ -102,7 +112,9 @@ const refused = () => {
 };
 
 function pathOf(name: EndpointName): string {
-  return endpoints[name].path.replaceAll(/\{(\w+)\}/g, (_, key: string) => params[key] ?? "") + (queries[name] ?? "");
+  const id = ids.find(([begin]) => name.startsWith(begin))?.[1];
+  const values: Record<string, string | undefined> = { ...params, id };
+  return endpoints[name].path.replaceAll(/\{(\w+)\}/g, (_, key: string) => values[key] ?? "") + (queries[name] ?? "");
 }
 
 async function send(name: EndpointName, token: string | undefined, init: { body?: string; headers?: object } = {}) {

@@ -201,12 +201,15 @@ export function tenantEventView(event: TenantEvent): TenantEventView {
 }
 
 export function releaseView(release: Release, current: Digest | undefined, stamps: readonly Stamp[]): ReleaseView {
-  const { digest, version, template, createdAt } = release;
+  const { digest, version, template, createdAt, createdBy, notes, content } = release;
   return {
     digest,
     template: template.name,
     version,
     createdAt: time(createdAt),
+    createdBy,
+    ...(notes === undefined ? {} : { notes }),
+    ...(content === undefined ? {} : { content }),
     current: digest === current,
     stamps: stamps.filter((stamp) => stamp.releaseDigest === digest && stamp.goal !== "absent").length,
   };

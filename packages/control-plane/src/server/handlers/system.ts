@@ -135,6 +135,9 @@ async function readStatus(deps: ServerDeps, role: "leader" | "standby"): Promise
     tenants: { ...tenants },
     routers: routers.map((router) => routerView(router, head)),
     held: held.map(({ since, ...batch }) => ({ ...batch, since: time(since) })),
+    rollouts: [],
+    frozen: [],
+    alerts: [],
     waitingOn: [...ofPools, ...waitingOn].slice(0, mostWaits),
   };
 }

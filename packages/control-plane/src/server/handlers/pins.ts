@@ -1,0 +1,73 @@
+import type { PinView } from "@stampyard/api";
+import { quote, StampyardError } from "@stampyard/domain";
+import type { Pin } from "../../store/port.ts";
+import type { Call, Handlers } from "../call.ts";
+import { type ServerDeps, writeContext } from "../deps.ts";
+import { readVersions, type VersionOf } from "../rollout-view.ts";
+import { time } from "../views.ts";
+
+type Names = Extract<keyof Handlers, `pin${string}`>;
+
+export function pinHandlers(deps: ServerDeps): Pick<Handlers, Names> {
+  const { store } = deps;
+  const viewsOf = async (pins: readonly Pin[]) => {
+    const releases = pins.flatMap(({ release }) => (release === undefined ? [] : [release]));
+    const versionOf = await readVersions(store, releases);
+    return pins.map((pin) => pinView(pin, versionOf));
+  };
+  const set = async (call: Call<"pinStampSet" | "pinTenantSet">, subject: Pin["subject"]) => {
+    const { release, until, reason } = call.body;
+    const ends = Date.parse(until);
+    if (ends <= deps.clock.now()) {
+      throw new StampyardError("INVALID_REQUEST", `The pin would have ended already, at ${until}`, {
+        mend: "Give a time to come.",
+      });
+    }
+    if (release !== undefined && (await store.fleet.release(release)) === undefined) {
+      throw new StampyardError("RELEASE_NOT_FOUND", `No release ${release}`, { mend: "See stampyard release list." });
+    }
+    const pin = { subject, until: ends, reason, ...(release === undefined ? {} : { release }) };
+    const [view] = await viewsOf([await store.pins.set(pin, writeContext(deps, call, reason))]);
+    if (view === undefined) throw new RangeError("One pin has one view");
+    return view;
+  };
+  const remove = async (call: Call<"pinStampRemove" | "pinTenantRemove">, subject: Pin["subject"]) => {
+    await store.pins.remove(subject, writeContext(deps, call, call.query.reason));
+    return undefined;
+  };
+
+  return {
+    pinList: async () => ({ items: await viewsOf(await store.pins.list()) }),
+    async pinStampSet(call) {
+      const { name } = call.params;
+      if ((await store.stamps.read(name)) === undefined) {
+        throw new StampyardError("STAMP_NOT_FOUND", `No stamp ${quote(name)}`, { mend: "See stampyard stamp list." });
+      }
+      return set(call, { kind: "stamp", name });
+    },
+    pinStampRemove: (call) => remove(call, { kind: "stamp", name: call.params.name }),
+    async pinTenantSet(call) {
+      const name = call.params.key;
+      if ((await store.tenants.read(name)) === undefined) {
+        throw new StampyardError("TENANT_NOT_FOUND", `No tenant ${quote(name)}`, {
+          mend: "See stampyard tenant list.",
+        });
+      }
+      return set(call, { kind: "tenant", name });
+    },
+    pinTenantRemove: (call) => remove(call, { kind: "tenant", name: call.params.key }),
+  };
+}
+
+function pinView({ subject, release, until, reason, by, since }: Pin, versionOf: VersionOf): PinView {
+  const version = release === undefined ? undefined : versionOf(release);
+  return {
+    ...subject,
+    ...(release === undefined ? {} : { release }),
+    ...(version === undefined ? {} : { version }),
+    until: time(until),
+    reason,
+    setBy: by,
+    since: time(since),
+  };
+}
