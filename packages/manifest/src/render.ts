@@ -16,9 +16,12 @@ import {
 import { parameterFaults } from "./parameters.ts";
 import { joinText } from "./text.ts";
 
-/** Digest of the canonical template, references unresolved (decision D3): what a release *is*. */
-export function releaseDigest(template: Template, sha256: Sha256): Digest {
-  return digestOf(template as unknown as Json, sha256);
+/**
+ * Digest of the canonical template, references unresolved (decision D3), and of the files that its commands run from,
+ * where it runs any: what a release *is*.
+ */
+export function releaseDigest(template: Template, sha256: Sha256, content?: Digest): Digest {
+  return digestOf((content === undefined ? template : { template, content }) as unknown as Json, sha256);
 }
 
 /**
@@ -31,6 +34,7 @@ export function renderStamp(
   identity: StampIdentity,
   parameters: Parameters,
   sha256: Sha256,
+  content?: Digest,
 ): RenderedStamp {
   const faults = parameterFaults(template, parameters);
   if (faults.length > 0) {
@@ -44,7 +48,7 @@ export function renderStamp(
       })),
     });
   }
-  const release = releaseDigest(template, sha256);
+  const release = releaseDigest(template, sha256, content);
   const values = valuesOf(template, identity, parameters, release);
   const stamp: Omit<RenderedStamp, "stampDigest"> = {
     identity: { name: identity.name, pool: identity.pool, region: identity.region },

@@ -47,7 +47,7 @@ export async function takeDown(options: TakeDownOptions): Promise<TakenDown> {
     }
   }
   // Only now: the engine brings a PostgreSQL client and more.
-  const { destroyStore, openLocalEngine, stopStore } = await import("@stampyard/engines");
+  const { contentRootOf, destroyStore, openLocalEngine, stopStore } = await import("@stampyard/engines");
   const engine = await openLocalEngine({ stateDir: state.root });
   const stamps = await engine.stamps();
   const token = engine.lastToken();
@@ -63,7 +63,10 @@ export async function takeDown(options: TakeDownOptions): Promise<TakenDown> {
     await (options.destroy ? destroyStore(store) : stopStore(store));
     say(`store: ${options.destroy ? "destroyed" : "stopped"}`);
   }
-  if (options.destroy) await removeState(state);
+  if (options.destroy) {
+    rmSync(contentRootOf(state.root), { recursive: true, force: true });
+    await removeState(state);
+  }
   return { stopped, stamps };
 }
 
@@ -85,6 +88,7 @@ async function removeState(state: StateDir): Promise<void> {
     "stamps",
     "locks",
     "logs",
+    "releases",
     "restore-check",
     "control-plane.json",
     "head.json",

@@ -1,6 +1,7 @@
 import { type Sha256, type Stamp, StampyardError, type StampSpec } from "@stampyard/domain";
 import { formatRouteKeys } from "@stampyard/guard";
 import { renderStamp } from "@stampyard/manifest";
+import type { Contents } from "../rollouts/content.ts";
 import type { Store } from "../store/port.ts";
 
 /**
@@ -12,6 +13,7 @@ export async function readStampSpec(
   store: Pick<Store, "fleet" | "stamps">,
   stamp: Stamp,
   sha256: Sha256,
+  contents?: Pick<Contents, "dirOf">,
 ): Promise<StampSpec> {
   const { name, pool, region } = stamp;
   if (stamp.origin === "adopted") {
@@ -23,10 +25,12 @@ export async function readStampSpec(
   if (release === undefined) {
     throw new StampyardError("RELEASE_NOT_FOUND", `No release ${stamp.releaseDigest}, which stamp ${name} is to run`);
   }
+  const { content } = release;
   const [secrets, keys] = await Promise.all([store.stamps.secrets(name), store.stamps.routeKeys(name)]);
   return {
-    rendered: renderStamp(release.template, { name, pool, region }, stamp.parameters, sha256),
-    sourceDir: release.sourceDir,
+    rendered: renderStamp(release.template, { name, pool, region }, stamp.parameters, sha256, content),
+    // A release from before files were kept runs from where it was applied.
+    sourceDir: content === undefined || contents === undefined ? release.sourceDir : contents.dirOf(content),
     secrets,
     // A stamp takes them all alike: in an order that a promotion does not change, it need not restart for one (D7).
     routeKeys: formatRouteKeys([...keys].sort((a, b) => (a.kid < b.kid ? -1 : 1))),

@@ -59,7 +59,7 @@ async function make(name: string, reports: string, secrets: Readonly<Record<stri
   const pool = row?.value.fleet.pools.find((one) => one.name === "shared");
   if (release === undefined || pool === undefined) throw new Error("Nothing is applied");
   const identity = { name, pool: "shared", region: name.endsWith("us") ? "us" : "eu" };
-  const made = newStamp(release.template, { identity, pool, own: { reports } }, sha256, random);
+  const made = newStamp(release, { identity, pool, own: { reports } }, sha256, random);
   await server.store.stamps.create({ ...made, secrets: { ...made.secrets, ...secrets } }, server.ctx);
 }
 

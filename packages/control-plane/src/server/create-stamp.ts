@@ -58,7 +58,7 @@ async function planOneMore(deps: CreateDeps, asked: AskedStamp, notThese: Readon
   const taken = new Set([...stamps.map((stamp) => stamp.name), ...notThese]);
   const { name, region } = oneMore(pool, stamps, taken, asked);
   const identity = { name, pool: pool.name, region };
-  const create = newStamp(release.template, { identity, pool, own: asked.parameters ?? {} }, sha256, random);
+  const create = newStamp(release, { identity, pool, own: asked.parameters ?? {} }, sha256, random);
   const { reservedFor } = asked;
   const stamp = reservedFor === undefined ? create.stamp : { ...create.stamp, reservedFor };
   // Counted by the store, under a lock: a person and the pool's own plan may ask at the same time.

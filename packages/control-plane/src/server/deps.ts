@@ -1,5 +1,6 @@
 import type { Clock, FencingToken, MoveCheck, Random, Sha256, Stamp, StampEngine, StampSpec } from "@stampyard/domain";
 import { StampyardError } from "@stampyard/domain";
+import type { Contents } from "../rollouts/content.ts";
 import type { MoveInput } from "../store/move-port.ts";
 import type { Store, WriteContext } from "../store/port.ts";
 import type { Logger } from "./access-log.ts";
@@ -12,6 +13,8 @@ export interface ServerDeps {
   readonly engine: StampEngine;
   /** Renders the stamp again from its release and opens its secrets; for engine calls only. */
   readonly specOf: (stamp: Stamp) => Promise<StampSpec>;
+  /** Files of releases. @default none is kept, and stamps run from where they were applied */
+  readonly contents?: Contents;
   readonly clock: Clock;
   readonly random: Random;
   readonly sha256: Sha256;

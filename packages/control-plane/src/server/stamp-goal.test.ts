@@ -57,7 +57,7 @@ const pool: Pool = {
 const fleet = { name: "demo", template: "./stamp.yaml", pools: [pool], routing: { domains: ["localhost"] } };
 
 function stampNamed(name: string, own: Record<string, string | boolean> = {}) {
-  return newStamp(template, { identity: { name, pool: "shared", region: "eu" }, pool, own }, sha256, random).stamp;
+  return newStamp({ template }, { identity: { name, pool: "shared", region: "eu" }, pool, own }, sha256, random).stamp;
 }
 
 test("stampCapacity() is the template's, lowered by the pool, and one tenant when dedicated", () => {
@@ -72,7 +72,7 @@ test("stampCapacity() is the template's, lowered by the pool, and one tenant whe
 
 test("newStamp() has the digest of its rendering and a secret for every role, each of its own", () => {
   const { stamp, secrets } = newStamp(
-    template,
+    { template },
     { identity: { name: "a", pool: "shared", region: "eu" }, pool, own: {} },
     sha256,
     random,

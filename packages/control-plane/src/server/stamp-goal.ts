@@ -1,6 +1,7 @@
 import {
   type Capacity,
   canonicalJson,
+  type Digest,
   type FleetPlan,
   type Json,
   makeSecret,
@@ -39,6 +40,13 @@ export function ownParameters(stamp: Pick<Stamp, "parameters">, pool: Pool | und
   );
 }
 
+/** What stamps are rendered from: the template, and the digest of the files that its commands run from. */
+export interface ReleaseParts {
+  readonly template: Template;
+  /** Absent where it runs none of ours. */
+  readonly content?: Digest;
+}
+
 interface Wanted {
   readonly identity: StampIdentity;
   readonly pool: Pool;
@@ -46,13 +54,13 @@ interface Wanted {
 }
 
 /** @throws StampyardError INVALID_MANIFEST naming wrong parameters */
-function renderWanted(template: Template, { identity, pool, own }: Wanted, sha256: Sha256): RenderedStamp {
-  return renderStamp(template, identity, { ...pool.parameters, ...own }, sha256);
+function renderWanted(release: ReleaseParts, { identity, pool, own }: Wanted, sha256: Sha256): RenderedStamp {
+  return renderStamp(release.template, identity, { ...pool.parameters, ...own }, sha256, release.content);
 }
 
 /** A new stamp in phase `requested`, with secrets of its own. @throws StampyardError INVALID_MANIFEST */
-export function newStamp(template: Template, wanted: Wanted, sha256: Sha256, random: Random): StampCreate {
-  const rendered = renderWanted(template, wanted, sha256);
+export function newStamp(release: ReleaseParts, wanted: Wanted, sha256: Sha256, random: Random): StampCreate {
+  const rendered = renderWanted(release, wanted, sha256);
   const { name, pool, region } = wanted.identity;
   return {
     stamp: {
@@ -65,7 +73,7 @@ export function newStamp(template: Template, wanted: Wanted, sha256: Sha256, ran
       releaseDigest: rendered.releaseDigest,
       stampDigest: rendered.stampDigest,
       parameters: { ...wanted.pool.parameters, ...wanted.own },
-      capacity: stampCapacity(template, wanted.pool),
+      capacity: stampCapacity(release.template, wanted.pool),
       endpoints: [],
       endpointRevision: 0,
     },
@@ -73,9 +81,8 @@ export function newStamp(template: Template, wanted: Wanted, sha256: Sha256, ran
   };
 }
 
-export interface FleetFiles {
+export interface FleetFiles extends ReleaseParts {
   readonly fleet: FleetRecord["fleet"];
-  readonly template: Template;
 }
 
 export interface FleetNow {
@@ -87,7 +94,7 @@ export interface FleetNow {
 
 /** Difference between files and fleet. @throws StampyardError INVALID_MANIFEST when a stamp cannot be rendered */
 export function planOf(now: FleetNow, files: FleetFiles, sha256: Sha256): FleetPlan {
-  const digest = releaseDigest(files.template, sha256);
+  const digest = releaseDigest(files.template, sha256, files.content);
   return planFleet(
     {
       fleet: now.fleet?.fleet,
@@ -101,7 +108,7 @@ export function planOf(now: FleetNow, files: FleetFiles, sha256: Sha256): FleetP
       stampDigest: ({ name, pool, region }) => {
         const identity = { name, pool: pool.name, region };
         const own = ownOf(now, name);
-        return renderWanted(files.template, { identity, pool, own }, sha256).stampDigest;
+        return renderWanted(files, { identity, pool, own }, sha256).stampDigest;
       },
     },
   );
@@ -120,14 +127,14 @@ export function rowsOf(
     const pool = change.kind === "stamp-create" ? poolNamed(change.pool) : undefined;
     if (change.kind !== "stamp-create" || pool === undefined) return [];
     const identity = { name: change.stamp, pool: change.pool, region: change.region };
-    return [newStamp(files.template, { identity, pool, own: {} }, sha256, random)];
+    return [newStamp(files, { identity, pool, own: {} }, sha256, random)];
   });
   const stampUpdates = now.stamps.flatMap((stamp) => {
     const pool = poolNamed(stamp.pool);
     if (pool === undefined || stamp.goal === "absent" || stamp.origin === "adopted") return [];
     const identity = { name: stamp.name, pool: stamp.pool, region: stamp.region };
     // `addSecrets` semantics of the store: names that exist keep their value, so offering one for each is safe.
-    const goal = newStamp(files.template, { identity, pool, own: ownOf(now, stamp.name) }, sha256, random);
+    const goal = newStamp(files, { identity, pool, own: ownOf(now, stamp.name) }, sha256, random);
     const { stampDigest, parameters, capacity } = goal.stamp;
     if (stampDigest === stamp.stampDigest && equal(parameters, stamp.parameters) && equal(capacity, stamp.capacity))
       return [];

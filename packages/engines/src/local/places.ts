@@ -60,6 +60,16 @@ function dataDirOf(root: string, inside: string, outside: string): string {
   return existsSync(outside) || !isReachable(root) ? outside : inside;
 }
 
+/**
+ * Where the files of releases are kept: `releases` of the state directory, or outside of it by the rule of `dataDirOf`,
+ * because stamps' own users read them.
+ */
+export function contentRootOf(stateDir: string): string {
+  const root = resolve(stateDir);
+  const id = createHash("sha256").update(root).digest("hex").slice(0, 16);
+  return dataDirOf(root, join(root, "releases"), join("/var/lib/stampyard/releases", id));
+}
+
 /** Sockets are in a short path of their own, since a state directory may be deep. */
 function runRoot(): string {
   if (isRoot) return "/run/stampyard";

@@ -1,5 +1,6 @@
 import type { CallAnswer, PlanView } from "@stampyard/api";
 import {
+  type Digest,
   type EngineKind,
   type FleetPlan,
   type Problem,
@@ -42,7 +43,8 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
 
   return {
     async plan({ body }) {
-      const files = readFiles(body, deps.engine.kind);
+      const read = readFiles(body, deps.engine.kind);
+      const files = withContent(read, await deps.contents?.digest(read.template, body.sourceDir));
       const { row, now } = await readNow();
       requireSameFleet(row, files);
       const plan = planOf(now, files, sha256);
@@ -51,14 +53,16 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
 
     async apply(call) {
       const { body } = call;
-      const files = readFiles(body, deps.engine.kind);
+      const read = readFiles(body, deps.engine.kind);
       const ctx = writeContext(deps, call);
       const { row, now } = await readNow();
-      requireSameFleet(row, files);
+      requireSameFleet(row, read);
       const revision = row?.revision ?? 0;
       for (const expected of [body.expectedFleetRevision, call.ifMatch]) {
         if (expected !== undefined && expected !== revision) throw stale(expected, revision);
       }
+      // On disk before anybody is told to run from it; also where the same release was kept once and is lost.
+      const files = withContent(read, await deps.contents?.keep(read.template, body.sourceDir));
       const plan = planOf(now, files, sha256);
       const rows = rowsOf(now, files, plan, sha256, random);
       const view = await planViewOf(deps, files, plan, row, now.stamps);
@@ -73,6 +77,7 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
         template: files.template,
         source: body.templateYaml,
         sourceDir: body.sourceDir,
+        ...(files.content === undefined ? {} : { content: files.content }),
       };
       const applied = await store.fleet.apply(
         { fleet: files.fleet, release, ...rows, expectedRevision: revision },
@@ -122,7 +127,7 @@ function requireEngine(template: Template, engine: EngineKind): void {
 }
 
 /** Reads both files and reports the faults of both at once. @throws StampyardError INVALID_MANIFEST */
-function readFiles(body: Manifests, engine: EngineKind): FleetFiles {
+function readFiles(body: Manifests, engine: EngineKind): Omit<FleetFiles, "content"> {
   const template = parseTemplate(body.templateYaml, { file: body.templateFile });
   const fleet = parseFleet(body.fleetYaml, {
     file: body.fleetFile,
@@ -140,8 +145,12 @@ function readFiles(body: Manifests, engine: EngineKind): FleetFiles {
   });
 }
 
+function withContent(files: Omit<FleetFiles, "content">, content: Digest | undefined): FleetFiles {
+  return content === undefined ? files : { ...files, content };
+}
+
 /** One control plane keeps one fleet (D1): another name is a wrong file or a wrong address, never a rename. */
-function requireSameFleet(row: Revisioned<FleetRecord> | undefined, files: FleetFiles): void {
+function requireSameFleet(row: Revisioned<FleetRecord> | undefined, files: Pick<FleetFiles, "fleet">): void {
   const kept = row?.value.fleet.name;
   if (kept === undefined || kept === files.fleet.name) return;
   throw new StampyardError("ALREADY_EXISTS", `This control plane keeps fleet ${kept}, not ${quote(files.fleet.name)}`, {
@@ -168,7 +177,7 @@ async function planViewOf(
     fleet: files.fleet.name,
     ...affectedBy(plan.changes, stamps, counts),
     notes: [...plan.notes],
-    releaseDigest: releaseDigest(files.template, sha256),
+    releaseDigest: releaseDigest(files.template, sha256, files.content),
     fleetRevision: row?.revision ?? 0,
     ...cost,
   };
