@@ -117,19 +117,31 @@ export interface SignalResult {
   readonly text: string;
 }
 
+export interface UpdatedMember {
+  readonly stamp: string;
+  readonly begunAt: Instant;
+  readonly updatedAt: Instant;
+  /**
+   * The wave it belongs to. Requests are compared for members of the last one; those of earlier waves, which have not
+   * changed meanwhile, stand beside the siblings, so that the last wave of all has something to be compared with.
+   */
+  readonly wave: number;
+}
+
 /** Everything that a gate judges by, at one time. */
 export interface Evidence {
   readonly now: Instant;
   readonly bucketMs: number;
   /** When each updated member's update was complete. Its buckets from then on are judged, those before its update are its baseline. */
-  readonly updated: readonly { readonly stamp: string; readonly begunAt: Instant; readonly updatedAt: Instant }[];
+  readonly updated: readonly UpdatedMember[];
   /** Stamps that have run the old release all the while. */
   readonly siblings: readonly string[];
+  /** Of all of these, as far back as there are any: what was usual is read from them. A quiet span has a bucket of 0 requests. */
   readonly buckets: readonly EvidenceBucket[];
   readonly signals: readonly MemberSignals[];
   /** Which look this is of how many that are declared for the whole rollout: each may spend its part of alpha. */
   readonly look: { readonly index: number; readonly of: number };
-  /** Whether this look spends of alpha; guards judge at every time. */
+  /** Whether the comparison may abort now, and spends of alpha (`GateReport.tookLook`); guards judge at every time. */
   readonly isLook: boolean;
   /** Seed of the permutations: the rollout's id and wave, so that a repeat says the same. */
   readonly seed: string;
