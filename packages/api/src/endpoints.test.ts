@@ -34,7 +34,9 @@ test("mayCall() opens the directory's endpoints to routers only, and nothing els
   for (const role of roles) {
     for (const [name, row] of rows) {
       if (row.role === "none") continue;
-      const directory = ["directoryFeed", "directoryAck", "directoryReport", "holdAcknowledge"].includes(name);
+      const directory = ["directoryFeed", "directoryAck", "directoryReport", "holdAcknowledge", "feedCounts"].includes(
+        name,
+      );
       if (directory || role === "router")
         expect(mayCall(role, row.role), `${role} ${name}`).toBe(directory && role === "router");
     }

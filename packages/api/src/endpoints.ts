@@ -2,6 +2,7 @@ import { campaignEndpoints } from "./table/campaign.ts";
 import { capacityEndpoints } from "./table/capacity.ts";
 import { checkEndpoints } from "./table/check.ts";
 import { directoryEndpoints } from "./table/directory.ts";
+import { evidenceEndpoints } from "./table/evidence.ts";
 import { fenceEndpoints } from "./table/fence.ts";
 import { fleetEndpoints } from "./table/fleet.ts";
 import { freezeEndpoints } from "./table/freeze.ts";
@@ -37,6 +38,7 @@ export const endpoints = {
   ...capacityEndpoints,
   ...checkEndpoints,
   ...directoryEndpoints,
+  ...evidenceEndpoints,
 } as const;
 
 export type EndpointName = keyof typeof endpoints;

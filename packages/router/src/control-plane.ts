@@ -23,6 +23,34 @@ export interface ControlPlaneOptions {
   readonly entrance?: string | undefined;
 }
 
+/** Body of `POST /v1/feed/counts`: what this router has counted since it started. */
+export interface CountsReport {
+  readonly router: string;
+  /** Random, made at the start: other counts begin with another one. */
+  readonly life: string;
+  /** Rises with every report of one life. */
+  readonly number: number;
+  /** By this router's clock, without jumps within one life; milliseconds since 1970. */
+  readonly countedAt: number;
+  readonly stamps: Readonly<
+    Record<string, { readonly requests: number; readonly errors: number; readonly latency: readonly number[] }>
+  >;
+  readonly failing: readonly {
+    readonly stamp: string;
+    readonly tenant: string;
+    readonly requests: number;
+    readonly errors: number;
+    readonly forMs: number;
+  }[];
+}
+
+export interface CountsAnswer {
+  /** Stamps of which every failing tenant is to be told. */
+  readonly watched: readonly string[];
+  /** How soon the next report is wanted, milliseconds. */
+  readonly everyMs: number | undefined;
+}
+
 /** How a feed connection ended. */
 export type FeedEnd =
   | { readonly kind: "closed"; readonly reason: string }
@@ -47,10 +75,13 @@ export interface ControlPlane {
   acknowledgeHold(acknowledgement: HoldAcknowledgement, signal: AbortSignal): Promise<void>;
   /** Rejects when it was not taken. */
   report(report: DirectoryReport, signal: AbortSignal): Promise<void>;
+  /** Rejects when it was not taken, with the answer's `status` as a property. */
+  tellCounts(report: CountsReport, signal: AbortSignal): Promise<CountsAnswer>;
 }
 
 const feedMediaType = "application/vnd.stampyard.feed";
 const callTimeoutMs = 10_000;
+const mostAnswer = 1 << 20;
 /** Before the hello says how often heartbeats come. */
 const firstSilenceMs = 15_000;
 
@@ -66,19 +97,23 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     return request(url, { method, headers, signal, agent: false, maxHeaderSize: 16 * 1024 });
   }
 
-  async function post(path: string, body: unknown, signal: AbortSignal): Promise<void> {
+  async function post(path: string, body: unknown, signal: AbortSignal): Promise<string> {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(callTimeoutMs)]);
     const request = await open("POST", path, "application/json", limited);
     request.setHeader("content-type", "application/json");
-    await new Promise<void>((resolve, reject) => {
+    return await new Promise<string>((resolve, reject) => {
       request.on("error", reject);
       request.on("response", (response) => {
-        response.resume();
+        let text = "";
+        response.setEncoding("utf8");
+        response.on("data", (part: string) => {
+          if (text.length < mostAnswer) text += part;
+        });
         response.on("error", reject);
         response.on("end", () => {
           const status = response.statusCode ?? 0;
-          if (status >= 200 && status < 300) resolve();
-          else reject(new Error(`Control plane answered ${status} to ${path}`));
+          if (status >= 200 && status < 300) resolve(text);
+          else reject(Object.assign(new Error(`Control plane answered ${status} to ${path}`), { status }));
         });
       });
       request.end(JSON.stringify(body));
@@ -102,9 +137,21 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
         return { kind: "closed", reason: caught instanceof Error ? caught.message : "unknown" };
       }
     },
-    acknowledge: (acknowledgement, signal) => post("/v1/directory/ack", acknowledgement, signal),
-    acknowledgeHold: (acknowledgement, signal) => post("/v1/directory/hold", acknowledgement, signal),
-    report: (report, signal) => post("/v1/directory/report", report, signal),
+    acknowledge: async (acknowledgement, signal) => void (await post("/v1/directory/ack", acknowledgement, signal)),
+    acknowledgeHold: async (acknowledgement, signal) =>
+      void (await post("/v1/directory/hold", acknowledgement, signal)),
+    report: async (report, signal) => void (await post("/v1/directory/report", report, signal)),
+    tellCounts: async (report, signal) => readCountsAnswer(await post("/v1/feed/counts", report, signal)),
+  };
+}
+
+/** A newer control plane may say more, and an older one nothing. */
+function readCountsAnswer(text: string): CountsAnswer {
+  const answer = (text === "" ? {} : JSON.parse(text)) as { readonly watched?: unknown; readonly everyMs?: unknown };
+  const { watched, everyMs } = answer;
+  return {
+    watched: Array.isArray(watched) ? watched.filter((stamp) => typeof stamp === "string") : [],
+    everyMs: typeof everyMs === "number" && Number.isFinite(everyMs) ? everyMs : undefined,
   };
 }
 

@@ -14,6 +14,7 @@ import {
 } from "@stampyard/directory";
 import { type Acknowledger, createAcknowledger } from "./acknowledger.ts";
 import type { ControlPlane, FeedEnd } from "./control-plane.ts";
+import { type CountsTeller, createCountsTeller } from "./counts-teller.ts";
 import {
   type DirectoryFiles,
   type LoadedDirectory,
@@ -26,7 +27,7 @@ import { createKeySaver, type KeySaver } from "./key-file.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { StampKeys } from "./route-signer.ts";
-import type { Servers } from "./servers.ts";
+import type { DirectorySink, Servers } from "./servers.ts";
 
 export interface FollowerOptions {
   readonly router: string;
@@ -36,10 +37,7 @@ export interface FollowerOptions {
   readonly keys: Map<string, StampKeys>;
   /** undefined: serve what the disk holds, for ever. */
   readonly controlPlane: ControlPlane | undefined;
-  readonly servers: Pick<
-    Servers,
-    "replaceDirectory" | "directoryChanged" | "setKeys" | "hold" | "release" | "acknowledgeable" | "inFlightOf"
-  >;
+  readonly servers: Pick<Servers, keyof DirectorySink | "acknowledgeable" | "inFlightOf" | "counts">;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly backoff: Backoff;
@@ -88,6 +86,7 @@ interface Following {
   readonly files: DirectoryFiles;
   readonly acknowledger: Acknowledger;
   readonly holds: HoldAcknowledger;
+  readonly counts: CountsTeller;
   readonly saver: KeySaver;
   state: FeedState;
   directory: Directory | undefined;
@@ -131,6 +130,7 @@ export function startFollower(options: FollowerOptions): Follower {
       await following.reporting;
       await following.acknowledger.done();
       await following.holds.done();
+      await following.counts.done();
       await following.files.close();
       await following.saver.done();
     },
@@ -138,7 +138,7 @@ export function startFollower(options: FollowerOptions): Follower {
 }
 
 function prepare(options: FollowerOptions): Following {
-  const { loaded, keys, folder, log, router, controlPlane, snapshotEveryMs } = options;
+  const { loaded, keys, folder, log, router, controlPlane, snapshotEveryMs, servers } = options;
   const stop = new AbortController();
   const following: Following = {
     options,
@@ -166,6 +166,7 @@ function prepare(options: FollowerOptions): Following {
       signal: stop.signal,
       inFlightOf: (tenant) => options.servers.inFlightOf(tenant),
     }),
+    counts: createCountsTeller({ controlPlane, router, log, signal: stop.signal, counts: () => servers.counts() }),
     saver: createKeySaver(
       folder,
       keys,
@@ -260,6 +261,7 @@ function accept(following: Following, message: FeedMessage): boolean {
     const empty = following.directory === undefined && message.mode === "normal" && message.version === 0;
     if (empty) take(following, newDirectory(), following.state.position);
     following.acknowledger.wake(true);
+    following.counts.wake();
   }
   let goOn = true;
   for (const effect of step.effects) goOn = perform(following, effect) && goOn;

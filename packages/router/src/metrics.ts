@@ -1,3 +1,5 @@
+import { addFailing, noteTenant, type TenantWindow } from "./failing-tenants.ts";
+
 /** Upper bounds in milliseconds; the last bucket is everything above. */
 export const bucketBounds: readonly number[] = [
   0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1_000, 2_000, 5_000, 15_000,
@@ -13,12 +15,18 @@ export interface RequestOutcome {
   /** Why the router answered by itself. */
   readonly reason: string | undefined;
   readonly ms: number;
+  /** The stamp broke its answer off after it had begun. @default false */
+  readonly cut?: boolean;
 }
 
 export interface StampCounts {
   requests: number;
   /** Answers of 500 and above, the router's own included. */
   errors: number;
+  /** What speaks against the stamp: errors but those of a hold, and answers that it broke off. */
+  faults: number;
+  /** Tenants that failed lately, bounded. */
+  readonly failing: Map<string, TenantWindow>;
   /** 1xx to 5xx. */
   readonly statuses: number[];
   /** One per bound, and one for everything above. */
@@ -55,11 +63,11 @@ export const otherTenants = "(others)";
  * Counts in memory; bounded by the number of stamps and of reasons.
  * @param maxTenants so many tenants are counted by name, the others together. 0 = none
  */
-export function createMetrics(maxTenants = 0): Metrics {
+export function createMetrics(maxTenants = 0, now: () => number = Date.now): Metrics {
   const counts = noCounts();
   const { stamps, refusals, named, tenants } = counts;
   return {
-    record({ stamp, tenant, status, reason, ms }) {
+    record({ stamp, tenant, status, reason, ms, cut }) {
       if (reason !== undefined) refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
       if (stamp === undefined) return;
       let counted = stamps.get(stamp);
@@ -75,6 +83,12 @@ export function createMetrics(maxTenants = 0): Metrics {
       while (bucket < bucketBounds.length && ms > (bucketBounds[bucket] ?? 0)) bucket += 1;
       counted.buckets[bucket] = (counted.buckets[bucket] ?? 0) + 1;
       counted.sumMs += ms;
+      // A tenant that is held waits for its move; its stamp has no part in that.
+      const isFault = cut === true || (status >= 500 && reason !== "held");
+      if (isFault) counted.faults += 1;
+      if (tenant !== undefined && (isFault || counted.failing.size > 0)) {
+        noteTenant(counted.failing, tenant, isFault, now);
+      }
       if (maxTenants > 0 && tenant !== undefined) countTenant(tenants, tenant, status, maxTenants);
     },
     count(name, kind) {
@@ -102,7 +116,15 @@ export function noCounts(): Counts {
 }
 
 function noRequests(): StampCounts {
-  return { requests: 0, errors: 0, statuses: [0, 0, 0, 0, 0], buckets: bucketBounds.map(() => 0).concat(0), sumMs: 0 };
+  return {
+    requests: 0,
+    errors: 0,
+    faults: 0,
+    failing: new Map(),
+    statuses: [0, 0, 0, 0, 0],
+    buckets: bucketBounds.map(() => 0).concat(0),
+    sumMs: 0,
+  };
 }
 
 /** Adds `more` to `total`, which is changed. */
@@ -112,6 +134,8 @@ export function addCounts(total: Counts, more: Counts): void {
     total.stamps.set(stamp, sum);
     sum.requests += one.requests;
     sum.errors += one.errors;
+    sum.faults += one.faults;
+    addFailing(sum.failing, one.failing);
     sum.sumMs += one.sumMs;
     for (const [index, count] of one.statuses.entries()) sum.statuses[index] = (sum.statuses[index] ?? 0) + count;
     for (const [index, count] of one.buckets.entries()) sum.buckets[index] = (sum.buckets[index] ?? 0) + count;

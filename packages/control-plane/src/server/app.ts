@@ -6,6 +6,7 @@ import { campaignHandlers } from "./handlers/campaigns.ts";
 import { capacityHandlers } from "./handlers/capacity.ts";
 import { checkHandlers } from "./handlers/check.ts";
 import { directoryHandlers } from "./handlers/directory.ts";
+import { evidenceHandlers } from "./handlers/evidence.ts";
 import { fenceHandlers } from "./handlers/fence.ts";
 import { fleetHandlers } from "./handlers/fleet.ts";
 import { holdHandlers } from "./handlers/holds.ts";
@@ -48,6 +49,7 @@ export function createApp(deps: ServerDeps): Hono<Env> {
       ...capacityHandlers(deps),
       ...checkHandlers(deps),
       ...directoryHandlers(deps),
+      ...evidenceHandlers(deps),
     },
     authenticate: (token) => deps.store.tokens.verify(token),
     idempotency: deps.store.idempotency,

@@ -63,7 +63,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
   #reason: string | undefined;
   #recorded = false;
   #tunnel: Tunnel | undefined;
-  #events = false;
+  #eventsMs: number | undefined;
 
   constructor(serving: Serving, client: ClientSide, head: RequestHead, peerTrusted: boolean) {
     this.#serving = serving;
@@ -136,7 +136,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
   }
   leave(): void {
     if (this.#state === "tunnel") this.#tunnel?.leave();
-    if (this.#state !== "answering" || !this.#events) return;
+    if (this.#state !== "answering" || this.#eventsMs === undefined) return;
     // Given back unfinished, the stamp's connection is ended.
     this.#settle("abandoned");
     this.#client.end();
@@ -174,8 +174,10 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
     this.#state = "answering";
     const length = head.chunked ? -1 : head.length;
     // An answer without an end of its own, whose reader comes again by itself when it ends.
-    this.#events = head.eventStream && length < 0;
-    if (this.#events) keepLongLived(this.#serving, this.#route?.decision.tenant ?? "", this);
+    if (head.eventStream && length < 0) {
+      this.#eventsMs = performance.now() - this.#startedAt;
+      keepLongLived(this.#serving, this.#route?.decision.tenant ?? "", this);
+    }
     this.#client.begin(status, lines, length < 0 ? { kind: "open" } : { kind: "length", length }, -1);
   }
   onAnswerBytes(bytes: Buffer): boolean {
@@ -244,11 +246,8 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
     this.#route = found;
     const { pool } = found;
     const tunnel = this.head.webSocketKey !== "";
-    if ((tunnel ? pool.tunnels : pool.inFlight) >= this.#serving.maxInFlightPerStamp) {
-      this.#refuse("too-busy");
-      return;
-    }
-    if (tunnel && this.#serving.draining) {
+    const isFull = (tunnel ? pool.tunnels : pool.inFlight) >= this.#serving.maxInFlightPerStamp;
+    if (isFull || (tunnel && this.#serving.draining)) {
       this.#refuse("too-busy");
       return;
     }
@@ -355,7 +354,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
     this.#state = "ended";
     this.#serving.inFlight -= 1;
     this.#forget?.();
-    this.#record();
+    this.#record(outcome === "failure" && this.#reason === undefined && this.#eventsMs === undefined);
     const pool = this.#pool;
     const route = this.#route;
     if (pool !== undefined) {
@@ -363,7 +362,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
       const tunnel = this.head.webSocketKey !== "";
       if (tunnel) pool.tunnels -= 1;
       else pool.inFlight -= 1;
-      if (tunnel || this.#events) forgetLongLived(this.#serving, route?.decision.tenant ?? "", this);
+      if (tunnel || this.#eventsMs !== undefined) forgetLongLived(this.#serving, route?.decision.tenant ?? "", this);
       if (pool.repeats < mostRepeats) pool.repeats += 0.1;
       if (this.#permit !== undefined) this.#serving.breakers.leave(pool.stamp, this.#permit, outcome);
     }
@@ -373,7 +372,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
     upstream?.release(outcome === "success" && this.#sent);
   }
 
-  #record(): void {
+  #record(cut = false): void {
     if (this.#recorded) return;
     this.#recorded = true;
     record(this.#serving, this.head, {
@@ -382,6 +381,8 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
       reason: this.#reason,
       status: this.#status,
       ms: performance.now() - this.#startedAt,
+      beganMs: this.#eventsMs,
+      cut,
     });
   }
   #endBothSides(): void {

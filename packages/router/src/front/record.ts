@@ -15,6 +15,10 @@ export interface Seen {
   /** 0 = the client left before it had an answer. */
   readonly status: number;
   readonly ms: number;
+  /** Until the answer began, of one that lasts as long as somebody listens. */
+  readonly beganMs?: number | undefined;
+  /** The stamp broke its answer off. */
+  readonly cut?: boolean;
 }
 
 let lastMs = Number.NaN;
@@ -22,10 +26,10 @@ let lastTime = "";
 
 /** Counts and logs one request. No query, no headers: those hold secrets. */
 export function record(serving: Serving, head: RequestHead, seen: Seen): void {
-  const { decision, reason, status, ms, requestId } = seen;
+  const { decision, reason, status, ms, requestId, beganMs = ms, cut = false } = seen;
   const tenant = decision?.tenant;
   const stamp = decision?.stamp;
-  serving.metrics.record({ stamp, tenant, status, reason, ms });
+  serving.metrics.record({ stamp, tenant, status, reason, ms: beganMs, cut });
   if (serving.accessLog === undefined) return;
   const epoch = decision?.epoch;
   const rule = decision?.rule;

@@ -15,6 +15,7 @@ import {
   snapshotMessages,
 } from "@stampyard/directory";
 import { sha256 } from "../directory-files.ts";
+import type { CountsReport } from "../control-plane.ts";
 import type { StampKeys } from "../route-signer.ts";
 
 /** A control plane of the feed only: a history, its head, and who follows it. */
@@ -27,6 +28,10 @@ export interface FakeControlPlane {
   readonly entrances: (string | undefined)[];
   readonly acknowledged: (FeedPosition & { router: string })[];
   readonly reports: DirectoryReport[];
+  /** What routers counted, newest last. */
+  readonly counts: CountsReport[];
+  /** Answered to counts. undefined = it knows no such thing. @default the answer of one that says nothing */
+  onCounts: (() => { readonly status: number; readonly body: unknown }) | undefined;
   readonly authorizations: (string | undefined)[];
   head(): FeedPosition;
   /** The whole history. */
@@ -64,6 +69,8 @@ export async function startFakeControlPlane(port = 0): Promise<FakeControlPlane>
     entrances: [] as (string | undefined)[],
     acknowledged: [] as (FeedPosition & { router: string })[],
     reports: [] as DirectoryReport[],
+    counts: [] as CountsReport[],
+    onCounts: (() => ({ status: 200, body: {} })) as FakeControlPlane["onCounts"],
     authorizations: [] as (string | undefined)[],
   };
   const server = createServer((request, response) => {
@@ -81,6 +88,12 @@ export async function startFakeControlPlane(port = 0): Promise<FakeControlPlane>
       return;
     }
     void readJson(request).then((body) => {
+      if (url.pathname === "/v1/feed/counts") {
+        fake.counts.push(body as CountsReport);
+        const { status, body: answer } = control.onCounts?.() ?? { status: 404, body: {} };
+        response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(answer));
+        return;
+      }
       if (url.pathname === "/v1/directory/ack") fake.acknowledged.push(body as FeedPosition & { router: string });
       if (url.pathname === "/v1/directory/report") fake.reports.push(body as DirectoryReport);
       response.writeHead(204).end();
@@ -89,7 +102,7 @@ export async function startFakeControlPlane(port = 0): Promise<FakeControlPlane>
   await listen(server, port);
   const beat = setInterval(() => broadcast(world, { kind: "heartbeat", ...headOf(world) }), 100);
   const bound = (server.address() as AddressInfo).port;
-  return {
+  const control: FakeControlPlane = {
     ...fake,
     port: bound,
     url: `http://127.0.0.1:${bound}`,
@@ -119,6 +132,7 @@ export async function startFakeControlPlane(port = 0): Promise<FakeControlPlane>
       });
     },
   };
+  return control;
 }
 
 function serveFeed(world: World, from: FeedPosition, response: ServerResponse): void {

@@ -212,6 +212,8 @@ async function letListen(fleet: Fleet, place: Place, worker: WorkerProcess): Pro
 
 function ended(fleet: Fleet, place: Place, worker: WorkerProcess, how: string): void {
   if (worker.pulse?.counts !== undefined) addCounts(fleet.retired.counts, worker.pulse.counts);
+  // Totals stay for ever; who failed lately is known by those who live.
+  for (const { failing } of fleet.retired.counts.stamps.values()) failing.clear();
   if (worker.pulse !== undefined) fleet.retired.losses = addLosses(fleet.retired.losses, worker.pulse.losses);
   place.process = undefined;
   fleet.publications.leave(worker);
