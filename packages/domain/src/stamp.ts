@@ -71,6 +71,8 @@ export interface GoalDetail {
   readonly message?: string;
   /** Destroy it with the tenants that it holds; audited (I31). */
   readonly force?: boolean;
+  /** Destroy it also while a freeze stops that; the reason is in the audit. */
+  readonly overridesFreeze?: boolean;
 }
 
 /** A stamp as the control plane keeps it. */

@@ -1,5 +1,6 @@
-import type { PoolState } from "@stampyard/domain";
-import { unitsOf } from "@stampyard/domain";
+import type { Freezes, Instant, PoolPlan, PoolState } from "@stampyard/domain";
+import { planPool, unitsOf } from "@stampyard/domain";
+import { thawedPlan, whyPoolFrozen } from "../freezes/frozen-pool.ts";
 import { stampCapacity } from "../server/stamp-goal.ts";
 import type { PoolFacts } from "../store/port.ts";
 
@@ -8,4 +9,16 @@ export function poolState(facts: PoolFacts, buildTimeMs: number | undefined): Po
   const { declared, ...state } = facts;
   const newLimits = unitsOf(stampCapacity({ capacity: declared }, facts.pool));
   return { ...state, newLimits, ...(buildTimeMs === undefined ? {} : { buildTimeMs }) };
+}
+
+/** The plan of a pool now, under the freezes that there are. */
+export function planPoolNow(
+  facts: PoolFacts,
+  buildTimeMs: number | undefined,
+  freezes: Freezes,
+  now: Instant,
+): PoolPlan {
+  const frozen = whyPoolFrozen(freezes, facts.pool, now);
+  const state = { ...poolState(facts, buildTimeMs), ...(frozen === undefined ? {} : { frozen }) };
+  return thawedPlan(freezes, facts, planPool(state, now), now);
 }

@@ -2,17 +2,17 @@ import {
   addUnits,
   campaignSettings,
   type Instant,
-  planPool,
   type PoolPlan,
   type ScaleStep,
   StampyardError,
   type UnitVector,
 } from "@stampyard/domain";
+import { readFreezes } from "../freezes/freezes.ts";
 import { planCampaignNow } from "../server/plan-campaign-now.ts";
 import { type CreateDeps, createStamp } from "../server/create-stamp.ts";
 import type { PoolFacts, WriteContext } from "../store/port.ts";
 import { scaleDownReason } from "../store/pools.ts";
-import { poolState } from "./pool-state.ts";
+import { planPoolNow } from "./pool-state.ts";
 import { again, type ReconcileDeps, type Turn, type TurnEnd, writeContext } from "./turn.ts";
 
 export type PoolDeps = Pick<ReconcileDeps, "store" | "clock" | "log"> &
@@ -42,7 +42,8 @@ export async function reconcilePool(deps: PoolDeps, name: string, turn: Turn): P
   const facts = await deps.store.pools.facts(name);
   if (facts === undefined) return { kind: "rest" };
   const now = deps.clock.now();
-  const plan = planPool(poolState(facts, await buildTime(deps, name, now)), now);
+  const [built, freezes] = await Promise.all([buildTime(deps, name, now), readFreezes(deps.store)]);
+  const plan = planPoolNow(facts, built, freezes, now);
   say(deps, name, plan);
   await sample(deps, facts, now, turn);
   for (const { region, reservedFor, why } of plan.create) {

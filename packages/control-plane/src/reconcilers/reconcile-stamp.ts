@@ -15,6 +15,7 @@ import {
   whatIsLacking,
 } from "@stampyard/domain";
 import { keepFence } from "../fence/keep-fence.ts";
+import { removalWaits } from "../freezes/removal-waits.ts";
 import type { Revisioned } from "../store/port.ts";
 import { checkDrift, kidsOf } from "./drift.ts";
 import { causeOf, isTurnOver } from "./failure.ts";
@@ -41,9 +42,13 @@ export async function reconcileStamp(deps: ReconcileDeps, name: string, turn: Tu
   // A restored store knows the past: what it would change now may be the truth that it forgot (decision D9).
   if ((await deps.store.meta()).mode === "recovering") return rest;
 
-  const planned = planStamp(found.value, seen, await tenantsOf(deps, found.value), deps.clock.now());
+  const tenants = await tenantsOf(deps, found.value);
+  const planned = planStamp(found.value, seen, tenants, deps.clock.now());
   try {
-    const plan = await releaseWaits(deps, found.value, seen, planned);
+    const thawed = await removalWaits(deps, found.value, planned, (stamp) => {
+      return planStamp(stamp, seen, tenants, deps.clock.now());
+    });
+    const plan = await releaseWaits(deps, found.value, seen, thawed);
     if (!isSettled(found.value, seen, plan)) return await carryOut(deps, found, plan, turn);
     const drift = await checkDrift(deps, found.value, turn, (why) =>
       act(deps, found.value, { kind: "apply", why }, turn),

@@ -43,7 +43,8 @@ export async function runPools(
 
   let changed = true;
   const unwatch = deps.store.watch(({ kind }) => {
-    if (kind === "tenant" || kind === "stamp" || kind === "fleet" || kind === "mode") changed = true;
+    if (kind === "tenant" || kind === "stamp" || kind === "fleet" || kind === "mode" || kind === "freeze")
+      changed = true;
   });
   try {
     while (!ending.aborted) {

@@ -88,7 +88,7 @@ export function writeStamp(
 export function removeStamp(
   base: Sealer,
   name: string,
-  options: { readonly force: boolean; readonly revision?: number },
+  options: { readonly force: boolean; readonly overridesFreeze?: boolean; readonly revision?: number },
   ctx: WriteContext,
 ): Promise<Revisioned<Stamp>> {
   return write(base, ctx, async (w) => {
@@ -97,8 +97,10 @@ export function removeStamp(
     if (options.revision !== undefined && options.revision !== old.revision) {
       throw staleRevision(`Stamp ${name}`, options.revision, old.revision);
     }
-    // Forcing is a decision of its own, also where an unforced removal waits for tenants.
-    if (old.value.goal === "absent" && (!options.force || old.value.goalDetail?.force === true)) return old;
+    // Forcing is a decision of its own, also where an unforced removal waits for tenants; and so is not to wait for a freeze.
+    const { force, overridesFreeze } = old.value.goalDetail ?? {};
+    const isMore = (options.force && force !== true) || (options.overridesFreeze === true && overridesFreeze !== true);
+    if (old.value.goal === "absent" && !isMore) return old;
     const { rows } = await w.query<{ tenants: number }>("SELECT count(*) AS tenants FROM tenants WHERE stamp = $1", [
       name,
     ]);
@@ -110,12 +112,15 @@ export function removeStamp(
     }
     const moves = await movesOf(w, name);
     if (moves.length > 0 && !options.force) throw heldBy(name, moves);
-    await audit(w, "stamp.remove", `stamp/${name}`, { force: options.force, tenants, moves: moves.length });
+    const overrides = options.overridesFreeze === true || overridesFreeze === true ? { overridesFreeze: true } : {};
+    const counts = { tenants, moves: moves.length };
+    await audit(w, "stamp.remove", `stamp/${name}`, { force: options.force, ...counts, ...overrides });
     const detail: GoalDetail = {
       by: ctx.actor,
       since: base.now(),
       ...(ctx.reason === undefined ? {} : { reason: ctx.reason }),
-      ...(options.force ? { force: true } : {}),
+      ...(options.force || force === true ? { force: true } : {}),
+      ...overrides,
     };
     return saveStamp(w, { ...old.value, goal: "absent", goalDetail: detail });
   });

@@ -1,11 +1,14 @@
 import { isServing, type Move, whatIsLacking } from "@stampyard/domain";
+import { whyMoveFrozen } from "../../freezes/frozen-move.ts";
 import type { MoveDeps } from "./move-deps.ts";
 
 /**
- * Why neither stamp may be touched now, or undefined. A sick source may well be what the tenant is taken away from; a sick
+ * Why neither stamp may be touched now, or undefined: a freeze, or their state. A sick source may well be what the tenant is taken away from; a sick
  * target is no place to take it to.
  */
-export async function whyHeldBack(deps: Pick<MoveDeps, "store">, move: Move): Promise<string | undefined> {
+export async function whyHeldBack(deps: Pick<MoveDeps, "store" | "clock">, move: Move): Promise<string | undefined> {
+  const frozen = await whyMoveFrozen(deps, move);
+  if (frozen !== undefined) return frozen;
   const reasons = await Promise.all([whyNotNow(deps, move, "from"), whyNotNow(deps, move, "to")]);
   return reasons.find((text) => text !== undefined);
 }

@@ -10,6 +10,7 @@ import {
   planMove,
   StampyardError,
 } from "@stampyard/domain";
+import { whyMoveFrozen } from "../../freezes/frozen-move.ts";
 import { releaseTenant } from "../../holds/hold-tenant.ts";
 import { isTurnOver } from "../failure.ts";
 import { again, rest, type Turn, type TurnEnd, writeContext } from "../turn.ts";
@@ -39,7 +40,7 @@ export async function reconcileMove(deps: MoveDeps, id: string, turn: Turn): Pro
   const row = createMoveRow(deps, found, turn);
   try {
     if (isBeginning(row.value)) {
-      const waitingOn = deps.moveLoad.enter(row.value);
+      const waitingOn = (await whyMoveFrozen(deps, row.value)) ?? deps.moveLoad.enter(row.value);
       if (waitingOn !== undefined) {
         await row.write({ waitingOn });
         return rest;
