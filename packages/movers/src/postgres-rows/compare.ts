@@ -124,7 +124,7 @@ async function sumOf(db: SqlClient, table: CanonicalTable, tenant: string, range
   const to = bound();
   const [first, second] = table.sums.numbers;
   const { rows } = await db.query(
-    `select count(*)::text as rows, coalesce(sum((${first})::numeric), 0)::text as sum, coalesce(bit_xor(${second}), 0)::text as xor
+    `select count(*)::text as rows, coalesce(sum(${first}), 0)::text as sum, coalesce(bit_xor(${second}), 0)::text as xor
      from (select ${table.sums.of} as h ${inRange(table, tenant, range, to)} offset 0) x`,
     to.values,
   );

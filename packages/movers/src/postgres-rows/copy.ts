@@ -3,6 +3,7 @@ import { finished, pipeline } from "node:stream/promises";
 import { foreignKeyViolation, roundAround } from "./capture.ts";
 import type { MoveTable } from "./classify.ts";
 import type { MoverDb } from "./connect.ts";
+import { binaryTables, type CopyFormat } from "./copy-format.ts";
 import { inMoverTransaction, type WriteMode } from "./importing.ts";
 import { identifier, literal, qualified, sqlStateOf } from "./sql.ts";
 import { ofTenant } from "./via.ts";
@@ -61,12 +62,13 @@ export async function copyTenant(
   options: CopyOptions,
 ): Promise<{ readonly rows: number; readonly bytes: number }> {
   const total = { rows: 0, bytes: 0 };
+  const inBinary = await binaryTables(source, target, tables);
   let { table } = await copiedUpTo(target, options.moveId);
   let rangeRows = options.rangeRows ?? firstRange(tables[table], options);
   for (;;) {
     options.signal?.throwIfAborted();
     const began = performance.now();
-    const range = await copyRangeOrTable(source, target, tables, { ...options, rangeRows });
+    const range = await copyRangeOrTable(source, target, tables, { ...options, rangeRows, inBinary });
     if (range === undefined) return total;
     total.rows += range.rows;
     total.bytes += range.bytes;
@@ -93,6 +95,11 @@ function nextRange(rangeRows: number, range: { readonly rows: number; readonly b
   return hasRoom ? Math.min(mostRangeRows, rangeRows * 2) : rangeRows;
 }
 
+interface RangeOptions extends CopyOptions {
+  readonly rangeRows: number;
+  readonly inBinary: ReadonlySet<string>;
+}
+
 /**
  * Where foreign keys are checked, a table that points at itself fits only when all of it comes at once: a row may come
  * before its parent in the order of keys.
@@ -101,7 +108,7 @@ async function copyRangeOrTable(
   source: MoverDb,
   target: MoverDb,
   tables: readonly MoveTable[],
-  options: CopyOptions & { readonly rangeRows: number },
+  options: RangeOptions,
 ): Promise<CopiedRange | undefined> {
   try {
     return await copyRange(source, target, tables, options);
@@ -126,7 +133,7 @@ async function copyRange(
   source: MoverDb,
   target: MoverDb,
   tables: readonly MoveTable[],
-  options: CopyOptions & { readonly rangeRows: number },
+  options: RangeOptions,
 ): Promise<CopiedRange | undefined> {
   const { table } = await copiedUpTo(target, options.moveId);
   if (options.mode !== "plain" && tables[table]?.via === undefined) {
@@ -144,7 +151,7 @@ async function copyNext(
   source: MoverDb,
   target: MoverDb,
   tables: readonly MoveTable[],
-  options: CopyOptions & { readonly rangeRows: number },
+  options: RangeOptions,
 ): Promise<CopiedRange | undefined> {
   const position = await copiedUpTo(target, options.moveId);
   const table = tables[position.table];
@@ -157,7 +164,8 @@ async function copyNext(
   const query = `select ${columnsOf(table, "t")} ${condition}`;
   // A round in the same transaction may have brought some of these rows already.
   const mode = table.via === undefined ? (options.mode ?? "replica") : "plain";
-  const piped = await pipeRows(source, target, table, query, mode);
+  const format = options.inBinary.has(qualified(table)) ? "binary" : "text";
+  const piped = await pipeRows(source, target, table, query, mode, format);
   const { after: _, ...kept } = position;
   const next = last === undefined ? { ...kept, table: position.table + 1 } : { ...kept, after: last };
   await writePosition(target, options.moveId, next);
@@ -208,6 +216,7 @@ export async function pipeRows(
   table: MoveTable,
   query: string,
   mode: WriteMode,
+  format: CopyFormat = "text",
 ): Promise<{ readonly rows: number; readonly bytes: number }> {
   let bytes = 0;
   const counted = new Transform({
@@ -224,8 +233,8 @@ export async function pipeRows(
     );
   }
   const name = mode === "plain" ? "pg_temp.stampyard_rows" : qualified(table);
-  const from = source.copyOut(`copy (${query}) to stdout`);
-  const into = target.copyIn(`copy ${name} (${columns}) from stdin`);
+  const from = source.copyOut(`copy (${query}) to stdout (format ${format})`);
+  const into = target.copyIn(`copy ${name} (${columns}) from stdin (format ${format})`);
   try {
     await pipeline(from.iterator({ destroyOnReturn: false }), counted, into);
   } catch (caught) {
