@@ -23,7 +23,7 @@ const policy = { tenantColumn: "tenant_id", ids: {}, via: {}, reference: [], ign
 
 test("binaryTables() takes tables of built-in types only: numbers of types differ between databases", async () => {
   const names = await binary(await made(schema), await made(`create type other as enum ('a'); ${schema}`));
-  expect(names).toEqual(["public.plain"]);
+  expect(names).toEqual(['"public"."plain"']);
 });
 
 test("binaryTables() takes no table that is of other types on one of the sides", async () => {

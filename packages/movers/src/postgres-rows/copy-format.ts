@@ -5,7 +5,7 @@ import { qualified, type SqlClient } from "./sql.ts";
 export type CopyFormat = "binary" | "text";
 
 /**
- * Tables whose rows may travel in binary, as `schema.table`. PostgreSQL promises that format only within one major version
+ * Tables whose rows may travel in binary, named as SQL names them. PostgreSQL promises that format only within one major version
  * (manual, COPY, "Binary Format"), and only for built-in types: arrays and rows of a database's own types carry numbers
  * that another database gave to other types. Names of objects (`regclass` and its kin) do not come here: a move's check refuses them.
  */
