@@ -134,6 +134,20 @@ export function describeStampEngine(name: string, open: () => Promise<EngineUnde
       expect(mended.components.map((component) => component.status)).toEqual(["healthy", "healthy"]);
     });
 
+    test("apply() given up half way says that it runs neither, and the one before comes back (I37)", async () => {
+      await using under = await open();
+      const before = under.spec("eu-1", [api(), other]);
+      await under.engine.apply(before, call);
+      const after = under.spec("eu-1", [broken, serviceFixture("other", "serve.mjs", { env: { NAME: ["next"] } })]);
+      await expect(under.engine.apply(after, call)).rejects.toMatchObject({ code: "STAMP_FAILED" });
+      const half = await under.engine.observe("eu-1", never);
+      expect(half).toMatchObject({ presence: "present", host: "up" });
+      expect(half.stampDigest, "it is neither").toBeUndefined();
+      const back = await under.engine.apply(before, call);
+      expect(back.stampDigest).toBe(before.rendered.stampDigest);
+      expect(back.components.map(({ status }) => status)).toEqual(["healthy", "healthy"]);
+    });
+
     test("apply() stops at its signal, and the next one goes on", async () => {
       await using under = await open();
       const slow = api({ env: broken.env, health: { path: "/healthz", timeoutMs: 500, startWithinMs: 60_000 } });

@@ -31,7 +31,10 @@ export interface ConvergeOptions extends BringOptions {
 export async function converge(host: Host, goal: Goal, options: ConvergeOptions): Promise<void> {
   const components = componentsOf(goal.rendered);
   const needs = startNeeds(goal.rendered);
-  if (options.only === undefined && options.heal === undefined) host.state.sharedUser = undefined;
+  if (options.only === undefined && options.heal === undefined) {
+    host.state.sharedUser = undefined;
+    leaveApplied(host, goal);
+  }
   const failures: unknown[] = [];
   const begun = new Map<string, Promise<boolean>>();
   const bring = (name: string): Promise<boolean> => {
@@ -70,6 +73,16 @@ export async function converge(host: Host, goal: Goal, options: ConvergeOptions)
     const { stampDigest, releaseDigest } = whole.rendered;
     host.state.applied = { stampDigest, releaseDigest };
   }
+  saveState(host, true);
+}
+
+/**
+ * On its way to another rendering it is neither. It must not say that it runs the old one: who gives this up half way and
+ * goes back would be told that there is nothing to do.
+ */
+function leaveApplied(host: Host, { rendered }: Goal): void {
+  if (host.state.applied === undefined || host.state.applied.stampDigest === rendered.stampDigest) return;
+  host.state.applied = undefined;
   saveState(host, true);
 }
 
