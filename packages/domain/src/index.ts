@@ -204,6 +204,8 @@ export {
   tenantLabel,
 } from "./routing.ts";
 export { makeSecret, secretNames } from "./secrets.ts";
+export { afterPlan } from "./rollout/after-plan.ts";
+export { type CommandContext, type CommandedRollout, commandRollout } from "./rollout/command-rollout.ts";
 export type * from "./rollout/evidence.ts";
 export { latencyBounds, sickGraceMs, signalsFreshMs } from "./rollout/evidence.ts";
 export { type Freeze, type FreezeScope, type FreezeWindow, frozenThings, type FrozenThing } from "./rollout/freeze.ts";
@@ -225,7 +227,14 @@ export {
   runningRollouts,
   type Wave,
 } from "./rollout/rollout.ts";
+export { joinNewcomers } from "./rollout/join-newcomers.ts";
+export { isLookDue } from "./rollout/plan-bake.ts";
+export { planRollout } from "./rollout/plan-rollout.ts";
+export { type PlannedWaves, planWaves, type WavesInput } from "./rollout/plan-waves.ts";
+export type { ChosenCanary, RolloutCandidate } from "./rollout/rollout-candidate.ts";
+export { behindWhom, covers, overlaps, whoTakesOver } from "./rollout/rollout-queue.ts";
 export type { MemberSeen, RolloutAction, RolloutPlan, RolloutWorld } from "./rollout/rollout-world.ts";
+export { sameAim } from "./rollout/same-aim.ts";
 export {
   type CanaryRule,
   type MemberLabelRule,
@@ -237,6 +246,7 @@ export {
   type WaveRule,
   type WaveSize,
 } from "./rollout/strategy.ts";
+export { hookKey } from "./rollout/wave-steps.ts";
 export { instantOfWall, isZone, parseWall, wallMinute, weekdayOf } from "./rollout/zone-time.ts";
 export type { Fingerprint, Relation, ResourceFact, SharedKind, StampFacts } from "./share-nothing/facts.ts";
 export {

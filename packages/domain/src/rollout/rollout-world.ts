@@ -6,6 +6,7 @@ import type { RolloutHookPoint } from "./strategy.ts";
 
 /** All that a turn of a rollout is decided by. */
 export interface RolloutWorld {
+  /** Taken after everything else in here was read. */
   readonly now: Instant;
   /** One for every member that still has a stamp. */
   readonly members: ReadonlyMap<string, MemberSeen>;
@@ -37,7 +38,13 @@ export interface MemberSeen {
   /** What is lacking, in words. */
   readonly lack?: string;
   /** The last failed attempt to bring it to `aimed`. */
-  readonly setback?: { readonly attempt: number; readonly cause: string; readonly stampDigest: Digest };
+  readonly setback?: {
+    readonly attempt: number;
+    readonly cause: string;
+    readonly stampDigest: Digest;
+    /** When it failed. */
+    readonly at: Instant;
+  };
   /** A restored or moved stamp that is to be destroyed. */
   readonly isLeaving: boolean;
 }
@@ -47,7 +54,12 @@ export type RolloutAction =
   | { readonly kind: "update"; readonly stamp: string }
   /** … at its `from`. */
   | { readonly kind: "return"; readonly stamp: string }
-  /** The hooks of a point that are not done yet; their names go into `hooksDone` once they have answered. */
+  /**
+   * The stamp is aimed elsewhere than the waiting member's `from` says, e.g. by the rollout before: its `from` becomes
+   * what its row says now, and its `to`, where that is composed of both, is composed again. The next turn goes on.
+   */
+  | { readonly kind: "refresh"; readonly stamp: string }
+  /** The hooks of a point that are not done yet; their names go into `hooksDone` once they have answered. Wave 0 for those of the whole rollout. */
   | { readonly kind: "hook"; readonly point: RolloutHookPoint; readonly wave: number };
 
 export interface RolloutPlan {

@@ -45,6 +45,8 @@ export interface Wave {
   readonly bakeMs: number;
   readonly maxUnavailable: number;
   readonly approval: boolean;
+  /** A person let it go on past its bake, its verdicts and its hooks. */
+  readonly promoted?: boolean;
 }
 
 export type RolloutState =
