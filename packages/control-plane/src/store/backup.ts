@@ -9,8 +9,9 @@ import type { StoreBase } from "./write.ts";
 export const backupForm = 1;
 
 /**
- * What a backup holds, in the order of its foreign keys. Not in it: who leads, positions of routers, observations, and
- * changes without a number: a restored control plane learns those again (decision D9).
+ * What a backup holds, in the order of its foreign keys. Not in it: who leads, positions of routers, observations,, evidence,
+ * messages to webhooks, and changes without a number: a restored control plane learns those again (decision D9), and
+ * nobody wants to be told twice.
  */
 export const backupTables = [
   "meta",
@@ -19,6 +20,12 @@ export const backupTables = [
   "tokens",
   "releases",
   "fleet",
+  "fleet_goals",
+  "rollouts",
+  "rollout_members",
+  "freezes",
+  "pins",
+  "webhooks",
   "stamps",
   "stamp_keys",
   "stamp_secrets",

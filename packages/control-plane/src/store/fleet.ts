@@ -7,8 +7,11 @@ import {
   publishedRouting,
   StampyardError,
 } from "@stampyard/domain";
-import type { ApplyFleetInput, FleetStore } from "./port.ts";
+import { insertGoal, openGoals, readGoal } from "./fleet-goals.ts";
+import type { AppliedFleet, ApplyFleetInput, FleetStore } from "./port.ts";
 import type { FleetRecord, PoolUse, Release, ReleaseInput, Revisioned, UsedPlaces, WriteContext } from "./records.ts";
+import { lockRollouts } from "./rollout-rows.ts";
+import { recordRollout } from "./rollout-start.ts";
 import { insertStamp, stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";
 import { type Sealer, sealMissing, sealNewStamp } from "./stamp-secrets.ts";
 import { usedPlaces } from "./used-places.ts";
@@ -39,13 +42,14 @@ interface ReleaseRow extends Record<string, unknown> {
   template: Release["template"];
   source: string;
   source_dir: string;
+  content: NonNullable<Release["content"]> | null;
   notes: string | null;
   created_by: string;
   created_at: number;
 }
 
 const fleetColumns = "fleet, release_digest, revision, created_at, updated_at";
-const releaseColumns = "id, digest, version, template, source, source_dir, notes, created_by, created_at";
+const releaseColumns = "id, digest, version, template, source, source_dir, content, notes, created_by, created_at";
 
 export function fleetStore(base: Sealer): FleetStore {
   const { db } = base;
@@ -55,6 +59,8 @@ export function fleetStore(base: Sealer): FleetStore {
       return rows[0] === undefined ? undefined : toFleet(rows[0]);
     },
     apply: (input, ctx) => applyFleet(base, input, ctx),
+    goal: (revision) => readGoal(db, revision),
+    goals: () => openGoals(db),
     async release(digest) {
       const { rows } = await db.query<ReleaseRow>(`SELECT ${releaseColumns} FROM releases WHERE digest = $1`, [digest]);
       return rows[0] === undefined ? undefined : toRelease(rows[0]);
@@ -72,40 +78,59 @@ export function fleetStore(base: Sealer): FleetStore {
   };
 }
 
-function applyFleet(base: Sealer, input: ApplyFleetInput, ctx: WriteContext): Promise<Revisioned<FleetRecord>> {
+function applyFleet(base: Sealer, input: ApplyFleetInput, ctx: WriteContext): Promise<AppliedFleet> {
   return write(base, ctx, async (w) => {
     requireNormal(w);
+    if (input.byRollout !== undefined) await lockRollouts(w);
     await insertRelease(w, input.release);
     const old = await lockFleet(w, input);
-    const { rows } = await w.query<FleetRow>(
-      old === undefined
-        ? `INSERT INTO fleet (fleet, release_digest, revision) VALUES ($1, $2, 1) ON CONFLICT DO NOTHING RETURNING ${fleetColumns}`
-        : `UPDATE fleet SET fleet = $1, release_digest = $2, revision = revision + 1, updated_at = clock_timestamp()
-           RETURNING ${fleetColumns}`,
-      [JSON.stringify(input.fleet), input.release.digest],
-    );
-    const [row] = rows;
-    if (row === undefined) throw staleRevision("The fleet", input.expectedRevision, 1);
+    const row = await putFleet(w, input, old);
     for (const { stamp, secrets } of input.stampCreates) {
       await insertStamp(w, stamp);
       await sealNewStamp(w, base.masters, stamp.name, secrets);
       w.tell({ kind: "stamp", stamp: stamp.name, phase: stamp.state.kind });
     }
     for (const update of input.stampUpdates) await updateStamp(base, w, update);
+    const begun = await startByApply(base, w, input, row.revision);
     const auditId = await audit(w, "fleet.apply", "fleet", {
       fleet: input.fleet.name,
       release: input.release.digest,
       version: input.release.version,
       stampCreates: input.stampCreates.map((create) => create.stamp.name),
       stampUpdates: input.stampUpdates.map((update) => update.name),
+      ...(begun === undefined ? {} : { rollout: { id: begun.started.value.id, ...begun.detail } }),
     });
     const routing = publishedRouting(input.fleet);
     if (old === undefined || text(publishedRouting(old.fleet)) !== text(routing)) {
       await leaveChanges(w, auditId, [{ kind: "routing-put", routing }]);
     }
     w.tell({ kind: "fleet" });
-    return toFleet(row);
+    return { ...toFleet(row), ...(begun === undefined ? {} : { rollout: begun.started }) };
   });
+}
+
+/** What a rollout is to bring does not count yet: the release in force stays. */
+async function putFleet(w: Write, input: ApplyFleetInput, old: FleetRow | undefined): Promise<FleetRow> {
+  const { fleet, release, byRollout, expectedRevision } = input;
+  if (byRollout !== undefined && old === undefined) {
+    throw new StampyardError("INVALID_REQUEST", "A fleet that is not there yet has nothing to roll out to");
+  }
+  const { rows } = await w.query<FleetRow>(
+    old === undefined
+      ? `INSERT INTO fleet (fleet, release_digest, revision) VALUES ($1, $2, 1) ON CONFLICT DO NOTHING RETURNING ${fleetColumns}`
+      : `UPDATE fleet SET fleet = $1, release_digest = $2, revision = revision + 1, updated_at = clock_timestamp()
+         RETURNING ${fleetColumns}`,
+    [JSON.stringify(fleet), byRollout === undefined || old === undefined ? release.digest : old.release_digest],
+  );
+  const [row] = rows;
+  if (row === undefined) throw staleRevision("The fleet", expectedRevision, 1);
+  return row;
+}
+
+async function startByApply(base: Sealer, w: Write, { byRollout, release }: ApplyFleetInput, revision: number) {
+  if (byRollout === undefined) return undefined;
+  await insertGoal(w, { revision, fleet: byRollout.fleet, release: release.digest });
+  return recordRollout(base, w, { ...byRollout.rollout, fleetRevision: revision });
 }
 
 async function lockFleet(w: Write, { fleet, expectedRevision }: ApplyFleetInput): Promise<FleetRow | undefined> {
@@ -122,8 +147,8 @@ async function lockFleet(w: Write, { fleet, expectedRevision }: ApplyFleetInput)
 
 async function insertRelease(w: Write, release: ReleaseInput): Promise<void> {
   await w.query(
-    `INSERT INTO releases (digest, version, template, source, source_dir, notes, created_by)
-     VALUES ($1, $2, $3, $4, $5, $6, $7)
+    `INSERT INTO releases (digest, version, template, source, source_dir, content, notes, created_by)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
      ON CONFLICT (digest) DO UPDATE SET source_dir = excluded.source_dir`, // its place on disk is not part of it
     [
       release.digest,
@@ -131,6 +156,7 @@ async function insertRelease(w: Write, release: ReleaseInput): Promise<void> {
       JSON.stringify(release.template),
       release.source,
       release.sourceDir,
+      release.content ?? null,
       release.notes ?? null,
       w.ctx.actor,
     ],
@@ -209,6 +235,7 @@ function toRelease(row: ReleaseRow): Release {
     template: row.template,
     source: row.source,
     sourceDir: row.source_dir,
+    ...(row.content === null ? {} : { content: row.content }),
     ...(row.notes === null ? {} : { notes: row.notes }),
     createdBy: row.created_by,
     createdAt: row.created_at,

@@ -3,23 +3,24 @@ import { Client } from "pg";
 import { auditStore } from "./audit.ts";
 import { backup } from "./backup.ts";
 import { campaignStore } from "./campaigns.ts";
-import { freezeStore, pinStore } from "./freezes.ts";
-import { evidenceStore, rolloutStore } from "./rollouts.ts";
-import { webhookStore } from "./webhooks.ts";
 import { capacityStore } from "./capacity.ts";
 import { connectionConfig, openDatabase, translate } from "./database.ts";
 import { directoryStore } from "./directory.ts";
+import { evidenceStore } from "./evidence.ts";
 import { fleetStore } from "./fleet.ts";
 import { createFleetView } from "./fleet-view.ts";
+import { freezeStore } from "./freezes.ts";
 import { holdStore } from "./holds.ts";
 import { idempotencyStore } from "./idempotency.ts";
 import { leaseStore } from "./lease.ts";
 import { migrate } from "./migrations.ts";
+import { pinStore } from "./pins.ts";
 import { placementStore } from "./placement.ts";
 import { poolStore } from "./pools.ts";
 import { moveStore } from "./moves.ts";
 import type { Store, StoreEvent } from "./port.ts";
 import { readMeta, recoveryStore } from "./recovery.ts";
+import { rolloutStore } from "./rollouts.ts";
 import { routerStore } from "./routers.ts";
 import type { MasterKeys } from "./seal.ts";
 import { rewrapDataKeys, type Sealer } from "./stamp-secrets.ts";
@@ -28,6 +29,7 @@ import { stampStore } from "./stamps.ts";
 import { tenantStore } from "./tenants.ts";
 import { tokenStore } from "./tokens.ts";
 import { openWatch } from "./watch.ts";
+import { webhookStore } from "./webhooks.ts";
 
 export interface StoreOptions {
   /** `postgres://…`, TCP or `?host=<socket directory>`. PostgreSQL 15 or later, connected without a transaction pooler. */
@@ -81,11 +83,11 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     loads: loadStore(base),
     moves: moveStore(base),
     campaigns: campaignStore(base),
-    rollouts: rolloutStore(),
-    evidence: evidenceStore(),
-    freezes: freezeStore(),
-    pins: pinStore(),
-    webhooks: webhookStore(),
+    rollouts: rolloutStore(base),
+    evidence: evidenceStore(base),
+    freezes: freezeStore(base),
+    pins: pinStore(base),
+    webhooks: webhookStore(base),
     audit: auditStore(base),
     idempotency: idempotencyStore(base),
     recovery: recoveryStore(base),

@@ -3,6 +3,7 @@ import type {
   Digest,
   Fleet,
   Instant,
+  Rollout,
   Stamp,
   StampObservation,
   StampPhase,
@@ -19,7 +20,7 @@ import type { LoadStore } from "./stamp-loads.ts";
 import type { CampaignStore } from "./campaign-port.ts";
 import type { FreezeStore, PinStore } from "./freeze-port.ts";
 import type { MoveStore } from "./move-port.ts";
-import type { EvidenceStore, RolloutStore } from "./rollout-port.ts";
+import type { EvidenceStore, RolloutInput, RolloutStore } from "./rollout-port.ts";
 import type { WebhookStore } from "./webhook-port.ts";
 import type {
   AuditRecord,
@@ -103,7 +104,7 @@ export interface Store extends AsyncDisposable {
    * @returns a function that ends it
    */
   watch(listener: (event: StoreEvent) => void): () => void;
-  /** Everything but leases, idempotency keys and router positions, as one consistent, checksummed text; secrets stay sealed. */
+  /** Everything but leases, idempotency keys, router positions and evidence, as one consistent, checksummed text; secrets stay sealed. */
   backup(): AsyncIterable<Uint8Array>;
   /** Wraps all data keys by the first master key, so that older ones can go. Quick: secrets are not touched. */
   rewrapSecrets(ctx: WriteContext): Promise<number>;
@@ -157,6 +158,27 @@ export interface ApplyFleetInput {
   }[];
   /** Revision that the plan was made from; 0 = no fleet yet. */
   readonly expectedRevision: number;
+  /**
+   * What is to reach the stamps that there are by a rollout only. `fleet` above is then what is in force until it is
+   * done, the fleet's release stays what it was, and nothing of `release` applies but that it is kept. The rollout is
+   * recorded in the same transaction.
+   */
+  readonly byRollout?: {
+    /** As the file wants it. */
+    readonly fleet: Fleet;
+    readonly rollout: Omit<RolloutInput, "fleetRevision">;
+  };
+}
+
+export interface AppliedFleet extends Revisioned<FleetRecord> {
+  /** The one that `byRollout` started. */
+  readonly rollout?: Revisioned<Rollout>;
+}
+
+/** A fleet as it is wanted, before a rollout has made it true. */
+export interface FleetGoal extends FleetRecord {
+  /** The fleet's revision at which it was asked for; `Rollout.fleetRevision` names it. */
+  readonly revision: number;
 }
 
 export interface StampCreate {
@@ -180,9 +202,12 @@ export interface FleetStore {
   read(): Promise<Revisioned<FleetRecord> | undefined>;
   /**
    * Release, fleet, new and changed stamps and the routing entry, in one transaction (I26: the intent; reconcilers do
-   * the work). @throws StampyardError STALE_REVISION, ALREADY_EXISTS
+   * the work). @throws StampyardError STALE_REVISION, ALREADY_EXISTS; what `rollouts.start` throws
    */
-  apply(input: ApplyFleetInput, ctx: WriteContext): Promise<Revisioned<FleetRecord>>;
+  apply(input: ApplyFleetInput, ctx: WriteContext): Promise<AppliedFleet>;
+  goal(revision: number): Promise<FleetGoal | undefined>;
+  /** Of rollouts that have not ended, newest first: what the file that was applied last wants is the first of them. */
+  goals(): Promise<readonly FleetGoal[]>;
   release(digest: Digest): Promise<Release | undefined>;
   /** Newest first. */
   releases(page?: PageOptions): Promise<Page<Release>>;
@@ -230,7 +255,7 @@ export interface StampStore {
    */
   remove(
     name: string,
-    options: { readonly force: boolean; readonly revision?: number },
+    options: { readonly force: boolean; readonly overridesFreeze?: boolean; readonly revision?: number },
     ctx: WriteContext,
   ): Promise<Revisioned<Stamp>>;
   /**

@@ -45,17 +45,21 @@ export interface RolloutStore {
   /** Members per rollout and phase. */
   counts(ids: readonly string[]): Promise<ReadonlyMap<string, Readonly<Record<string, number>>>>;
   /**
-   * Records it as `queued`, with strategy, waves and members as they are now. By `onNewer: batch` a queued one of
-   * overlapping components becomes `superseded` in the same transaction.
-   * @throws StampyardError INVALID_REQUEST for a strategy out of bounds, RELEASE_NOT_FOUND, STAMP_NOT_FOUND
+   * Records it as `queued`, with strategy, waves and members as they are now. By `onNewer: batch` a queued one whose
+   * components it all brings becomes `superseded` in the same transaction. One that undoes another, and names no fleet's
+   * revision, gets the goal that the fleet was before that one.
+   * @throws StampyardError INVALID_REQUEST for a strategy out of bounds or a hotfix without a reason, RELEASE_NOT_FOUND,
+   *   STAMP_NOT_FOUND; NOT_FOUND and WRONG_PHASE of the one that it undoes
    */
   start(input: RolloutInput, ctx: WriteContext): Promise<Revisioned<Rollout>>;
   /**
-   * Writes state, waves, gate, looks, spent, waitingOn and the members that differ, and aims the stamps whose members
-   * become `updating` (at `to`) or `returning` (at `from`), all in one transaction. A rollout that becomes `done` makes
-   * its release, and the fleet's revision that it carries, the fleet's own in the same transaction. Two rollouts of
-   * overlapping components are never in a running phase at once: the second is refused with WRONG_PHASE (I34).
-   * @throws StampyardError WRONG_PHASE for what the tables do not allow, STALE_REVISION
+   * Writes state, waves, gate, looks, spent, hooksDone, waitingOn and the members that differ or are new, and aims the
+   * stamps whose members become `updating` (at `to`) or `returning` (at `from`), all in one transaction; `from` of a
+   * waiting member becomes what its stamp is aimed at just then. A rollout that becomes `done` makes its release, and the
+   * fleet's revision that it carries, the fleet's own in the same transaction. Two rollouts are never in a running phase
+   * at once, nor two waves of one: what would begin the second is refused with WRONG_PHASE (I34).
+   * @throws StampyardError WRONG_PHASE for what the tables do not allow, and for a member of a part of the stamp whose
+   *   release is not `from` any more; STALE_REVISION, STAMP_NOT_FOUND
    */
   write(
     rollout: Rollout,

@@ -1,7 +1,7 @@
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { connectionConfig } from "./database.ts";
-import { migrateSteps } from "./migrations.ts";
+import { latestSchemaVersion, migrateSteps } from "./migrations.ts";
 import { openStore } from "./open.ts";
 import { bringTo, tenantOf } from "./test-moves.ts";
 import { run, startTestPostgres, type TestPostgres } from "./test-postgres.ts";
@@ -26,7 +26,7 @@ test("a store of before moves is brought up to date with its tenants, which can 
      VALUES ('acme', 'shared', 'standard', '{}', '{"tenants": 1}', 'present', '{"kind": "active"}', 'a', 1)`,
   );
   await using store = await openStore({ url, keys: testKeys });
-  expect((await store.meta()).schemaVersion).toBe(3);
+  expect((await store.meta()).schemaVersion).toBe(latestSchemaVersion);
   const ctx = await leaderOf(store);
   await run(url, "UPDATE stampyard_control.tenants SET stamp = NULL");
   await applyFleet(store, ctx, [stampFixture("a"), stampFixture("b")]);

@@ -5,6 +5,7 @@ import type { RotationFollowed } from "./port.ts";
 import type { RotationStep, StampRouteKey, WriteContext } from "./records.ts";
 import { makeDataKey, type MasterKeys, seal, unseal, unwrapDataKey, wrapDataKey } from "./seal.ts";
 import { lockStamp } from "./stamp-rows.ts";
+import { rewrapWebhooks } from "./webhook-secrets.ts";
 import { audit, type StoreBase, type Write, write } from "./write.ts";
 
 export interface Sealer extends StoreBase {
@@ -182,7 +183,7 @@ async function requireTimePassed(w: Queryable, stamp: string, dropAfterMs: numbe
   });
 }
 
-/** Wraps every data key by the first master key. Secrets are not touched, so it is quick. @returns data keys changed */
+/** Wraps every data key by the first master key. Secrets are not touched, so it is quick. @returns keys changed, with those of webhooks */
 export function rewrapDataKeys(base: Sealer, ctx: WriteContext): Promise<number> {
   return write(base, ctx, async (w) => {
     const [master] = base.masters;
@@ -199,8 +200,12 @@ export function rewrapDataKeys(base: Sealer, ctx: WriteContext): Promise<number>
         wrapped,
       ]);
     }
-    if (rows.length > 0) await audit(w, "secrets.rewrap", "secrets", { stamps: rows.length, masterKeyId: master.id });
-    return rows.length;
+    const webhooks = await rewrapWebhooks(w, base.masters);
+    const rewrapped = rows.length + webhooks;
+    if (rewrapped > 0) {
+      await audit(w, "secrets.rewrap", "secrets", { stamps: rows.length, webhooks, masterKeyId: master.id });
+    }
+    return rewrapped;
   });
 }
 

@@ -1,6 +1,7 @@
 import { StampyardError } from "@stampyard/domain";
 import { Client } from "pg";
 import { connectionConfig, type Database } from "./database.ts";
+import { freezesChannel } from "./freezes.ts";
 import { holdsChannel, readHoldEvent } from "./holds.ts";
 import type { StoreEvent, StoreMode } from "./records.ts";
 import { directoryChannel } from "./sequence.ts";
@@ -67,12 +68,14 @@ export function openWatch(url: string, applicationName: string, db: () => Databa
     client.on("end", drop);
     client.on("notification", ({ channel, payload }) => {
       if (channel === keysChannel && payload !== undefined) tell({ kind: "keys", stamp: payload });
+      else if (channel === freezesChannel) tell({ kind: "freeze" });
       else if (channel === holdsChannel) for (const event of readHoldEvent(payload)) tell(event);
       else lookSoon();
     });
     await client.connect();
     listening = client;
     await client.query(`LISTEN ${directoryChannel}`);
+    await client.query(`LISTEN ${freezesChannel}`);
     await client.query(`LISTEN ${holdsChannel}`);
     await client.query(`LISTEN ${keysChannel}`);
   }

@@ -36,13 +36,25 @@ export interface WebhookStore {
   remove(id: string, ctx: WriteContext): Promise<void>;
   /** A message for each webhook that wants the event. Rollout writes leave theirs in their own transaction. */
   send(event: string, data: Readonly<Record<string, unknown>>, ctx: WriteContext): Promise<number>;
-  /** For the delivery only: with the opened secret. */
+  /**
+   * A message to this one alone, whatever events it wants. @returns its id
+   * @throws StampyardError NOT_FOUND; WRONG_PHASE when it is disabled
+   */
+  test(id: string, ctx: WriteContext): Promise<string>;
+  /** For the delivery only: with the opened secret. Those of disabled webhooks are not due. */
   due(
     limit: number,
   ): Promise<readonly { readonly message: WebhookMessage; readonly url: string; readonly secret: string }[]>;
+  /** After an attempt. Not audited, but that a webhook is disabled is. */
   settle(
     id: string,
-    outcome: { readonly state: WebhookMessage["state"]; readonly outcome: string; readonly retryAt?: Instant },
+    outcome: {
+      readonly state: WebhookMessage["state"];
+      readonly outcome: string;
+      readonly retryAt?: Instant;
+      /** Its receiver wants no more, ever: disables the webhook. @default false */
+      readonly isGone?: boolean;
+    },
     ctx: WriteContext,
   ): Promise<void>;
   messages(webhook: string): Promise<readonly WebhookMessage[]>;
