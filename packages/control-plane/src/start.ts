@@ -17,6 +17,7 @@ import { readStampSpec } from "./reconcilers/stamp-spec.ts";
 import { createTenantHomes } from "./reconcilers/tenant-homes.ts";
 import { createTenantHooks } from "./reconcilers/tenant-hooks.ts";
 import { createGate, type Turn } from "./reconcilers/turn.ts";
+import { openContents } from "./rollouts/content.ts";
 import { openHeadGuard } from "./recovery/head-guard.ts";
 import { createApp } from "./server/app.ts";
 import { ensureBootstrapTokens } from "./server/bootstrap.ts";
@@ -81,8 +82,9 @@ export async function startControlPlane(
   const events = createEventBus(clock);
   opened.defer(publishStoreEvents(store, events));
 
-  const specOf = (stamp: Stamp) => readStampSpec(store, stamp, systemSha256);
-  const world = { store, engine, specOf, clock, random: systemRandom, sha256: systemSha256, events, log };
+  const contents = openContents(stateDir);
+  const specOf = (stamp: Stamp) => readStampSpec(store, stamp, systemSha256, contents);
+  const world = { store, engine, specOf, contents, clock, random: systemRandom, sha256: systemSha256, events, log };
   const openMover = parts.openMover ?? openRowsMover;
   const deps = { ...world, ...workOf(world), homes, openMover };
   // Before anybody can ask for a version (I42).

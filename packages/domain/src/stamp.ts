@@ -94,6 +94,8 @@ export interface Stamp {
   readonly reservedFor?: string;
   readonly releaseDigest: Digest;
   readonly parameters: Parameters;
+  /** Those among them that were given to it alone: they stay when its pool's change. Absent of a stamp from before they were kept. */
+  readonly own?: Parameters;
   /** Digest of the rendering it should run. */
   readonly stampDigest: Digest;
   readonly capacity: Capacity;

@@ -194,6 +194,12 @@ export const planSchema = z
 export type PlanView = z.output<typeof planSchema>;
 
 export const appliedSchema = z
-  .object({ plan: planSchema, fleetRevision: revisionSchema, releaseDigest: digestSchema })
+  .object({
+    plan: planSchema,
+    fleetRevision: revisionSchema,
+    releaseDigest: digestSchema,
+    /** Brings what changes of stamps that are there; absent when nothing of them does. */
+    rollout: z.string().optional(),
+  })
   .meta({ id: "Applied" });
 export type AppliedView = z.output<typeof appliedSchema>;

@@ -33,8 +33,12 @@ export function stampCapacity(template: Pick<Template, "capacity">, pool: Pool):
   return { tenants: Math.min(tenants, limit), units: Object.fromEntries(lowered) };
 }
 
-/** Parameters that one stamp was given on top of its pool's. They stay when the pool's change. */
-export function ownParameters(stamp: Pick<Stamp, "parameters">, pool: Pool | undefined): Parameters {
+/**
+ * Parameters that one stamp was given on top of its pool's. They stay when the pool's change. Of a stamp from before they
+ * were written down, what differs from its pool's.
+ */
+export function ownParameters(stamp: Pick<Stamp, "parameters" | "own">, pool: Pool | undefined): Parameters {
+  if (stamp.own !== undefined) return stamp.own;
   return Object.fromEntries(
     Object.entries(stamp.parameters).filter(([name, value]) => pool?.parameters[name] !== value),
   );
@@ -73,6 +77,7 @@ export function newStamp(release: ReleaseParts, wanted: Wanted, sha256: Sha256, 
       releaseDigest: rendered.releaseDigest,
       stampDigest: rendered.stampDigest,
       parameters: { ...wanted.pool.parameters, ...wanted.own },
+      own: wanted.own,
       capacity: stampCapacity(release.template, wanted.pool),
       endpoints: [],
       endpointRevision: 0,

@@ -16,6 +16,7 @@ export interface StampRow extends Record<string, unknown> {
   state: Stamp["state"];
   release_digest: Stamp["releaseDigest"];
   parameters: Stamp["parameters"];
+  own_parameters: NonNullable<Stamp["own"]> | null;
   stamp_digest: Stamp["stampDigest"];
   capacity: Stamp["capacity"];
   endpoints: Stamp["endpoints"];
@@ -26,7 +27,7 @@ export interface StampRow extends Record<string, unknown> {
   updated_at: number;
 }
 
-export const stampColumns = `name, pool, region, goal, goal_detail, origin, reserved_for, adoption, verification, state, release_digest, parameters, stamp_digest, capacity,
+export const stampColumns = `name, pool, region, goal, goal_detail, origin, reserved_for, adoption, verification, state, release_digest, parameters, own_parameters, stamp_digest, capacity,
   endpoints, endpoint_revision, waiting_on, revision, created_at, updated_at`;
 
 export function toStamp(row: StampRow): Revisioned<Stamp> {
@@ -44,6 +45,7 @@ export function toStamp(row: StampRow): Revisioned<Stamp> {
       ...(row.verification === null ? {} : { verification: row.verification }),
       releaseDigest: row.release_digest,
       parameters: row.parameters,
+      ...(row.own_parameters === null ? {} : { own: row.own_parameters }),
       stampDigest: row.stamp_digest,
       capacity: row.capacity,
       endpoints: row.endpoints,
@@ -89,8 +91,8 @@ export async function insertStamp(tx: Queryable, stamp: Stamp): Promise<Revision
   }
   const { rows } = await tx.query<StampRow>(
     `INSERT INTO stamps (name, pool, region, goal, state, release_digest, parameters, stamp_digest, capacity,
-       endpoints, endpoint_revision, waiting_on, goal_detail, origin, reserved_for, adoption)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING RETURNING ${stampColumns}`,
+       endpoints, endpoint_revision, waiting_on, goal_detail, origin, reserved_for, adoption, own_parameters)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING RETURNING ${stampColumns}`,
     [
       stamp.name,
       stamp.pool,
@@ -108,6 +110,7 @@ export async function insertStamp(tx: Queryable, stamp: Stamp): Promise<Revision
       stamp.origin,
       stamp.reservedFor ?? null,
       stamp.adoption === undefined ? null : JSON.stringify(stamp.adoption),
+      stamp.own === undefined ? null : JSON.stringify(stamp.own),
     ],
   );
   const [row] = rows;
