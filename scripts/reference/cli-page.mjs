@@ -45,9 +45,13 @@ function readProgram() {
   return { program, help };
 }
 
+/** Commands that do something: also a group with options of its own. */
 function leaves(command) {
   const children = command.createHelp().visibleCommands(command);
-  return children.flatMap((child) => (child.commands.length === 0 ? [child] : leaves(child)));
+  return children.flatMap((child) => {
+    const does = child.commands.length === 0 || child.options.length > 0;
+    return [...(does ? [child] : []), ...leaves(child)];
+  });
 }
 
 function pathOf(command) {

@@ -13,7 +13,10 @@ const meaning: readonly { readonly code: ExitCode; readonly means: string }[] = 
   { code: exitCode.ok, means: "done, or nothing to do" },
   { code: exitCode.error, means: "an error; nothing more was changed than the message says" },
   { code: exitCode.changes, means: "plan, stamp diff: there are changes" },
-  { code: exitCode.notReady, means: "accepted, but not ready in time; run the same command again to go on waiting" },
+  {
+    code: exitCode.notReady,
+    means: "accepted, but not ready in time, or it waits for a person; run the same command again to go on waiting",
+  },
   { code: exitCode.interrupted, means: "ended by Ctrl-C; the work goes on or can be resumed" },
   { code: exitCode.terminated, means: "ended by SIGTERM" },
 ];

@@ -69,10 +69,13 @@ function everyCommand(): [string, Command][] {
     signal: new AbortController().signal,
     ask: undefined,
   };
-  const leaves = (command: Command, path: string): [string, Command][] =>
-    command.commands.length === 0
-      ? [[path, command]]
-      : command.commands.flatMap((child) => leaves(child, `${path} ${child.name()}`.trim()));
+  const leaves = (command: Command, path: string): [string, Command][] => [
+    // What has options of its own does something, also where it has commands below it.
+    ...(command.commands.length === 0 || (path !== "" && command.options.length > 0)
+      ? [[path, command] as [string, Command]]
+      : []),
+    ...command.commands.flatMap((child) => leaves(child, `${path} ${child.name()}`.trim())),
+  ];
   return leaves(
     buildProgram({ ...io, handOver: () => undefined }, () => undefined),
     "",

@@ -30,11 +30,26 @@ import { poolApplyProposal } from "./commands/pool/apply-proposal.ts";
 import { poolList } from "./commands/pool/list.ts";
 import { poolRebalance } from "./commands/pool/rebalance.ts";
 import { poolShow } from "./commands/pool/show.ts";
+import { freezeCommand, freezeList, unfreeze } from "./commands/freeze/freeze.ts";
+import { releaseDiff } from "./commands/release/diff.ts";
 import { releaseList } from "./commands/release/list.ts";
+import { releaseMatrix } from "./commands/release/matrix.ts";
+import { releasePins, stampPin, stampUnpin, tenantPinRelease, tenantUnpinRelease } from "./commands/release/pins.ts";
 import { releaseShow } from "./commands/release/show.ts";
 import { residencyReport } from "./commands/residency/report.ts";
+import { rolloutAbort } from "./commands/rollout/abort.ts";
+import {
+  rolloutApprove,
+  rolloutPause,
+  rolloutPromote,
+  rolloutResume,
+  rolloutRetry,
+} from "./commands/rollout/commands.ts";
 import { rolloutList } from "./commands/rollout/list.ts";
 import { rolloutShow } from "./commands/rollout/show.ts";
+import { rolloutStart } from "./commands/rollout/start.ts";
+import { rolloutUndo } from "./commands/rollout/undo.ts";
+import { rolloutWatch } from "./commands/rollout/watch.ts";
 import { routeExplain } from "./commands/route-explain.ts";
 import { routeUnresolved } from "./commands/route-unresolved.ts";
 import { routerCommand } from "./commands/router.ts";
@@ -80,6 +95,7 @@ import { tokenCreate } from "./commands/token/create.ts";
 import { tokenList } from "./commands/token/list.ts";
 import { tokenRevoke } from "./commands/token/revoke.ts";
 import { up } from "./commands/up.ts";
+import { webhookAdd, webhookList, webhookMessages, webhookRemove, webhookTest } from "./commands/webhook/commands.ts";
 import { type AnyCommand, define } from "./define.ts";
 import { allExitCodes, type ExitCode, exitCode, exitCodeHelp } from "./exit-codes.ts";
 import { CommandFailure, describeFailure, formatFailure } from "./failure.ts";
@@ -92,6 +108,8 @@ interface Group {
   readonly group: string;
   readonly summary: string;
   readonly commands: Tree;
+  /** What the group's own name does, without one of its commands. */
+  readonly itself?: AnyCommand;
 }
 
 const sections: readonly { readonly heading: string; readonly commands: Tree }[] = [
@@ -113,10 +131,28 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
     commands: [
       {
         group: "rollout",
-        summary: "Rollouts of releases: list, show",
-        commands: [rolloutList, rolloutShow],
+        summary: "Releases on their way: start, list, show, watch, pause, resume, promote, approve, abort, retry, undo",
+        commands: [
+          rolloutStart,
+          rolloutList,
+          rolloutShow,
+          rolloutWatch,
+          rolloutPause,
+          rolloutResume,
+          rolloutPromote,
+          rolloutApprove,
+          rolloutAbort,
+          rolloutRetry,
+          rolloutUndo,
+        ],
       },
-      { group: "release", summary: "Releases: list, show", commands: [releaseList, releaseShow] },
+      {
+        group: "release",
+        summary: "Releases: list, show, diff, which stamp runs which, and pins",
+        commands: [releaseList, releaseShow, releaseDiff, releaseMatrix, releasePins],
+      },
+      { group: "freeze", summary: "Freezes", itself: freezeCommand, commands: [freezeList] },
+      unfreeze,
     ],
   },
   {
@@ -145,6 +181,8 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
           stampCheck,
           stampFence,
           stampRotateKeys,
+          stampPin,
+          stampUnpin,
         ],
       },
       {
@@ -176,6 +214,8 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
           tenantRelease,
           tenantHistory,
           tenantWhere,
+          tenantPinRelease,
+          tenantUnpinRelease,
         ],
       },
       {
@@ -219,6 +259,11 @@ const sections: readonly { readonly heading: string; readonly commands: Tree }[]
         summary: "Backup, restore and recovery of the control plane",
         commands: [controlplaneBackup, controlplaneRestore, controlplaneRecovery],
       },
+      {
+        group: "webhook",
+        summary: "Who is told of rollouts: add, list, test, remove, messages",
+        commands: [webhookAdd, webhookList, webhookTest, webhookRemove, webhookMessages],
+      },
       server,
       routerCommand,
       completion,
@@ -245,6 +290,8 @@ export function buildProgram(io: Io, finish: (code: ExitCode) => void): Command 
     .description("Deployment Stamps: many complete, share-nothing copies of your application, and a thin router.")
     .version(version(), "-V, --version", "print the version")
     .helpCommand(false)
+    // Options of a group that does something itself end where a command of it begins.
+    .enablePositionalOptions()
     .addHelpText("after", `\nStart here:\n  $ stampyard up -f fleet.yaml\n\n${exitCodeHelp(allExitCodes)}`);
   for (const section of sections) {
     program.commandsGroup(section.heading);
@@ -258,11 +305,11 @@ export function buildProgram(io: Io, finish: (code: ExitCode) => void): Command 
 function addAll(parent: Command, tree: Tree, io: Io, finish: (code: ExitCode) => void): void {
   for (const entry of tree) {
     if ("group" in entry) {
-      const group = parent
-        .command(entry.group)
-        .summary(entry.summary)
-        .description(`${entry.summary}.`)
-        .helpCommand(false);
+      const group =
+        entry.itself === undefined
+          ? parent.command(entry.group).summary(entry.summary).description(`${entry.summary}.`)
+          : define(parent, entry.itself, io, finish);
+      group.helpCommand(false);
       addAll(group, entry.commands, io, finish);
     } else {
       define(parent, entry, io, finish);

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { EventView, MoveView } from "@stampyard/api";
+import type { MoveView } from "@stampyard/api";
 import type { Client } from "../../connection.ts";
 import type { Run } from "../../define.ts";
 import { type ExitCode, exitCode } from "../../exit-codes.ts";
 import { CommandFailure } from "../../failure.ts";
+import { nudges } from "../../nudges.ts";
 import { viewFor } from "../../up/follow.ts";
 import { pauseText } from "./move-text.ts";
 import { isSettled, moveNode, statusText } from "./status-text.ts";
@@ -36,7 +37,11 @@ export async function followMove<O>(
   const { signal } = run.io;
   const isOver = options.isOver ?? isSettled;
   const over = new AbortController();
-  const nudge = nudges(client, begun.id, AbortSignal.any([signal, over.signal]));
+  const nudge = nudges(
+    client,
+    (event) => "move" in event && event.move === begun.id,
+    AbortSignal.any([signal, over.signal]),
+  );
   using show = shower(run, options.onChange);
   const deadline = performance.now() + options.timeoutMs;
   let move = begun;
@@ -87,25 +92,6 @@ function shower(
     },
     [Symbol.dispose]: () => view?.[Symbol.dispose](),
   };
-}
-
-/** Resolves `next` when something is told of the move. */
-function nudges(client: Client, id: string, signal: AbortSignal) {
-  let wake = () => {};
-  const isOfIt = (event: EventView) => "move" in event && event.move === id;
-  const ended = (async () => {
-    try {
-      for await (const event of await client.events({ signal })) if (isOfIt(event)) wake();
-    } catch {
-      // Looking now and then is enough.
-    }
-  })();
-  signal.addEventListener("abort", () => wake(), { once: true });
-  const next = () =>
-    new Promise<void>((resolve) => {
-      wake = resolve;
-    });
-  return { next, ended };
 }
 
 /**

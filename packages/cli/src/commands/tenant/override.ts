@@ -1,12 +1,11 @@
 import type { OverrideView } from "@stampyard/api";
+import type { Command } from "commander";
 import { type AnyCommand, command, type Run } from "../../define.ts";
-import { CommandFailure } from "../../failure.ts";
 import { table } from "../../output/table.ts";
+import { addExpiryOptions, type ExpiryOptions, expiryOf } from "../expiry.ts";
 import { overrideText } from "./place.ts";
 
-interface Options {
-  readonly until?: string;
-  readonly for?: string;
+interface Options extends ExpiryOptions {
   readonly reason?: string;
 }
 
@@ -57,11 +56,8 @@ export const tenantOverrides = command({
   },
 });
 
-function expiryOptions(c: Parameters<NonNullable<Parameters<typeof command>[0]["options"]>>[0]) {
-  return c
-    .option("--until <time>", "when it ends, e.g. 2027-01-31T00:00:00Z (default: never)")
-    .option("--for <duration>", "the same from now on: 90m, 12h or 30d")
-    .option("--reason <text>", "why, for the audit");
+function expiryOptions(c: Command): Command {
+  return addExpiryOptions(c, "never").option("--reason <text>", "why, for the audit");
 }
 
 type Word = { readonly kind: "pin"; readonly stamp: string } | { readonly kind: "quarantine" };
@@ -94,28 +90,5 @@ function end(verb: string, kind: OverrideView["kind"], summary: string): AnyComm
       await client.overrideRemove({ params: { key }, query, signal: run.io.signal });
       run.emit({ tenant: key }, () => `Tenant ${key} is no longer ${kind === "pin" ? "pinned" : "quarantined"}\n`);
     },
-  });
-}
-
-const unitMs: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** @throws CommandFailure INVALID_REQUEST */
-export function expiryOf({ until, for: duration }: Options, now: number): string | undefined {
-  if (until !== undefined && duration !== undefined) {
-    throw new CommandFailure("INVALID_REQUEST", "--until and --for are two ends", { mend: "Give one of them." });
-  }
-  if (until !== undefined) {
-    const at = Date.parse(until);
-    if (!Number.isNaN(at)) return new Date(at).toISOString();
-    throw new CommandFailure("INVALID_REQUEST", `--until is ${JSON.stringify(until)}`, {
-      mend: "Write a time such as 2027-01-31T00:00:00Z.",
-    });
-  }
-  if (duration === undefined) return undefined;
-  const [, count = "", unit = ""] = /^(\d{1,6})([mhd])$/.exec(duration) ?? [];
-  const ms = Number(count) * (unitMs[unit] ?? 0);
-  if (ms > 0) return new Date(now + ms).toISOString();
-  throw new CommandFailure("INVALID_REQUEST", `--for is ${JSON.stringify(duration)}`, {
-    mend: "Write minutes, hours or days: 90m, 12h or 30d.",
   });
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runLine, type StubApi, stubFetch } from "../../test-io.ts";
-import { expiryOf } from "./override.ts";
+import { expiryOf } from "../expiry.ts";
 
 let dir: string;
 let env: Readonly<Record<string, string>>;

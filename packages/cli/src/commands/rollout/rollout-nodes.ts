@@ -1,0 +1,137 @@
+import type { RolloutDetailView, RolloutMemberView, RolloutView } from "@stampyard/api";
+import type { NodeState, ProgressNode } from "../../output/progress-tree.ts";
+import { durationText } from "../../output/quantity.ts";
+import { hasEnded, progressText, releaseText, spentText, waitsForPerson } from "./rollout-text.ts";
+
+export interface TreeOptions {
+  /** Redrawn in place: then it has running times, too. */
+  readonly isLive: boolean;
+  readonly nowMs: number;
+}
+
+/** More of one wave would fill the screen; the others are counted. */
+const mostMembers = 15;
+
+/** The rollout, its waves, the stamps of the wave under way, and what its gate says. */
+export function rolloutNode(
+  rollout: RolloutDetailView,
+  members: readonly RolloutMemberView[],
+  options: TreeOptions,
+): ProgressNode {
+  const name = `${rollout.undoes === undefined ? "rollout" : "undo"} ${rollout.id} of ${releaseText(rollout)}`;
+  return {
+    label: rollout.hotfix ? `${name} (hotfix)` : name,
+    state: stateOf(rollout),
+    detail: detailOf(rollout, options),
+    children: [
+      ...rollout.waves.map((_, index) => waveNode(rollout, members, index, options)),
+      ...(rollout.gate === undefined || hasEnded(rollout) ? [] : [gateNode(rollout.gate)]),
+    ],
+  };
+}
+
+function stateOf({ phase }: RolloutView): NodeState {
+  if (phase === "done") return "done";
+  if (phase === "aborted" || phase === "aborting") return "failed";
+  return phase === "queued" || phase === "paused" || phase === "approval" ? "waiting" : "working";
+}
+
+/** `baking, until 12:30:05 (4 min); 1 of 3 stamps updated; waits for …`. */
+function detailOf(rollout: RolloutDetailView, { isLive, nowMs }: TreeOptions): string {
+  const parts = [phaseText(rollout, { isLive, nowMs }), progressText(rollout)];
+  if (rollout.why !== undefined) parts.push(rollout.why);
+  if (!hasEnded(rollout) && rollout.waitingOn !== undefined && rollout.waitingOn !== rollout.why) {
+    parts.push(`waits for ${rollout.waitingOn}`);
+  }
+  if (isLive || hasEnded(rollout)) parts.push(spentText(rollout));
+  return parts.join("; ");
+}
+
+function phaseText({ phase, since, until }: RolloutView, { isLive, nowMs }: TreeOptions): string {
+  const words = phase === "approval" ? "waits for an approval" : phase;
+  const ends = until === undefined ? "" : ` until ${until.slice(11, 19)} UTC`;
+  if (!isLive) return `${words}${ends}`;
+  const left = until === undefined ? undefined : Date.parse(until) - nowMs;
+  const time =
+    left === undefined
+      ? `for ${durationText(Math.max(0, nowMs - Date.parse(since)))}`
+      : `${durationText(Math.max(0, left))} left`;
+  return `${words}${ends} (${time})`;
+}
+
+function waveNode(
+  rollout: RolloutDetailView,
+  members: readonly RolloutMemberView[],
+  index: number,
+  options: TreeOptions,
+): ProgressNode {
+  const wave = rollout.waves[index];
+  const mine = members.filter((member) => member.wave === index);
+  const taking = mine.filter(({ phase }) => phase !== "skipped");
+  const arrived = taking.filter(({ phase }) => phase === "updated").length;
+  const goesBack = taking.filter(({ phase }) => phase === "returning" || phase === "returned");
+  const isNow = rollout.wave === index || goesBack.length > 0 || mine.some(({ phase }) => phase === "updating");
+  const counts = goesBack.length > 0 ? goesBack.filter(({ phase }) => phase === "returned").length : arrived;
+  const what = goesBack.length > 0 ? "went back" : "updated";
+  const detail = [
+    `${counts} of ${goesBack.length > 0 ? goesBack.length : taking.length} ${what}`,
+    ...(wave?.approval === true && rollout.wave !== undefined && rollout.wave <= index ? ["wants an approval"] : []),
+    ...(wave?.bakeMs === undefined || wave.bakeMs === 0 ? [] : [`bakes ${durationText(wave.bakeMs)}`]),
+  ].join(", ");
+  const shown = isNow ? mine.filter(({ phase }) => phase !== "skipped" || hasEnded(rollout)) : [];
+  const few = shown.slice(0, mostMembers).map((member) => memberNode(member, options));
+  const more = shown.length - few.length;
+  return {
+    label: `wave ${wave?.name ?? index + 1}`,
+    state: waveState(rollout, index, goesBack.length > 0, taking.length > 0 && arrived === taking.length),
+    detail,
+    children: more > 0 ? [...few, { label: `and ${more} more`, state: "waiting" }] : few,
+  };
+}
+
+function waveState(rollout: RolloutView, index: number, goesBack: boolean, isWhole: boolean): NodeState {
+  if (goesBack) return "failed";
+  if (rollout.phase === "done") return "done";
+  if (rollout.wave === undefined) return isWhole ? "done" : "waiting";
+  if (index !== rollout.wave) return index < rollout.wave ? "done" : "waiting";
+  return waitsForPerson(rollout) ? "waiting" : "working";
+}
+
+const memberStates: Readonly<Record<RolloutMemberView["phase"], NodeState>> = {
+  waiting: "waiting",
+  updating: "working",
+  updated: "done",
+  failed: "failed",
+  returning: "working",
+  returned: "done",
+  skipped: "waiting",
+};
+
+function memberNode(member: RolloutMemberView, { isLive, nowMs }: TreeOptions): ProgressNode {
+  const { phase, since, why, from, to } = member;
+  const versions = phase === "returning" || phase === "returned" ? [to, from] : [from, to];
+  const way = versions.map(releaseText).join(" to ");
+  const isMoving = phase === "updating" || phase === "returning";
+  const time =
+    isLive && isMoving && since !== undefined ? `, for ${durationText(Math.max(0, nowMs - Date.parse(since)))}` : "";
+  return {
+    label: member.stamp,
+    state: memberStates[phase],
+    detail: `${phase}, ${way}${time}${why === undefined ? "" : `: ${why}`}`,
+  };
+}
+
+function gateNode(gate: NonNullable<RolloutDetailView["gate"]>): ProgressNode {
+  const state: Readonly<Record<typeof gate.verdict, NodeState>> = {
+    go: "done",
+    abort: "failed",
+    inconclusive: "waiting",
+  };
+  const enough = gate.enoughInMs === undefined ? "" : `, enough to tell in about ${durationText(gate.enoughInMs)}`;
+  return {
+    label: "gate",
+    state: state[gate.verdict],
+    detail: `${gate.verdict}${enough}`,
+    children: gate.checks.map((check) => ({ label: check.name, state: state[check.verdict], detail: check.text })),
+  };
+}
