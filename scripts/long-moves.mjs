@@ -6,7 +6,7 @@
  * What came of each is kept at once in `bench/results/long-moves-<date>.json`. A run that was ended goes on with the next
  * seed where it stopped; `--at-most` ends this one after so many fleets. The first history that fails ends it too.
  */
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
@@ -31,8 +31,16 @@ const asked = { moves: Number(values.moves), writes: Number(values.writes), firs
 const perFleet = { moves: 40, writes: 60_000 };
 
 const { file, outcome } = goOnOrBegin();
+/** Once: the fleet at work comes to its end first. Twice: it is ended, and put away. */
 const stopping = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => stopping.abort());
+const ending = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.on(signal, () => {
+    if (stopping.signal.aborted) return ending.abort();
+    stopping.abort();
+    console.log("It stops when this fleet is over, in a few minutes; again, and it stops at once");
+  });
+}
 
 for (let fleets = 0; fleets < Number(values["at-most"]) && !isFinished() && !stopping.signal.aborted; fleets++) {
   const seed = asked.firstSeed + outcome.parts.length;
@@ -77,18 +85,23 @@ async function runFleet(seed) {
   const loadBefore = loadavg();
   const env = {
     ...process.env,
+    TMPDIR: folder,
     STAMPYARD_LONG_REPORT: reported,
     STAMPYARD_SEED: String(seed),
     STAMPYARD_MOVES: String(perFleet.moves),
     STAMPYARD_MOVE_WRITES: String(perFleet.writes),
   };
   const vitest = [join(root, "node_modules/vitest/vitest.mjs"), "run", "test/moves/history.test.ts"];
-  const child = spawn(process.execPath, vitest, { env, cwd: root, stdio: ["ignore", "inherit", "inherit"] });
-  const end = () => child.kill("SIGINT");
-  stopping.signal.addEventListener("abort", end);
+  // A group of its own: Ctrl-C in a terminal reaches this script only.
+  const child = spawn(process.execPath, vitest, {
+    ...{ env, cwd: root, detached: true },
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  const end = () => process.kill(-child.pid, "SIGTERM");
+  ending.signal.addEventListener("abort", end);
   try {
     const code = await new Promise((resolve) => child.on("exit", resolve));
-    if (stopping.signal.aborted) return undefined;
+    if (ending.signal.aborted) return undefined;
     const told = existsSync(reported) ? JSON.parse(readFileSync(reported, "utf8").trim().split("\n")[0]) : {};
     const { part: _, ...figures } = { acknowledged: 0, moves: {}, problems: [], seed, ...told };
     const problems = code === 0 || figures.problems.length > 0 ? figures.problems : ["it ended before it was judged"];
@@ -96,8 +109,18 @@ async function runFleet(seed) {
     const loadAverage = { before: loadBefore, after: loadavg() };
     return { ...figures, problems, arrived, commit: commitOf(), loadAverage };
   } finally {
-    stopping.signal.removeEventListener("abort", end);
+    ending.signal.removeEventListener("abort", end);
+    putAway(folder);
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Ends what a fleet that was cut off has left. */
+function putAway(folder) {
+  for (const name of readdirSync(folder).filter((entry) => entry.startsWith("stampyard-history-"))) {
+    const env = { ...process.env, STAMPYARD_STATE: join(folder, name, "state") };
+    const cli = join(root, "packages/cli/dist/main.js");
+    spawnSync(process.execPath, [cli, "down", "--destroy", "--yes"], { env, stdio: ["ignore", "ignore", "inherit"] });
   }
 }
 
