@@ -9,6 +9,7 @@ import { runReconcilers } from "./reconcilers/run-reconcilers.ts";
 import { runSequencer } from "./reconcilers/sequencer.ts";
 import type { ReconcileDeps } from "./reconcilers/turn.ts";
 import { runRecovery } from "./recovery/collect-homes.ts";
+import { runEvidence } from "./rollouts/evidence/run-evidence.ts";
 
 /** Everything that only the leader does, until the signal or the first failure; then all of it has ended. */
 export async function lead(
@@ -27,6 +28,7 @@ export async function lead(
     runCampaigns,
     runPools,
     runLoads,
+    runEvidence,
     runRecovery,
     runHousekeeping,
   ];

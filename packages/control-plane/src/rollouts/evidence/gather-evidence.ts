@@ -1,0 +1,159 @@
+import type {
+  Evidence,
+  EvidenceBucket,
+  Instant,
+  MemberSignals,
+  Rollout,
+  RolloutMember,
+  UpdatedMember,
+} from "@stampyard/domain";
+import type { ObservedStamp } from "../../store/port.ts";
+import { type EvidenceMemory, memoryOf } from "./evidence-memory.ts";
+import { failingOf, type FailingReports, readFailing } from "./failing-reports.ts";
+import { noteMember, sickOf } from "./note-members.ts";
+import { askProbes } from "./ask-probes.ts";
+import { askQueries } from "./ask-queries.ts";
+import { lagOf } from "./queue-lag.ts";
+import type { EvidenceDeps } from "./run-evidence.ts";
+
+/** As far back as what was usual is read; the store keeps two hours. */
+const baselineMs = 60 * 60_000;
+/** More siblings say nothing that these do not; those with the most requests are taken. */
+const mostSiblings = 60;
+/** Members of the wave under way come first. */
+const mostUpdated = 200;
+
+/**
+ * Everything that the gate of a rollout is judged by now. Nothing is waited for: what has not come yet is not in it, and
+ * counts as missing.
+ * @param now by the clock that the members' times are of
+ */
+export async function gatherEvidence(
+  deps: EvidenceDeps,
+  rollout: Rollout,
+  members: readonly RolloutMember[],
+  now: Instant,
+): Promise<Evidence> {
+  const { store } = deps;
+  const memory = memoryOf(store);
+  const updated = updatedOf(members);
+  const names = updated.map(({ stamp }) => stamp);
+  const earliest = Math.min(now, ...updated.map(({ begunAt }) => begunAt));
+  const candidates = siblingsOf(rollout, members);
+  const [rows, observations, failing] = await Promise.all([
+    store.evidence.buckets([...names, ...candidates], earliest - baselineMs),
+    store.stamps.observations(),
+    readFailing(store),
+  ]);
+  const siblings = busiest(candidates, rows).slice(0, mostSiblings);
+  const wave = "wave" in rollout.state ? rollout.state.wave : 0;
+  const about = { memory, rollout, now, failing };
+  const signals = members
+    .filter(({ stamp }) => names.includes(stamp))
+    .map((member) => signalsOf(deps, { ...about, member }, observations.get(member.stamp)));
+  return {
+    now,
+    bucketMs: memory.spanMs,
+    updated,
+    siblings,
+    buckets: withQuiet(rows, [...names, ...siblings], memory.spanMs),
+    signals,
+    // One at the end of each wave's bake; the guards need none.
+    look: { index: rollout.looks, of: Math.max(1, rollout.waves.length) },
+    isLook: rollout.state.kind === "baking" && now >= rollout.state.until,
+    seed: `${rollout.id} ${wave}`,
+  };
+}
+
+function updatedOf(members: readonly RolloutMember[]): readonly UpdatedMember[] {
+  return members
+    .flatMap(({ stamp, wave, state }) =>
+      state.kind === "updated" ? [{ stamp, begunAt: state.since, updatedAt: state.at, wave }] : [],
+    )
+    .sort((left, right) => right.wave - left.wave || right.updatedAt - left.updatedAt)
+    .slice(0, mostUpdated);
+}
+
+/** Nothing is done to those that wait, nor to those that are left out because they are pinned or run something else. */
+function siblingsOf(rollout: Rollout, members: readonly RolloutMember[]): readonly string[] {
+  return members
+    .filter(({ state, from }) => {
+      if (state.kind === "waiting") return true;
+      return state.kind === "skipped" && from.release !== rollout.release;
+    })
+    .map(({ stamp }) => stamp);
+}
+
+function busiest(stamps: readonly string[], rows: readonly EvidenceBucket[]): readonly string[] {
+  const requests = new Map<string, number>(stamps.map((stamp) => [stamp, 0]));
+  for (const row of rows) {
+    const before = requests.get(row.stamp);
+    if (before !== undefined) requests.set(row.stamp, before + row.requests);
+  }
+  return [...requests].sort(([a, most], [b, more]) => more - most || (a < b ? -1 : 1)).map(([stamp]) => stamp);
+}
+
+/**
+ * Whether a span is whole is said of all stamps at once, so a stamp without a bucket was quiet where another one has a
+ * whole one. A span of which nobody has any stays missing.
+ */
+export function withQuiet(
+  rows: readonly EvidenceBucket[],
+  stamps: readonly string[],
+  ms: number,
+): readonly EvidenceBucket[] {
+  const wanted = new Set(stamps);
+  const spans = new Map<Instant, EvidenceBucket[]>();
+  for (const row of rows) {
+    // Of another length = from before somebody changed it.
+    if (row.ms !== ms) continue;
+    const span = spans.get(row.at);
+    if (span === undefined) spans.set(row.at, [row]);
+    else span.push(row);
+  }
+  const found: EvidenceBucket[] = [];
+  for (const at of [...spans.keys()].sort((left, right) => left - right)) {
+    const span = spans.get(at) ?? [];
+    const complete = span.every((row) => row.complete);
+    const quiet = new Set(wanted);
+    for (const row of span) {
+      quiet.delete(row.stamp);
+      if (wanted.has(row.stamp)) found.push(row);
+    }
+    if (!complete) continue;
+    for (const stamp of quiet)
+      found.push({ stamp, at, ms, complete, requests: 0, errors: 0, latency: [], synthetic: 0 });
+  }
+  return found;
+}
+
+interface About {
+  readonly memory: EvidenceMemory;
+  readonly rollout: Rollout;
+  readonly member: RolloutMember;
+  readonly now: Instant;
+  readonly failing: FailingReports;
+}
+
+function signalsOf(deps: EvidenceDeps, about: About, observed: ObservedStamp | undefined): MemberSignals {
+  const { memory, rollout, member, now, failing } = about;
+  const { stamp } = member;
+  const { gate } = rollout.strategy;
+  if (observed !== undefined) noteMember(memory, member, observed);
+  const known = memory.members.get(stamp);
+  const lag = gate.queueLag === undefined ? undefined : lagOf(memory, stamp, now);
+  return {
+    stamp,
+    at: observed?.at ?? 0,
+    sick: observed === undefined ? undefined : sickOf(observed.observation),
+    ...(known?.sickSince === undefined ? {} : { sickSince: known.sickSince }),
+    restarts: Math.max(0, ...(known?.restarts.values() ?? [])),
+    failedJobs: (observed?.observation.components ?? [])
+      .filter(({ status }) => status === "failed")
+      .map(({ name, reason }) => (reason === undefined ? name : `${name} (${reason})`)),
+    ...(lag === undefined ? {} : { queueLag: lag }),
+    failingTenants: failingOf(failing, stamp, member.state.kind === "updated" ? member.state.since : now),
+    probes: askProbes(deps, { memory, rollout, member, now }),
+    queries: askQueries(deps, { memory, rollout, member, now }),
+  };
+}

@@ -1,0 +1,100 @@
+import {
+  type EvidenceBucket,
+  endedRollouts,
+  type FencingToken,
+  type Rollout,
+  type RolloutMember,
+  StampyardError,
+} from "@stampyard/domain";
+import type { WriteContext } from "../../store/port.ts";
+import type { ReconcileDeps } from "../../reconcilers/turn.ts";
+import { type EvidenceMemory, forget } from "./evidence-memory.ts";
+import { noteMembers } from "./note-members.ts";
+import { measureLags } from "./queue-lag.ts";
+
+export type EvidenceDeps = Pick<ReconcileDeps, "store" | "engine" | "specOf" | "clock" | "log">;
+
+/** Long enough that the baselines of an update exist before anybody thinks of it. */
+const keepMs = 2 * 60 * 60_000;
+const pruneEveryMs = 60_000;
+/** A leader that ends leaves nobody watching for longer. */
+const watchForMs = 60_000;
+/** More are not watched tenant by tenant. */
+const mostWatched = 500;
+const idleEveryMs = 5_000;
+
+/** Makes buckets of what routers count, and looks after the members of open rollouts, while this process leads. */
+export async function runEvidence(deps: EvidenceDeps, token: FencingToken, signal: AbortSignal): Promise<void> {
+  const memory = forget(deps.store);
+  let prunedAt = deps.clock.now();
+  let trouble: string | undefined;
+  while (!signal.aborted) {
+    try {
+      await observeEvidence(deps, memory, { actor: "evidence", token });
+      if (deps.clock.now() - prunedAt >= pruneEveryMs) {
+        prunedAt = deps.clock.now();
+        await deps.store.evidence.prune(keepMs);
+      }
+      trouble = undefined;
+    } catch (caught) {
+      if (signal.aborted) return;
+      const error = StampyardError.from(caught);
+      if (error.code === "STALE_LEADER") throw error;
+      if (error.message !== trouble) deps.log.warn({ code: error.code, err: error }, "evidence cannot be gathered");
+      trouble = error.message;
+    }
+    const every = memory.watched.size > 0 ? Math.min(1_000, memory.spanMs * 0.4) : Math.min(idleEveryMs, memory.spanMs);
+    await deps.clock.sleep(every, signal).catch(() => {});
+  }
+}
+
+/** One turn. @returns what it saved */
+export async function observeEvidence(
+  deps: EvidenceDeps,
+  memory: EvidenceMemory,
+  ctx: WriteContext,
+): Promise<readonly EvidenceBucket[]> {
+  const { store, clock } = deps;
+  const open = await openRollouts(deps);
+  await watch(deps, memory, open, ctx);
+  await noteMembers(deps, memory, open);
+  measureLags(deps, memory, open);
+  const [reports, routers] = await Promise.all([store.evidence.reports(), store.routers.list()]);
+  const live = routers.filter((router) => router.live).map((router) => router.name);
+  const now = clock.now();
+  memory.counter.note(reports, live, now);
+  const buckets = memory.counter.take(now, memory.watched);
+  if (buckets.length > 0) await store.evidence.saveBuckets(buckets, ctx);
+  return buckets;
+}
+
+export interface OpenRollout {
+  readonly rollout: Rollout;
+  readonly members: readonly RolloutMember[];
+}
+
+async function openRollouts({ store }: EvidenceDeps): Promise<readonly OpenRollout[]> {
+  const found = await Promise.all(
+    (await store.rollouts.open()).map(async (id) => {
+      const [row, members] = await Promise.all([store.rollouts.read(id), store.rollouts.members(id)]);
+      return row === undefined || endedRollouts.includes(row.value.state.kind) ? [] : [{ rollout: row.value, members }];
+    }),
+  );
+  return found.flat();
+}
+
+/** Members and siblings alike, from the moment that a rollout is asked for: who fails already must be known before. */
+async function watch(
+  { store, clock }: EvidenceDeps,
+  memory: EvidenceMemory,
+  open: readonly OpenRollout[],
+  ctx: WriteContext,
+): Promise<void> {
+  const stamps = new Set(open.flatMap(({ members }) => members.map(({ stamp }) => stamp)).slice(0, mostWatched));
+  const isSame = stamps.size === memory.watched.size && [...stamps].every((stamp) => memory.watched.has(stamp));
+  const now = clock.now();
+  if (isSame && (stamps.size === 0 || memory.watchedUntil - now > watchForMs / 2)) return;
+  await store.evidence.watch([...stamps], now + watchForMs, ctx);
+  memory.watched = stamps;
+  memory.watchedUntil = now + watchForMs;
+}
