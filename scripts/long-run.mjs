@@ -3,6 +3,7 @@
  *
  *   node scripts/long-run.mjs fuzz --minutes 30 [--seed 7]      mutated requests and mutated answers of stamps
  *   node scripts/long-run.mjs soak [--requests 100000]          every fault of a stamp, beside healthy ones
+ *   node scripts/long-run.mjs rollouts [--rounds 1]             every fault of a release, programs of two versions, kill -9 anywhere
  *
  * With STAMPYARD_ROUTER_IO=fast, by that way. Runs shorter than that are printed only. What ends by Ctrl-C keeps the parts that were over.
  */
@@ -15,12 +16,28 @@ import { parseArgs } from "node:util";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const suites = {
-  fuzz: { files: ["test/conformance/fuzz.test.ts", "test/conformance/fuzz-answers.test.ts"], long: 10 },
-  soak: { files: ["test/bulkhead/bulkhead.test.ts"], long: 100_000 },
+  fuzz: {
+    files: ["test/conformance/fuzz.test.ts", "test/conformance/fuzz-answers.test.ts"],
+    size: { option: "minutes", name: "minutes", long: 10, variable: "STAMPYARD_FUZZ_MINUTES" },
+  },
+  soak: {
+    files: ["test/bulkhead/bulkhead.test.ts"],
+    size: { option: "requests", name: "requestsPerFault", long: 100_000, variable: "STAMPYARD_SOAK_REQUESTS" },
+  },
+  rollouts: {
+    files: ["test/rollouts"],
+    size: { option: "rounds", name: "rounds", long: 1, variable: "STAMPYARD_ROLLOUT_ROUNDS" },
+    env: { STAMPYARD_ROLLOUTS: "long", STAMPYARD_CRASH: "all" },
+  },
 };
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { minutes: { type: "string" }, requests: { type: "string" }, seed: { type: "string" } },
+  options: {
+    minutes: { type: "string" },
+    requests: { type: "string" },
+    rounds: { type: "string" },
+    seed: { type: "string" },
+  },
 });
 const [name] = positionals;
 const suite = suites[name];
@@ -29,7 +46,7 @@ for (const [option, value] of Object.entries(values)) {
 }
 if (suite === undefined) throw new RangeError(`Name a suite: ${Object.keys(suites).join(" or ")}`);
 
-const size = Number((name === "fuzz" ? values.minutes : values.requests) ?? suite.long);
+const size = Number(values[suite.size.option] ?? suite.size.long);
 /** Which way the router serves its sockets; a run by the faster one has a record of its own. */
 const sockets = process.env.STAMPYARD_ROUTER_IO || "public";
 const folder = mkdtempSync(join(tmpdir(), "stampyard-long-"));
@@ -37,7 +54,7 @@ const reported = join(folder, "parts");
 const startedAt = new Date();
 const loadBefore = loadavg();
 const env = { ...process.env, STAMPYARD_LONG_REPORT: reported };
-env[name === "fuzz" ? "STAMPYARD_FUZZ_MINUTES" : "STAMPYARD_SOAK_REQUESTS"] = String(size);
+Object.assign(env, suite.env, { [suite.size.variable]: String(size) });
 if (values.seed !== undefined) env.STAMPYARD_SEED = values.seed;
 
 const vitest = [join(root, "node_modules/vitest/vitest.mjs"), "run", ...suite.files];
@@ -64,7 +81,7 @@ function keep(code) {
     suite: name,
     at: startedAt.toISOString(),
     seconds: Math.round((Date.now() - startedAt) / 1_000),
-    asked: { [name === "fuzz" ? "minutes" : "requestsPerFault"]: size },
+    asked: { [suite.size.name]: size },
     sockets,
     passed: code === 0,
     interrupted,
@@ -74,7 +91,7 @@ function keep(code) {
     loadAverage: { before: loadBefore, after: loadavg() },
     parts,
   };
-  if (size < suite.long) return;
+  if (size < suite.size.long) return;
   const results = join(root, "bench/results");
   mkdirSync(results, { recursive: true });
   const file = join(
