@@ -38,7 +38,8 @@ function whoLacks({ members, world }: RolloutTurn, { wave, since, until }: Bakin
   const lacking = members.filter(({ wave: index, state, stamp, to }) => {
     if (index !== wave || state.kind !== "updated") return false;
     const seen = world.members.get(stamp);
-    return seen === undefined || seen.observedAt < from || !runs(seen, to.stampDigest);
+    const isFresh = seen !== undefined && seen.observedAt >= from && seen.observedAt <= world.now;
+    return !isFresh || !runs(seen, to.stampDigest);
   });
   const [first] = lacking;
   if (first === undefined) return undefined;
@@ -51,9 +52,10 @@ function whoLacks({ members, world }: RolloutTurn, { wave, since, until }: Bakin
 /** Why there is no verdict to go by, of a look at or after the end of the bake. */
 function whatIsUnjudged({ rollout, members, world }: RolloutTurn, { wave, until }: Baking): string | undefined {
   const rule = rollout.waves[wave];
-  const isEmpty = !members.some((member) => member.wave === wave && member.state.kind === "updated");
   // Without a bake there is nothing that could have been seen: its strategy wanted no verdict.
-  if (rule === undefined || rule.bakeMs === 0 || isEmpty) return undefined;
+  if (rule === undefined || rule.bakeMs === 0) return undefined;
+  if (!isWatched({ members }))
+    return members.some(({ state }) => state.kind === "waiting") ? "somebody to be judged by" : undefined;
   const reports = [world.gate, rollout.gate].filter((report) => report !== undefined && report.at >= until);
   if (!rollout.strategy.gate.enforced) return undefined;
   if (reports.some((report) => report?.verdict === "go")) return undefined;

@@ -63,7 +63,7 @@ function isOpen({ state }: RolloutMember): boolean {
 }
 
 /** Whether anybody runs the new release, so that there is something to judge. */
-export function isWatched({ members }: RolloutTurn): boolean {
+export function isWatched({ members }: Pick<RolloutTurn, "members">): boolean {
   return members.some(({ state }) => state.kind === "updated");
 }
 
