@@ -4,6 +4,7 @@ import type { Queryable } from "./database.ts";
 import { type Claim, planRecovery, type RecoveryFacts, type RecoveryPlan } from "./recovery-plan.ts";
 import type { RememberedMove } from "./recovery-moves.ts";
 import { endedList } from "./move-rows.ts";
+import { stopRollouts } from "./recovery-rollouts.ts";
 import { applyRecovery, directoryDifference } from "./recovery-apply.ts";
 import type { RecoveryEntry, RecoveryStore } from "./port.ts";
 import type { HomeClaim, RecoveryReport, StoreMeta, WriteContext } from "./records.ts";
@@ -77,7 +78,8 @@ function enter(
     );
     await w.query("DELETE FROM recovery_sources");
     await w.query("DELETE FROM recovery_decisions");
-    await audit(w, "recovery.enter", "recovery", { reason, incarnation });
+    const rollouts = await stopRollouts(w, reason, base.now());
+    await audit(w, "recovery.enter", "recovery", { reason, incarnation, rollouts });
     if (newTerm) await w.query(tokenAboveEarlierLives, [incarnation]);
     w.tell({ kind: "mode", mode: "recovering" });
     return readMeta(w);

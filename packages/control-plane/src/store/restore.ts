@@ -2,11 +2,13 @@ import { createHash } from "node:crypto";
 import { StampyardError } from "@stampyard/domain";
 import { Client } from "pg";
 import { type BackupHeader, backupForm, backupTables, writableColumns } from "./backup.ts";
-import { connectionConfig, sqlState, translate } from "./database.ts";
+import { connectionConfig, type Queryable, type Row, sqlState, translate } from "./database.ts";
 import { storeUse } from "./present-store.ts";
 import { tokenAboveEarlierLives } from "./recovery.ts";
+import { stopRollouts } from "./recovery-rollouts.ts";
 import { latestSchemaVersion, migrateSteps, schemaName } from "./migrations.ts";
 import { type MasterKeys, unwrapDataKey } from "./seal.ts";
+import { openWebhookSecret, sealedWebhooks } from "./webhook-secrets.ts";
 
 export interface RestoreOptions {
   readonly url: string;
@@ -74,7 +76,10 @@ async function requireEmpty(client: Client, evenIfLed: boolean): Promise<void> {
   }
 }
 
-/** The key that wraps a stamp's secrets is authenticated: it opens under the master key of its time, or not at all. */
+/**
+ * The key that wraps a stamp's secrets is authenticated, as the secret of a webhook is: it opens under the master key of
+ * its time, or not at all.
+ */
 async function requireOpenSecrets(client: Client, keys: MasterKeys): Promise<void> {
   const { rows } = await client.query<{ stamp: string; master_key_id: string; wrapped: Buffer }>(
     "SELECT stamp, master_key_id, wrapped FROM stamp_keys ORDER BY stamp",
@@ -83,16 +88,37 @@ async function requireOpenSecrets(client: Client, keys: MasterKeys): Promise<voi
     try {
       unwrapDataKey(keys, stamp, { masterKeyId, wrapped });
     } catch (cause) {
-      throw new StampyardError(
-        "INVALID_REQUEST",
-        `The backup's secrets are sealed under master key ${masterKeyId}, not under the present one, ${keys[0].id}`,
-        {
-          cause,
-          mend: "Put the master.key of the backed-up control plane into the state directory's secrets, or into STAMPYARD_MASTER_KEY. Nothing was changed.",
-        },
-      );
+      throw otherMasterKey(masterKeyId, keys, cause);
     }
   }
+  const webhooks = await sealedWebhooks(queryableOf(client));
+  for (const webhook of webhooks) {
+    try {
+      openWebhookSecret(keys, webhook);
+    } catch (cause) {
+      throw otherMasterKey(webhook.master_key_id, keys, cause);
+    }
+  }
+}
+
+function otherMasterKey(masterKeyId: string, keys: MasterKeys, cause: unknown): StampyardError {
+  return new StampyardError(
+    "INVALID_REQUEST",
+    `The backup's secrets are sealed under master key ${masterKeyId}, not under the present one, ${keys[0].id}`,
+    {
+      cause,
+      mend: "Put the master.key of the backed-up control plane into the state directory's secrets, or into STAMPYARD_MASTER_KEY. Nothing was changed.",
+    },
+  );
+}
+
+function queryableOf(client: Client): Queryable {
+  return {
+    async query<R extends Row = Row>(text: string, values: readonly unknown[] = []) {
+      const { rows, rowCount } = await client.query<R>(text, [...values]);
+      return { rows, rowCount: rowCount ?? 0 };
+    },
+  };
 }
 
 async function load(client: Client, options: RestoreOptions): Promise<Restored> {
@@ -117,9 +143,10 @@ async function load(client: Client, options: RestoreOptions): Promise<Restored> 
   const reason = `restored from a backup of ${new Date(header.at).toISOString()}`;
   await client.query("UPDATE meta SET incarnation = $1, mode = 'recovering', mode_reason = $2", [incarnation, reason]);
   await client.query(tokenAboveEarlierLives, [incarnation]);
+  const stopped = await stopRollouts(queryableOf(client), `the control plane was ${reason}`, Date.now());
   await client.query("INSERT INTO audit (actor, action, subject, detail) VALUES ($1, 'store.restore', 'store', $2)", [
     options.actor,
-    JSON.stringify({ incarnation, version: header.version, takenAt: header.at, rows }),
+    JSON.stringify({ incarnation, version: header.version, takenAt: header.at, rows, rollouts: stopped }),
   ]);
   return { fleetId: header.fleetId, incarnation, version: header.version, takenAt: header.at, rows };
 }

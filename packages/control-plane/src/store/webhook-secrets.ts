@@ -5,7 +5,7 @@ import { type MasterKeys, seal, unseal } from "./seal.ts";
 
 /** Secrets of webhooks, each sealed by a master key for its own webhook and no other. */
 
-interface SealedRow extends Record<string, unknown> {
+export interface SealedRow extends Record<string, unknown> {
   id: string;
   master_key_id: string;
   sealed: Buffer;
@@ -42,15 +42,13 @@ export async function rewrapWebhooks(tx: Queryable, masters: MasterKeys): Promis
   return rows.length;
 }
 
-/** For a restore: every secret must open. @throws StampyardError INTERNAL */
-export async function openEveryWebhook(
-  tx: { query(text: string): Promise<{ rows: SealedRow[] }> },
-  masters: MasterKeys,
-): Promise<void> {
-  const { rows } = await tx.query("SELECT id, master_key_id, sealed FROM webhooks ORDER BY id");
-  for (const row of rows) openBytes(masters, row);
+/** Of all webhooks, for a restore to see whether they open. */
+export async function sealedWebhooks(tx: Queryable): Promise<readonly SealedRow[]> {
+  const { rows } = await tx.query<SealedRow>("SELECT id, master_key_id, sealed FROM webhooks ORDER BY id");
+  return rows;
 }
 
+/** @throws StampyardError INTERNAL when it was sealed under another master key, or for another webhook */
 export function openWebhookSecret(masters: MasterKeys, row: SealedRow): string {
   return textOf(openBytes(masters, row));
 }
