@@ -9,9 +9,9 @@ const minute = 60_000;
  */
 export const defaultGate: GateRule = {
   enforced: true,
-  errors: { worse: 0.01, leastRequests: { updated: 300, siblings: 3_000 } },
+  errors: { worse: 0.01, leastRequests: { updated: 300, siblings: 1_000 } },
   latency: { worseMs: 300 },
-  mostErrors: 0.2,
+  mostErrors: 0.25,
   tenant: { leastRequests: 20, errorShare: 0.5 },
   mostRestarts: 2,
   probes: [],

@@ -1,4 +1,5 @@
 import type { Evidence, GateCheck, GateReport, GateRule, GateVerdict } from "../evidence.ts";
+import { compareRequests } from "./compare-requests.ts";
 import { absoluteErrors, guardChecks } from "./guards.ts";
 
 /**
@@ -7,8 +8,15 @@ import { absoluteErrors, guardChecks } from "./guards.ts";
  * Same rule and evidence, same report. A rule that is not enforced is judged all the same.
  */
 export function judgeGate(rule: GateRule, evidence: Evidence): GateReport {
-  const checks: GateCheck[] = [...guardChecks(rule, evidence), absoluteErrors(rule, evidence)];
-  return { at: evidence.now, verdict: worstOf(checks), checks, tookLook: false };
+  const { checks: compared, judged, enoughInMs } = compareRequests(rule, evidence);
+  const checks = [...guardChecks(rule, evidence), absoluteErrors(rule, evidence), ...compared];
+  return {
+    at: evidence.now,
+    verdict: worstOf(checks),
+    checks,
+    tookLook: evidence.isLook && judged,
+    ...(enoughInMs === undefined ? {} : { enoughInMs }),
+  };
 }
 
 function worstOf(checks: readonly GateCheck[]): GateVerdict {
