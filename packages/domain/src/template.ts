@@ -1,3 +1,5 @@
+import type { Digest } from "./ports.ts";
+
 /**
  * What `stamp.yaml` says, after parsing: plain data, references still unresolved. Texts that may hold references
  * (`${db.url}`) are `Text`: the parts in order, so nobody parses `${` twice.
@@ -70,6 +72,8 @@ interface Process {
   readonly image?: Text;
   /** Relative to the template file. */
   readonly workdir?: string;
+  /** Digest of the files that it runs from, where they are not its release's: it was taken from another one. */
+  readonly content?: Digest;
   readonly env: Readonly<Record<string, Text>>;
   readonly resources: Resources;
   /** Extra start order on top of what the references say. */

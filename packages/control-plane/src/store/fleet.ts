@@ -59,6 +59,7 @@ export function fleetStore(base: Sealer): FleetStore {
       return rows[0] === undefined ? undefined : toFleet(rows[0]);
     },
     apply: (input, ctx) => applyFleet(base, input, ctx),
+    keepRelease: (input, ctx) => keepRelease(base, input, ctx),
     goal: (revision) => readGoal(db, revision),
     goals: () => openGoals(db),
     async release(digest) {
@@ -106,6 +107,16 @@ function applyFleet(base: Sealer, input: ApplyFleetInput, ctx: WriteContext): Pr
     }
     w.tell({ kind: "fleet" });
     return { ...toFleet(row), ...(begun === undefined ? {} : { rollout: begun.started }) };
+  });
+}
+
+async function keepRelease(base: Sealer, input: ReleaseInput, ctx: WriteContext): Promise<void> {
+  const { rows } = await base.db.query("SELECT FROM releases WHERE digest = $1", [input.digest]);
+  if (rows.length > 0) return;
+  await write(base, ctx, async (w) => {
+    requireNormal(w);
+    await insertRelease(w, input);
+    await audit(w, "release.keep", `release/${input.digest}`, { version: input.version, notes: input.notes ?? "" });
   });
 }
 

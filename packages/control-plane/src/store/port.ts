@@ -205,6 +205,8 @@ export interface FleetStore {
    * the work). @throws StampyardError STALE_REVISION, ALREADY_EXISTS; what `rollouts.start` throws
    */
   apply(input: ApplyFleetInput, ctx: WriteContext): Promise<AppliedFleet>;
+  /** Records a release that nothing is to run yet. Repeating it changes nothing. */
+  keepRelease(release: ReleaseInput, ctx: WriteContext): Promise<void>;
   goal(revision: number): Promise<FleetGoal | undefined>;
   /** Of rollouts that have not ended, newest first: what the file that was applied last wants is the first of them. */
   goals(): Promise<readonly FleetGoal[]>;
