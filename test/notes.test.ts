@@ -295,9 +295,13 @@ test("the worker leaves the jobs of a tenant alone whose home is not active here
   };
   await until(waiting, (rows) => rows.length === 0);
   await setState("importing");
-  await database.query(
-    "insert into outbox (tenant_id, kind, subject_id) values ('bcme', 'note-written', gen_random_uuid())",
-  );
+  const jobs = async () => (await fetch(`${base}/healthz/jobs`)).status;
+  expect(await jobs()).toBe(200);
+  // Due for so long that somebody should have taken it.
+  const stale =
+    "insert into outbox (tenant_id, kind, subject_id, due_at) values ('bcme', 'note-written', gen_random_uuid(), now() - interval '6 s')";
+  await database.query(stale);
+  expect(await jobs()).toBe(503);
   // Another tenant's job that came later is done meanwhile, so the worker has passed by.
   await send("acme", "POST", "/notes", { title: "later" });
   await until(
@@ -307,6 +311,7 @@ test("the worker leaves the jobs of a tenant alone whose home is not active here
   expect(await waiting()).toEqual([{ attempts: 0 }]);
   await setState("active");
   await until(waiting, (rows) => rows.length === 0);
+  expect(await jobs()).toBe(200);
 });
 
 test("a job that always fails ends as dead, with its reason, and does not hold up others", async () => {

@@ -27,6 +27,19 @@ export async function tenantsWithDueJobs(db: Queryable, after: string, limit: nu
   return rows.map((row) => row.tenant_id);
 }
 
+/** A worker looks every second; what is due for longer than this is not looked at. */
+const overdueSeconds = 5;
+
+/** Jobs that no worker takes, at most a thousand. */
+export async function countOverdueJobs(db: Queryable): Promise<number> {
+  const { rows } = await db.query<{ count: number }>(
+    `select count(*)::int from (select from outbox where state = 'ready'
+       and due_at < now() - make_interval(secs => $1) limit 1000) late`,
+    [overdueSeconds],
+  );
+  return rows[0]?.count ?? 0;
+}
+
 /** A claim holds for this long; a worker that dies gives its jobs back by this. */
 const claimSeconds = 30;
 

@@ -132,6 +132,13 @@ test("/healthz tells whether the database answers, without a tenant", async () =
   expect([sick.status, sick.headers.get("content-type")]).toEqual([503, "application/problem+json"]);
 });
 
+test("/healthz/jobs tells whether a worker takes the jobs, and /healthz does not mind", async () => {
+  const base = await serve(recordingPool().pool);
+  const [jobs, api] = [await fetch(`${base}/healthz/jobs`), await fetch(`${base}/healthz`)];
+  expect([jobs.status, await jobs.json()]).toEqual([503, expect.objectContaining({ code: "jobs-overdue" })]);
+  expect(api.status).toBe(200);
+});
+
 test("a body must be JSON and not too large", async () => {
   const base = await serve(recordingPool().pool);
   const post = async (body: string, type = "application/json") =>

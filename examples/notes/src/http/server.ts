@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type Guard, guardHttp, type HookPassage } from "@stampyard/guard";
 import { inTransaction, sqlStateOf } from "../database.ts";
 import { type Log, reasonOf } from "../log.ts";
+import { countOverdueJobs } from "../outbox.ts";
 import { eraseWorkspace, seedWorkspace } from "../workspace.ts";
 import type { Call, Reply, Route, Services } from "./call.ts";
 import { readBytes, readJson } from "./input.ts";
@@ -37,6 +38,7 @@ export function createApi(services: Services, guard: Guard, log: Log): Server {
     {
       open: {
         "/healthz": (request, response) => answer(response, () => health(services, request)),
+        "/healthz/jobs": (request, response) => answer(response, () => jobsHealth(services, request)),
         [exportPath]: (request, response) => answer(response, () => serveExport(services, request, Date.now())),
       },
       hook: (request, response, passage) => answer(response, () => serveHook(services, request, passage)),
@@ -133,9 +135,7 @@ const healthTimeoutMs = 1_000;
 
 /** Healthy = the database answers. Redis and NATS may be away: the application then is slower, not wrong. */
 async function health({ pool, identity }: Services, request: IncomingMessage): Promise<Reply> {
-  if (request.method !== "GET" && request.method !== "HEAD") {
-    throw new Problem(405, "wrong-method", "This path allows GET", { allow: "GET" });
-  }
+  requireGet(request);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     const problem = new Problem(503, "unhealthy", "The database does not answer");
@@ -147,6 +147,23 @@ async function health({ pool, identity }: Services, request: IncomingMessage): P
     clearTimeout(timer);
   }
   return { status: 200, json: { status: "ok", ...identity } };
+}
+
+/**
+ * Whether the worker keeps up. Apart from the health of the API, which is well and must not be ended for it; the gate of a
+ * rollout asks, because a release that breaks only the worker fails no request.
+ */
+async function jobsHealth({ pool }: Services, request: IncomingMessage): Promise<Reply> {
+  requireGet(request);
+  const overdue = await countOverdueJobs(pool);
+  if (overdue > 0) throw new Problem(503, "jobs-overdue", `${overdue} jobs wait for a worker`);
+  return { status: 200, json: { status: "ok" } };
+}
+
+function requireGet({ method }: IncomingMessage): void {
+  if (method !== "GET" && method !== "HEAD") {
+    throw new Problem(405, "wrong-method", "This path allows GET", { allow: "GET" });
+  }
 }
 
 const pagePolicy =
