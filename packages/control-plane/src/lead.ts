@@ -4,6 +4,7 @@ import { runHousekeeping } from "./reconcilers/housekeeping.ts";
 import type { MoveParts } from "./reconcilers/move/move-deps.ts";
 import { runMoves } from "./reconcilers/move/run-moves.ts";
 import { runLoads } from "./reconcilers/observe-load.ts";
+import { runRollouts } from "./reconcilers/rollout/run-rollouts.ts";
 import { runPools } from "./reconcilers/run-pools.ts";
 import { runReconcilers } from "./reconcilers/run-reconcilers.ts";
 import { runSequencer } from "./reconcilers/sequencer.ts";
@@ -26,6 +27,7 @@ export async function lead(
     runReconcilers,
     runMoves,
     runCampaigns,
+    runRollouts,
     runPools,
     runLoads,
     runEvidence,

@@ -23,7 +23,8 @@ export interface FreezeDeps {
 /** For whoever asks about many things at a time. */
 export async function readFreezes(store: FreezeDeps["store"]): Promise<Freezes> {
   const [freezes, fleet] = await Promise.all([store.freezes.list(), store.fleet.read()]);
-  return { freezes, windows: fleet?.value.fleet.freezes ?? [] };
+  // They are in force from their commit on, which the database's clock may put into our future.
+  return { freezes: freezes.map((freeze) => ({ ...freeze, since: 0 })), windows: fleet?.value.fleet.freezes ?? [] };
 }
 
 /** @returns undefined when nothing stops it */

@@ -78,7 +78,7 @@ function whyStopped(turn: RolloutTurn, wave: number): Stop | undefined {
     }
     const { hookFailures = [] } = world;
     stops.push(
-      ...hookFailures.map((hook) => ({ cause: `hook ${hook.name} failed: ${hook.cause}`, verdict: hook.then })),
+      ...hookFailures.map((hook) => ({ cause: `hook ${hook.name} failed: ${hook.cause}`, verdict: hook.verdict })),
     );
   }
   return stops.find((stop) => stop.verdict === "abort") ?? stops[0];

@@ -17,7 +17,7 @@ export interface RolloutWorld {
   /** Hooks that failed for good since the last turn, with what their rule says. */
   readonly hookFailures?: readonly {
     readonly name: string;
-    readonly then: "abort" | "pause";
+    readonly verdict: "abort" | "pause";
     readonly cause: string;
   }[];
   /** A newer rollout of the same components waits, and this one's strategy or that one's says that it makes way. */

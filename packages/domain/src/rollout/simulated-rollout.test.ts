@@ -136,7 +136,7 @@ function turn(fleet: TestFleet, memory: Memory, id: string, random: SeededRandom
   if (failures.length > 0) {
     const hookFailures = failures.map(({ name, onFailure }) => ({
       name,
-      then: onFailure === "abort" ? ("abort" as const) : ("pause" as const),
+      verdict: onFailure === "abort" ? ("abort" as const) : ("pause" as const),
       cause: "it answered 500",
     }));
     world = { ...world, hookFailures };

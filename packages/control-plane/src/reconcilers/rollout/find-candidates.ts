@@ -1,0 +1,44 @@
+import { type Random, type Rollout, type RolloutCandidate, type Sha256, StampyardError } from "@stampyard/domain";
+import { aimAt, aimOf, poolOf } from "../../rollouts/aims.ts";
+import { gatherCandidates } from "../../rollouts/gather-candidates.ts";
+import type { WriteContext } from "../../store/port.ts";
+import type { ReconcileDeps } from "../turn.ts";
+
+export type CandidateFinding = Pick<ReconcileDeps, "store" | "clock"> & {
+  readonly random: Random;
+  readonly sha256: Sha256;
+};
+
+/**
+ * What a rollout would bring to stamps that are no members of it, as it would have at its start. Secrets that the release
+ * adds are made with it: a name that a stamp has keeps its value.
+ * @throws StampyardError RELEASE_NOT_FOUND
+ */
+export async function findCandidates(
+  deps: CandidateFinding,
+  { release: digest, fleetRevision }: Pick<Rollout, "release" | "fleetRevision">,
+  names: readonly string[],
+  ctx: WriteContext,
+): Promise<readonly RolloutCandidate[]> {
+  const { store } = deps;
+  const [row, goal, release, rows] = await Promise.all([
+    store.fleet.read(),
+    fleetRevision === undefined ? undefined : store.fleet.goal(fleetRevision),
+    store.fleet.release(digest),
+    Promise.all(names.map((name) => store.stamps.read(name))),
+  ]);
+  if (release === undefined) throw new StampyardError("RELEASE_NOT_FOUND", `No release ${digest}`);
+  if (row === undefined) return [];
+  const { fleet } = row.value;
+  const stamps = [];
+  for (const found of rows) {
+    const stamp = found?.value;
+    const pool = stamp === undefined ? undefined : (poolOf(goal?.fleet, stamp) ?? poolOf(fleet, stamp));
+    if (stamp === undefined || pool === undefined) continue;
+    const { to, secrets } = aimAt(deps, release, stamp, pool, fleet);
+    const known = await store.stamps.secrets(stamp.name);
+    if (Object.keys(secrets).some((name) => !(name in known))) await store.stamps.addSecrets(stamp.name, secrets, ctx);
+    stamps.push({ stamp, from: aimOf(stamp), to });
+  }
+  return await gatherCandidates(deps, stamps, fleet);
+}

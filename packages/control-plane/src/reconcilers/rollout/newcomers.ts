@@ -1,0 +1,64 @@
+import {
+  isServing,
+  joinNewcomers,
+  type Rollout,
+  type RolloutMember,
+  type RolloutPlan,
+  sameAim,
+  type Stamp,
+} from "@stampyard/domain";
+import { aimOf } from "../../rollouts/aims.ts";
+import { type Turn, writeContext } from "../turn.ts";
+import type { RolloutDeps } from "./rollout-deps.ts";
+
+type NewcomerDeps = Pick<RolloutDeps, "candidates">;
+
+export interface Joined {
+  readonly rollout: Rollout;
+  readonly members: readonly RolloutMember[];
+}
+
+/**
+ * The rollout with a last wave for stamps that were built since it began and serve with something else: nobody is left
+ * behind unsaid. Looked for when none of its members waits any more. A rollout that takes releases back, or brings a part
+ * of one, is for its members alone.
+ */
+export async function withNewcomers(
+  deps: NewcomerDeps,
+  rollout: Rollout,
+  members: readonly RolloutMember[],
+  stamps: readonly Stamp[],
+  turn: Turn,
+): Promise<Joined> {
+  const isForAll = rollout.undoes === undefined && rollout.components.length === 0;
+  const isLast = rollout.state.kind === "baking" && !members.some(({ state }) => state.kind === "waiting");
+  if (!isForAll || !isLast) return { rollout, members };
+  const known = new Set(members.map(({ stamp }) => stamp));
+  const others = stamps
+    .filter(({ name, origin, goal, state }) => {
+      return !known.has(name) && origin === "built" && goal !== "absent" && isServing(state.kind);
+    })
+    .map(({ name }) => name);
+  if (others.length === 0) return { rollout, members };
+  const candidates = await deps.candidates(rollout, others, writeContext(turn, `Rollout ${rollout.id}`));
+  const behind = candidates.filter(({ from, to, skip }) => skip === undefined && !sameAim(from, to));
+  const joined = joinNewcomers(rollout, members, behind);
+  if (joined.members.length === 0) return { rollout, members };
+  return { rollout: { ...rollout, waves: joined.waves }, members: [...members, ...joined.members] };
+}
+
+/**
+ * Members whose stamps are aimed elsewhere than when it began, with what they would go back to now. What they get stays
+ * as it was written down.
+ */
+export function refreshed(
+  members: readonly RolloutMember[],
+  rows: ReadonlyMap<string, Stamp>,
+  plan: RolloutPlan,
+): readonly RolloutMember[] {
+  const stale = new Set(plan.actions.flatMap((action) => (action.kind === "refresh" ? [action.stamp] : [])));
+  return members.flatMap((member) => {
+    const row = stale.has(member.stamp) ? rows.get(member.stamp) : undefined;
+    return row === undefined ? [] : [{ ...member, from: aimOf(row) }];
+  });
+}
