@@ -27,9 +27,12 @@ export function planBake(turn: RolloutTurn, state: Baking): RolloutStep {
   return { next: { kind: "paused", since: now, why: lack, by: "gate", was: state } };
 }
 
-/** Whether the gate has to be asked for a verdict that spends of alpha: at the end of a bake. */
-export function isLookDue({ state, waves }: RolloutTurn["rollout"], now: Instant): boolean {
-  return state.kind === "baking" && waves[state.wave]?.promoted !== true && now >= state.until;
+/**
+ * Whether the gate has to be asked for a verdict that spends of alpha: at the end of a bake, once. What waits for more data
+ * after it must not look again and again until chance gives a reason, nor take the looks of the waves that follow.
+ */
+export function isLookDue({ state, waves, looks }: RolloutTurn["rollout"], now: Instant): boolean {
+  return state.kind === "baking" && waves[state.wave]?.promoted !== true && now >= state.until && looks <= state.wave;
 }
 
 /** Completion is this release on every member, seen just now: whoever was healthy before the bake may not be after it. */
