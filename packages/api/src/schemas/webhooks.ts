@@ -69,6 +69,6 @@ export type WebhookMessageView = z.output<typeof webhookMessageSchema>;
 
 export const webhookMessagesSchema = z.object({ items: z.array(webhookMessageSchema) });
 export const webhookTestedSchema = z.object({
-  /** Messages that were written down for delivery. */
-  messages: z.number().int(),
+  /** `webhook-id` of the message that was written down for delivery. */
+  message: z.string(),
 });

@@ -1,5 +1,5 @@
 import type { FreezeView, FreezeWindowView } from "@stampyard/api";
-import type { Freeze, FreezeScope, FreezeWindow } from "@stampyard/domain";
+import { endOfWindow, type Freeze, type FreezeScope, type Freezes, type FreezeWindow } from "@stampyard/domain";
 import { time } from "./views.ts";
 
 export function freezeView({ id, scope, stops, reason, by, since, until }: Freeze): FreezeView {
@@ -15,8 +15,8 @@ export function freezeView({ id, scope, stops, reason, by, since, until }: Freez
   };
 }
 
-/** `frozen` = what it stops now, and until when; absent = nothing. */
-export function windowView(window: FreezeWindow, frozen: { readonly until?: number } | undefined): FreezeWindowView {
+export function windowView(window: FreezeWindow, now: number): FreezeWindowView {
+  const until = endOfWindow(window, now);
   return {
     kind: "window",
     name: window.name,
@@ -24,8 +24,8 @@ export function windowView(window: FreezeWindow, frozen: { readonly until?: numb
     stops: [...window.stops],
     zone: window.zone,
     when: whenText(window),
-    active: frozen !== undefined,
-    ...(frozen?.until === undefined ? {} : { until: time(frozen.until) }),
+    active: until !== undefined,
+    ...(until === undefined ? {} : { until: time(until) }),
   };
 }
 
@@ -35,6 +35,32 @@ function scopeView({ pools, regions, stamps }: FreezeScope): FreezeView["scope"]
     ...(regions === undefined ? {} : { regions: [...regions] }),
     ...(stamps === undefined ? {} : { stamps: [...stamps] }),
   };
+}
+
+/** Of what is in force now, for who looks at the fleet at a glance. */
+export function frozenTexts({ freezes, windows }: Freezes, now: number): string[] {
+  const said = freezes.map(({ id, by, reason, stops, scope, until }) => {
+    return `${stops.join(", ")} of ${scopeText(scope)}${endText(until)}: ${reason} (${id}, by ${by})`;
+  });
+  const timed = windows.flatMap((window) => {
+    const until = endOfWindow(window, now);
+    if (until === undefined) return [];
+    return [`${window.stops.join(", ")} of ${scopeText(window.scope)}${endText(until)}: window ${window.name}`];
+  });
+  return [...said, ...timed];
+}
+
+function scopeText({ pools, regions, stamps }: FreezeScope): string {
+  const parts = [
+    ...(pools === undefined ? [] : [`pool ${pools.join(" or ")}`]),
+    ...(regions === undefined ? [] : [`region ${regions.join(" or ")}`]),
+    ...(stamps === undefined ? [] : [`stamp ${stamps.join(" or ")}`]),
+  ];
+  return parts.length === 0 ? "the whole fleet" : parts.join(", ");
+}
+
+function endText(until: number | undefined): string {
+  return until === undefined ? "" : ` until ${time(until)}`;
 }
 
 const days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];

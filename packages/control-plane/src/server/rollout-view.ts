@@ -25,7 +25,23 @@ export async function readVersions(store: Pick<Store, "fleet">, releases: Iterab
   return (release) => versions.get(release);
 }
 
-export function rolloutView(
+/** Rollouts with what has to be read beside them: counts of members, and names of releases. */
+export async function readRolloutViews(
+  store: Pick<Store, "fleet" | "rollouts">,
+  rows: readonly Revisioned<Rollout>[],
+  now: number,
+): Promise<RolloutView[]> {
+  const [counts, versionOf] = await Promise.all([
+    store.rollouts.counts(rows.map(({ value }) => value.id)),
+    readVersions(
+      store,
+      rows.map(({ value }) => value.release),
+    ),
+  ]);
+  return rows.map((row) => rolloutView(row, counts.get(row.value.id), versionOf, now));
+}
+
+function rolloutView(
   row: Revisioned<Rollout>,
   counts: Readonly<Record<string, number>> | undefined,
   versionOf: VersionOf,

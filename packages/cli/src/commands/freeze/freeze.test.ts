@@ -147,7 +147,7 @@ describe("webhook", () => {
       body: "{}",
     };
     const api: StubApi = {
-      "POST /v1/webhooks/wh-1/test": asking({ status: 202, json: { messages: 1 } }),
+      "POST /v1/webhooks/wh-1/test": asking({ status: 202, json: { message: "msg_1" } }),
       "GET /v1/webhooks/wh-1/messages": { json: { items: [message] } },
       "DELETE /v1/webhooks/wh-1": asking({ status: 204 }),
     };

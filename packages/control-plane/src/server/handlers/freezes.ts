@@ -6,12 +6,13 @@ import { freezeView, windowView } from "../freeze-view.ts";
 type Names = Extract<keyof Handlers, `freeze${string}`>;
 
 export function freezeHandlers(deps: ServerDeps): Pick<Handlers, Names> {
-  const { store } = deps;
+  const { store, clock } = deps;
   return {
     async freezeList() {
       const [freezes, fleet] = await Promise.all([store.freezes.list(), store.fleet.read()]);
       const windows = fleet?.value.fleet.freezes ?? [];
-      return { items: [...freezes.map(freezeView), ...windows.map((window) => windowView(window, undefined))] };
+      const now = clock.now();
+      return { items: [...freezes.map(freezeView), ...windows.map((window) => windowView(window, now))] };
     },
     async freezeStart(call) {
       const { scope, stops, until, reason } = call.body;

@@ -1,5 +1,4 @@
 import type { PinView } from "@stampyard/api";
-import { quote, StampyardError } from "@stampyard/domain";
 import type { Pin } from "../../store/port.ts";
 import type { Call, Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
@@ -17,16 +16,7 @@ export function pinHandlers(deps: ServerDeps): Pick<Handlers, Names> {
   };
   const set = async (call: Call<"pinStampSet" | "pinTenantSet">, subject: Pin["subject"]) => {
     const { release, until, reason } = call.body;
-    const ends = Date.parse(until);
-    if (ends <= deps.clock.now()) {
-      throw new StampyardError("INVALID_REQUEST", `The pin would have ended already, at ${until}`, {
-        mend: "Give a time to come.",
-      });
-    }
-    if (release !== undefined && (await store.fleet.release(release)) === undefined) {
-      throw new StampyardError("RELEASE_NOT_FOUND", `No release ${release}`, { mend: "See stampyard release list." });
-    }
-    const pin = { subject, until: ends, reason, ...(release === undefined ? {} : { release }) };
+    const pin = { subject, until: Date.parse(until), reason, ...(release === undefined ? {} : { release }) };
     const [view] = await viewsOf([await store.pins.set(pin, writeContext(deps, call, reason))]);
     if (view === undefined) throw new RangeError("One pin has one view");
     return view;
@@ -38,23 +28,9 @@ export function pinHandlers(deps: ServerDeps): Pick<Handlers, Names> {
 
   return {
     pinList: async () => ({ items: await viewsOf(await store.pins.list()) }),
-    async pinStampSet(call) {
-      const { name } = call.params;
-      if ((await store.stamps.read(name)) === undefined) {
-        throw new StampyardError("STAMP_NOT_FOUND", `No stamp ${quote(name)}`, { mend: "See stampyard stamp list." });
-      }
-      return set(call, { kind: "stamp", name });
-    },
+    pinStampSet: (call) => set(call, { kind: "stamp", name: call.params.name }),
     pinStampRemove: (call) => remove(call, { kind: "stamp", name: call.params.name }),
-    async pinTenantSet(call) {
-      const name = call.params.key;
-      if ((await store.tenants.read(name)) === undefined) {
-        throw new StampyardError("TENANT_NOT_FOUND", `No tenant ${quote(name)}`, {
-          mend: "See stampyard tenant list.",
-        });
-      }
-      return set(call, { kind: "tenant", name });
-    },
+    pinTenantSet: (call) => set(call, { kind: "tenant", name: call.params.key }),
     pinTenantRemove: (call) => remove(call, { kind: "tenant", name: call.params.key }),
   };
 }

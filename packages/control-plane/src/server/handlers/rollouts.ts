@@ -1,10 +1,10 @@
-import { type Digest, quote, type Rollout, type RolloutCommand, StampyardError } from "@stampyard/domain";
+import { quote, type Rollout, type RolloutCommand, StampyardError } from "@stampyard/domain";
 import type { Revisioned } from "../../store/port.ts";
 import type { Call, Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
 import { storePage } from "../paging.ts";
 import { type AskedRollout, previewAsked, startAsked, undoAsked } from "../rollout-asked.ts";
-import { memberView, readVersions, rolloutDetailView, rolloutView } from "../rollout-view.ts";
+import { memberView, readRolloutViews, readVersions, rolloutDetailView } from "../rollout-view.ts";
 import { revisionOf } from "./tenants.ts";
 
 type Names = Extract<keyof Handlers, `rollout${string}`>;
@@ -18,13 +18,7 @@ type Commands =
 
 export function rolloutHandlers(deps: ServerDeps): Pick<Handlers, Names> {
   const { store, clock } = deps;
-  const viewsOf = async (rows: readonly Revisioned<Rollout>[]) => {
-    const [counts, versionOf] = await Promise.all([
-      store.rollouts.counts(rows.map(({ value }) => value.id)),
-      readVersions(store, releasesOf(rows)),
-    ]);
-    return rows.map((row) => rolloutView(row, counts.get(row.value.id), versionOf, clock.now()));
-  };
+  const viewsOf = (rows: readonly Revisioned<Rollout>[]) => readRolloutViews(store, rows, clock.now());
   const viewOf = async (row: Revisioned<Rollout>) => {
     const [view] = await viewsOf([row]);
     if (view === undefined) throw new RangeError("One row has one view");
@@ -83,10 +77,6 @@ export function rolloutHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       return viewOf(await undoAsked(deps, row.value, overrides, ctx));
     },
   };
-}
-
-function releasesOf(rows: readonly Revisioned<Rollout>[]): readonly Digest[] {
-  return rows.map(({ value }) => value.release);
 }
 
 function askedOf({

@@ -1,9 +1,13 @@
 import { openApi, type StatusView } from "@stampyard/api";
 import { StampyardError } from "@stampyard/domain";
+import { readFreezes } from "../../freezes/freezes.ts";
 import type { Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
+import { frozenTexts } from "../freeze-view.ts";
 import { mapPage, storePage } from "../paging.ts";
 import { readPoolWaits } from "../pool-plan.ts";
+import { readMatrix } from "../release-matrix.ts";
+import { readRolloutViews } from "../rollout-view.ts";
 import { auditView, routerView, time, tokenView } from "../views.ts";
 
 type Names =
@@ -117,7 +121,17 @@ async function readStatus(deps: ServerDeps, role: "leader" | "standby"): Promise
     readWaits(store),
   ]);
   const pools = (fleet?.value.fleet.pools ?? []).map((pool) => pool.name);
-  const ofPools = await readPoolWaits(store, pools, clock.now());
+  const now = clock.now();
+  const [ofPools, open, freezes, { alerts }] = await Promise.all([
+    readPoolWaits(store, pools, now),
+    store.rollouts.list({ isOpen: true, limit: mostWaits }),
+    readFreezes(store),
+    readMatrix(deps),
+  ]);
+  const rollouts = await readRolloutViews(store, open.items, now);
+  const ofRollouts = rollouts.flatMap(({ id, why, waitingOn = why }) =>
+    waitingOn === undefined ? [] : [{ kind: "rollout" as const, name: id, why: waitingOn }],
+  );
   return {
     ...(fleet === undefined ? {} : { fleet: fleet.value.fleet.name }),
     fleetRevision: fleet?.revision ?? 0,
@@ -135,10 +149,10 @@ async function readStatus(deps: ServerDeps, role: "leader" | "standby"): Promise
     tenants: { ...tenants },
     routers: routers.map((router) => routerView(router, head)),
     held: held.map(({ since, ...batch }) => ({ ...batch, since: time(since) })),
-    rollouts: [],
-    frozen: [],
-    alerts: [],
-    waitingOn: [...ofPools, ...waitingOn].slice(0, mostWaits),
+    rollouts,
+    frozen: frozenTexts(freezes, now),
+    alerts,
+    waitingOn: [...ofRollouts, ...ofPools, ...waitingOn].slice(0, mostWaits),
   };
 }
 

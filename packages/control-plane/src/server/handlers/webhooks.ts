@@ -7,16 +7,8 @@ import { time } from "../views.ts";
 
 type Names = Extract<keyof Handlers, `webhook${string}`>;
 
-/** Goes to everyone that wants it, and to the one that is tested in any case. */
-const testEvent = "webhook.test";
-
 export function webhookHandlers(deps: ServerDeps): Pick<Handlers, Names> {
   const { store } = deps;
-  const required = async (id: string): Promise<Webhook> => {
-    const found = (await store.webhooks.list()).find((webhook) => webhook.id === id);
-    if (found !== undefined) return found;
-    throw new StampyardError("NOT_FOUND", `No webhook ${quote(id)}`, { mend: "See stampyard webhook list." });
-  };
   return {
     webhookList: async () => ({ items: (await store.webhooks.list()).map(webhookView) }),
     async webhookAdd(call) {
@@ -29,11 +21,14 @@ export function webhookHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       return undefined;
     },
     async webhookTest(call) {
-      const { id } = await required(call.params.id);
-      return { messages: await store.webhooks.send(testEvent, { webhook: id }, writeContext(deps, call)) };
+      return { message: await store.webhooks.test(call.params.id, writeContext(deps, call)) };
     },
     async webhookMessages({ params }) {
-      await required(params.id);
+      if (!(await store.webhooks.list()).some(({ id }) => id === params.id)) {
+        throw new StampyardError("NOT_FOUND", `No webhook ${quote(params.id)}`, {
+          mend: "See stampyard webhook list.",
+        });
+      }
       return { items: (await store.webhooks.messages(params.id)).map(messageView) };
     },
   };
