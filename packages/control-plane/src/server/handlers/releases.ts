@@ -58,38 +58,3 @@ async function sidesOf(
   const own = { parameters: stamp.parameters, capacity: stamp.capacity };
   return { from: before, sides: { from: { ...before, ...own }, to: { ...to, parameters, capacity } } };
 }
-
-/** With what the stamp has now, beside what it would have. */
-async function diffForStamp(
-  deps: ServerDeps,
-  to: Release,
-  name: string,
-  asked: Digest | undefined,
-): Promise<CallAnswer<"releaseDiff">> {
-  const { store } = deps;
-  const [row, fleet] = await Promise.all([store.stamps.read(name), requireFleet(store)]);
-  if (row === undefined || row.value.origin === "adopted") {
-    throw new StampyardError("STAMP_NOT_FOUND", `No stamp of ours is named ${quote(name)}`);
-  }
-  const stamp = row.value;
-  const pool = poolOf(fleet.value.fleet, stamp);
-  if (pool === undefined) {
-    throw new StampyardError("POOL_NOT_FOUND", `The fleet has no pool ${stamp.pool} any more`);
-  }
-  const from = await requireRelease(store, asked ?? stamp.releaseDigest);
-  const next = aimAt(deps, to, stamp, pool, fleet.value.fleet).to;
-  const changes = diffReleases(
-    { ...from, parameters: stamp.parameters, capacity: stamp.capacity },
-    { ...to, parameters: next.parameters, capacity: next.capacity },
-  );
-  return { ...diffView(from, to, changes), stamp: name };
-}
-
-function diffView(from: Release, to: Release, changes: readonly ReleaseChange[]): CallAnswer<"releaseDiff"> {
-  return {
-    from: { digest: from.digest, version: from.version },
-    to: { digest: to.digest, version: to.version },
-    same: changes.length === 0,
-    changes: changes.map(({ lines, ...change }) => ({ ...change, lines: [...lines] })),
-  };
-}
