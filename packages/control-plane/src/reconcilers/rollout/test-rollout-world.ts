@@ -17,7 +17,7 @@ import type { RolloutInput, Store } from "../../store/port.ts";
 import type { TestPostgres } from "../../store/test-postgres.ts";
 import { systemSha256 } from "../../system-ports.ts";
 import { reconcileStamp } from "../reconcile-stamp.ts";
-import { createWorld, pool, settle, template, type World } from "../test-world.ts";
+import { createWorld, type Point, pool, settle, template, type World } from "../test-world.ts";
 import type { Turn, TurnEnd } from "../turn.ts";
 import { reconcileRollout } from "./reconcile-rollout.ts";
 import type { JudgeRollout, RolloutDeps } from "./rollout-deps.ts";
@@ -45,9 +45,10 @@ export async function createRolloutWorld(postgres: TestPostgres, names: readonly
   const { store } = world;
   for (const name of names) await world.createStamp(name);
   await settle(world, world.freshDeps());
-  const state = {
-    judge: (async () => ({ ...noGate, at: world.clock.now() })) as JudgeRollout,
-    woken: new Set<string>(),
+  const state: BedState = {
+    judge: async () => ({ ...noGate, at: world.clock.now() }),
+    signal: new AbortController().signal,
+    point: () => {},
   };
   let deps = freshRolloutDeps(world, state);
 
@@ -57,8 +58,14 @@ export async function createRolloutWorld(postgres: TestPostgres, names: readonly
     state,
     deps: () => deps,
     /** As if the process had been killed: nothing in memory. */
-    restart() {
+    restart(signal = new AbortController().signal) {
+      state.signal = signal;
       deps = freshRolloutDeps(world, state);
+    },
+    /** Called around every durable step and effect; throws to kill the control plane there. */
+    setPoint(point: Point) {
+      state.point = point;
+      world.setPoint(point);
     },
     release: (version: string, env: Readonly<Record<string, string>> = {}) => addRelease(world, version, env),
     async start(version: string, over: Partial<RolloutInput> = {}, env: Readonly<Record<string, string>> = {}) {
@@ -75,14 +82,14 @@ export async function createRolloutWorld(postgres: TestPostgres, names: readonly
       return Object.fromEntries((await store.rollouts.members(id)).map((member) => [member.stamp, member.state.kind]));
     },
     runningOf: (name: string) => world.engine.stamps.get(name)?.applied?.releaseDigest,
-    turn: () => ({ token: world.token, signal: new AbortController().signal }),
+    turn: (): Turn => ({ token: world.token, signal: state.signal }),
     /** One turn of everything. @returns when the next one is worth it */
-    step: () => stepOnce(world, deps),
+    step: () => stepOnce(world, deps, state.signal),
     async until(id: string, fits: (rollout: Rollout) => boolean): Promise<Rollout> {
       for (let n = 0; n < 200; n++) {
         const rollout = await rolloutOf(store, id);
         if (fits(rollout)) return rollout;
-        const ends = await stepOnce(world, deps);
+        const ends = await self.step();
         if (ends.some((end) => end.kind === "again")) continue;
         await new Promise((resolve) => setImmediate(resolve));
         // A bake is waited for in one leap; a hook answers in real time.
@@ -149,23 +156,34 @@ async function rolloutOf(store: Store, id: string): Promise<Rollout> {
 }
 
 interface BedState {
-  readonly judge: JudgeRollout;
-  readonly woken: Set<string>;
+  judge: JudgeRollout;
+  signal: AbortSignal;
+  point: Point;
 }
 
 function freshRolloutDeps(world: World, state: BedState): RolloutDeps {
   const { store } = world;
   const base = world.freshDeps();
-  const stop = new AbortController().signal;
   const real = { now: world.clock.now, sleep: (ms: number) => new Promise<void>((done) => setTimeout(done, ms / 50)) };
   const rolloutHooks: RolloutHooks = createRolloutHooks({
     clock: real,
     log: base.log,
-    signal: stop,
-    wake: (id) => state.woken.add(id),
+    signal: state.signal,
+    wake: () => {},
   });
+  const { write } = base.store.rollouts;
+  const rollouts: Store["rollouts"] = {
+    ...base.store.rollouts,
+    async write(rollout, ...rest) {
+      await state.point(`rollouts.${rollout.state.kind}:before`);
+      const written = await write(rollout, ...rest);
+      await state.point(`rollouts.${rollout.state.kind}:after`);
+      return written;
+    },
+  };
   return {
     ...base,
+    store: { ...base.store, rollouts },
     judge: (rollout, members, now, signal) => state.judge(rollout, members, now, signal),
     candidates: ({ release }, names) => candidatesOf(store, release, names),
     rolloutHooks,
@@ -173,8 +191,8 @@ function freshRolloutDeps(world: World, state: BedState): RolloutDeps {
   };
 }
 
-async function stepOnce(world: World, deps: RolloutDeps): Promise<readonly TurnEnd[]> {
-  const turn: Turn = { token: world.token, signal: new AbortController().signal };
+async function stepOnce(world: World, deps: RolloutDeps, signal: AbortSignal): Promise<readonly TurnEnd[]> {
+  const turn: Turn = { token: world.token, signal };
   const ends: TurnEnd[] = [];
   for (const id of await world.store.rollouts.open()) ends.push(await reconcileRollout(deps, id, turn));
   const all = { ...world.freshDeps(), ...deps };
