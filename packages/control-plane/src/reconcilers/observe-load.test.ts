@@ -54,6 +54,17 @@ test("observeLoads() measures the units that a stamp declares, and rps only when
 
   await world.store.routers.seen({ name: "far", address: "192.0.2.7", admin: router.admin });
   expect((await turn())?.["rps"], "another machine's loopback is not ours").toBeUndefined();
+  // Its reports come from wherever it is, by a clock of its own.
+  const tell = async (number: number, requests: number, countedAt: number) => {
+    const stamps = { "eu-1": { requests, errors: 0, latency: [requests] } };
+    await world.store.evidence.report({ router: "far", life: "l1", number, countedAt, stamps, failing: [] });
+  };
+  router.state.uptimeMs += 60_000;
+  await tell(1, 100, 5_000);
+  expect((await turn())?.["rps"], "a first report has nothing before it").toBeUndefined();
+  await tell(2, 400, 65_000);
+  expect((await turn())?.["rps"]).toBeCloseTo(5, 0);
+  expect((await turn())?.["rps"], "the same report again").toBeUndefined();
   expect(await turn()).toMatchObject({ gib: expect.any(Number) });
 });
 

@@ -8,7 +8,7 @@ import {
 } from "@stampyard/domain";
 import pg from "pg";
 import type { LoadSample } from "../store/port.ts";
-import { ratesBetween, readRouterCount, type RouterCount } from "./router-rates.ts";
+import { ratesBetween, readReportedCount, readRouterCount, type RouterCount } from "./router-rates.ts";
 import type { ReconcileDeps } from "./turn.ts";
 
 type Deps = Pick<ReconcileDeps, "store" | "engine" | "specOf" | "clock" | "log">;
@@ -84,14 +84,19 @@ async function requestRates(
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, number> | undefined> {
   const live = (await deps.store.routers.list()).filter((router) => router.live);
+  const reports = new Map((await deps.store.evidence.reports()).map((report) => [report.router, report]));
   const sum = new Map<string, number>();
   let isWhole = live.length > 0;
   for (const router of live) {
-    const count = await readRouterCount(router, deps.clock.now, signal);
+    // One that does not tell by itself is asked, where it can be.
+    const told = readReportedCount(reports.get(router.name));
+    const count = told ?? (await readRouterCount(router, deps.clock.now, signal));
     const before = memory.routers.get(router.name);
     if (count === undefined) memory.routers.delete(router.name);
     else memory.routers.set(router.name, count);
-    isWhole &&= count !== undefined && before !== undefined;
+    // The same report again is a router that has fallen silent.
+    const isNews = before !== undefined && count !== undefined && before.life === count.life && count.at > before.at;
+    isWhole &&= isNews;
     if (count === undefined || before === undefined) continue;
     for (const [stamp, rate] of ratesBetween(before, count)) sum.set(stamp, (sum.get(stamp) ?? 0) + rate);
   }

@@ -1,10 +1,13 @@
 import { isIP } from "node:net";
 import type { Instant } from "@stampyard/domain";
 import type { RouterRecord } from "../store/port.ts";
+import type { RouterCounts } from "../store/rollout-port.ts";
 
 /** Requests that a router has counted since it started, by stamp. */
 export interface RouterCount {
   readonly at: Instant;
+  /** Of a router that tells its counts by itself: other numbers begin with another one. */
+  readonly life?: string;
   readonly uptimeMs: number;
   readonly requests: ReadonlyMap<string, number>;
 }
@@ -12,6 +15,14 @@ export interface RouterCount {
 const askWithinMs = 5_000;
 /** A router's own counts are small; whoever answers more is not one. */
 const mostBytes = 4_194_304;
+
+/** What a router told of by itself, by its own clock; undefined of one that is older than such reports. */
+export function readReportedCount(counts: RouterCounts | undefined): RouterCount | undefined {
+  if (counts === undefined) return undefined;
+  const { countedAt: at, life, stamps } = counts;
+  const requests = Object.entries(stamps).map(([stamp, one]) => [stamp, one.requests] as const);
+  return { at, life, uptimeMs: 0, requests: new Map(requests) };
+}
 
 /**
  * What a router counted, from its admin listener; undefined when it cannot be asked. That listener is on loopback, so
@@ -44,8 +55,12 @@ interface Stats {
   readonly stamps?: Readonly<Record<string, { readonly requests?: unknown }>>;
 }
 
-/** Requests per second by stamp between two readings. A router that started meanwhile counts from its start. */
+/**
+ * Requests per second by stamp between two readings of one way. A router that started meanwhile counts from its start; one
+ * of another life says nothing of the time between.
+ */
 export function ratesBetween(before: RouterCount, after: RouterCount): ReadonlyMap<string, number> {
+  if (before.life !== after.life) return new Map();
   const hasRestarted = after.uptimeMs < before.uptimeMs;
   const ms = hasRestarted ? after.uptimeMs : after.at - before.at;
   const rates = new Map<string, number>();
