@@ -1,0 +1,175 @@
+import {
+  type ComponentObservation,
+  defaultStrategy,
+  type Digest,
+  type EvidenceBucket,
+  type GateRule,
+  type MemberState,
+  type Rollout,
+  type RolloutMember,
+  type StampObservation,
+} from "@stampyard/domain";
+import { expect, test } from "vitest";
+import type { ObservedStamp, Store } from "../../store/port.ts";
+import type { RouterCounts } from "../../store/rollout-port.ts";
+import { memoryOf } from "./evidence-memory.ts";
+import { gatherEvidence, withQuiet } from "./gather-evidence.ts";
+import { noteMember } from "./note-members.ts";
+import type { EvidenceDeps } from "./run-evidence.ts";
+
+const now = 1_800_000_000_000;
+const digest = (n: number) => `sha256:${String(n).repeat(64).slice(0, 64)}` as Digest;
+const aim = (n: number) => ({
+  release: digest(n),
+  stampDigest: digest(n),
+  parameters: {},
+  capacity: { tenants: 1, units: {} },
+});
+
+function member(stamp: string, state: MemberState, from = 1, wave = 0): RolloutMember {
+  return { stamp, wave, place: 0, from: aim(from), to: aim(2), state };
+}
+
+function rolloutOf(members: readonly RolloutMember[], gate: Partial<GateRule> = {}, state?: Rollout["state"]) {
+  const rollout = {
+    id: "ro-1",
+    release: digest(2),
+    strategy: { ...defaultStrategy, gate: { ...defaultStrategy.gate, ...gate } },
+    waves: [{ name: "canary" }, { name: "rest" }],
+    looks: 0,
+    state: state ?? { kind: "baking", wave: 0, since: now - 10_000, until: now + 10_000 },
+  };
+  return { rollout: rollout as unknown as Rollout, members };
+}
+
+function seen(stamp: string, components: readonly Partial<ComponentObservation>[], at = now - 500): ObservedStamp {
+  const observation: StampObservation = {
+    stamp,
+    presence: "present",
+    host: "up",
+    endpoints: [],
+    endpointRevision: 1,
+    components: components.map((one) => ({
+      name: "api",
+      replica: 0,
+      status: "healthy",
+      restarts: 0,
+      since: 0,
+      ...one,
+    })),
+  };
+  return { observation, at };
+}
+
+const bucket = (stamp: string, at: number, requests: number, complete = true): EvidenceBucket => ({
+  stamp,
+  at,
+  ms: 5_000,
+  complete,
+  requests,
+  errors: 0,
+  latency: [requests],
+  synthetic: 0,
+});
+
+function depsOf(given: {
+  readonly buckets?: readonly EvidenceBucket[];
+  readonly observed?: readonly ObservedStamp[];
+  readonly reports?: readonly Pick<RouterCounts, "failing" | "receivedAt">[];
+}): EvidenceDeps {
+  const { buckets = [], observed = [], reports = [] } = given;
+  const store = {
+    evidence: {
+      buckets: async (stamps: readonly string[]) => buckets.filter(({ stamp }) => stamps.includes(stamp)),
+      reports: async () => reports,
+    },
+    stamps: { observations: async () => new Map(observed.map((one) => [one.observation.stamp, one])) },
+  } as unknown as Store;
+  return { store, clock: { now: () => now, sleep: async () => {} } } as unknown as EvidenceDeps;
+}
+
+const updated: MemberState = { kind: "updated", since: now - 20_000, at: now - 10_000 };
+
+test("gatherEvidence() takes for siblings what waits or is pinned to the old release, and for nobody what is on its way", async () => {
+  const { rollout, members } = rolloutOf([
+    member("a", updated),
+    member("b", { kind: "waiting" }, 1, 1),
+    member("c", { kind: "skipped", why: "pinned" }, 1, 1),
+    member("d", { kind: "skipped", why: "it runs this already" }, 2, 1),
+    member("e", { kind: "updating", since: now - 5_000 }),
+    member("f", { kind: "returned", at: now - 5_000 }),
+  ]);
+  const evidence = await gatherEvidence(depsOf({}), rollout, members, now);
+  expect(evidence.updated).toEqual([{ stamp: "a", begunAt: now - 20_000, updatedAt: now - 10_000, wave: 0 }]);
+  expect(evidence.siblings).toEqual(["b", "c"]);
+});
+
+test("gatherEvidence() looks at the end of a bake, and at no other time", async () => {
+  const members = [member("a", updated)];
+  const at = async (state: Rollout["state"]) =>
+    (await gatherEvidence(depsOf({}), rolloutOf(members, {}, state).rollout, members, now)).isLook;
+  expect(await at({ kind: "baking", wave: 0, since: 0, until: now + 1 })).toBe(false);
+  expect(await at({ kind: "baking", wave: 0, since: 0, until: now })).toBe(true);
+  expect(await at({ kind: "updating", wave: 1, since: 0 })).toBe(false);
+});
+
+test("withQuiet() gives a stamp without requests a span of none where others have a whole one, and nowhere else", () => {
+  const rows = [bucket("x", 0, 7), bucket("x", 5_000, 7, false), bucket("a", 10_000, 3)];
+  const of = (stamp: string) => withQuiet(rows, ["a", "b"], 5_000).filter((row) => row.stamp === stamp);
+  expect(of("a")).toMatchObject([
+    { at: 0, requests: 0, complete: true },
+    { at: 10_000, requests: 3 },
+  ]);
+  expect(of("b").map(({ at }) => at)).toEqual([0, 10_000]);
+  expect(of("x")).toEqual([]);
+});
+
+test("a member's restarts are those since its update began, also of a component whose count began anew", async () => {
+  const deps = depsOf({ observed: [seen("a", [{ restarts: 3 }, { name: "worker", restarts: 9 }])] });
+  const memory = memoryOf(deps.store);
+  const waiting = member("a", { kind: "waiting" });
+  noteMember(memory, waiting, seen("a", [{ restarts: 5 }, { name: "worker", restarts: 7 }], now - 30_000));
+  const { rollout, members } = rolloutOf([member("a", updated)]);
+  // A new process of the api: its count began at 0, and stands at 3.
+  noteMember(
+    memory,
+    members[0] as RolloutMember,
+    seen("a", [{ restarts: 1 }, { name: "worker", restarts: 7 }], now - 9_000),
+  );
+  const { signals } = await gatherEvidence(deps, rollout, members, now);
+  expect(signals[0]?.restarts).toBe(3);
+  expect(memory.members.get("a")?.restarts.get("worker.0")).toBe(2);
+});
+
+test("a member that nobody observed is unknown, and one with a sick component is sick since it was seen so", async () => {
+  const sick = seen("b", [
+    { status: "unhealthy", reason: "503" },
+    { name: "migrate", status: "failed" },
+  ]);
+  const deps = depsOf({ observed: [sick] });
+  const { rollout, members } = rolloutOf([member("a", updated), member("b", updated)]);
+  const { signals } = await gatherEvidence(deps, rollout, members, now);
+  const of = (stamp: string) => signals.find((one) => one.stamp === stamp);
+  expect(of("a")).toMatchObject({ at: 0, sick: undefined });
+  expect(of("b")).toMatchObject({
+    sick: ["api is unhealthy: 503", "migrate is failed"],
+    sickSince: sick.at,
+    failedJobs: ["migrate"],
+  });
+});
+
+test("a failing tenant is summed up over routers, and one that failed before the update is not newly so", async () => {
+  const row = (tenant: string, requests: number, errors: number, forMs: number) => ({
+    ...{ stamp: "a", tenant, requests, errors, forMs },
+  });
+  const reports = [
+    { receivedAt: now, failing: [row("acme", 12, 12, 5_000), row("old", 40, 40, 600_000)] },
+    { receivedAt: now, failing: [row("acme", 10, 9, 4_000), row("stampyard-verify-a", 30, 30, 1)] },
+  ];
+  const { rollout, members } = rolloutOf([member("a", updated)]);
+  const { signals } = await gatherEvidence(depsOf({ reports }), rollout, members, now);
+  expect(signals[0]?.failingTenants).toEqual([
+    { tenant: "acme", requests: 22, errors: 21, wasFailing: false },
+    { tenant: "old", requests: 40, errors: 40, wasFailing: true },
+  ]);
+});
