@@ -1,20 +1,27 @@
-import { command, numberIn } from "../define.ts";
-import { exitCode } from "../exit-codes.ts";
+import type { Client } from "../connection.ts";
+import { command, numberIn, type Run } from "../define.ts";
+import { type ExitCode, exitCode } from "../exit-codes.ts";
 import { readManifestsChecked } from "../manifest-files.ts";
 import { followStamps } from "../up/follow.ts";
 import { waitForRouters } from "../up/served.ts";
 import { planText } from "./plan.ts";
+import { concludeRollout, followRollout } from "./rollout/follow-rollout.ts";
 
 interface Options {
   readonly revision?: number;
   readonly wait?: boolean;
-  readonly timeout: number;
+  readonly timeout?: number;
 }
+
+/** Without a rollout there is nothing to bake and nobody to ask. */
+const stampsWithinS = 300;
+const rolloutWithinS = 604_800;
 
 export const applyCommand = command<Options>({
   usage: "apply",
   summary: "Record the files as the goal; the control plane makes it so",
-  about: "Never removes a stamp: what the file does not name any more stays until it is destroyed by name.",
+  about:
+    "Never removes a stamp: what the file does not name any more stays until it is destroyed by name. Release, parameters and capacity of stamps that are there change by a rollout, wave by wave; --wait follows it to its end.",
   exits: [exitCode.ok, exitCode.error, exitCode.notReady, exitCode.interrupted],
   options: (c) =>
     c
@@ -24,7 +31,11 @@ export const applyCommand = command<Options>({
         numberIn("revision", 0, 2 ** 53),
       )
       .option("--wait", "return when every stamp runs it and every live router sends requests there")
-      .option("--timeout <seconds>", "how long to wait", numberIn("timeout", 1, 86_400), 300),
+      .option(
+        "--timeout <seconds>",
+        `how long to wait (default: ${stampsWithinS}, with a rollout a week)`,
+        numberIn("timeout", 1, 2_592_000),
+      ),
   examples: [
     ["apply -f fleet.yaml --wait", "apply, and watch until every stamp is active"],
     ["apply --revision 12", "only if nobody changed the fleet since revision 12 was planned"],
@@ -37,20 +48,32 @@ export const applyCommand = command<Options>({
       body: { ...texts, ...(revision === undefined ? {} : { expectedFleetRevision: revision }) },
       signal: run.io.signal,
     });
-    if (run.options.wait === true) {
-      run.say(planText(applied.plan).trimEnd());
-      const deadline = performance.now() + run.options.timeout * 1000;
-      const again = "stampyard apply --wait";
-      await followStamps(run, client, { timeoutMs: run.options.timeout * 1000, again });
-      const timeoutMs = Math.max(1_000, deadline - performance.now());
-      await waitForRouters(client, { timeoutMs, again, signal: run.io.signal });
+    const { rollout, fleetRevision } = applied;
+    if (run.options.wait !== true) {
+      run.emit(applied, () => planText(applied.plan));
+      run.say(`Applied as revision ${fleetRevision}. See how it goes: stampyard stamp list`);
+      if (rollout !== undefined)
+        run.say(`Rollout ${rollout} brings it to the stamps: stampyard rollout watch ${rollout}`);
+      return exitCode.ok;
     }
-    run.emit(applied, () =>
-      run.options.wait === true
-        ? `Applied revision ${applied.fleetRevision}; every stamp runs it, and every live router knows\n`
-        : planText(applied.plan),
-    );
-    if (run.options.wait !== true)
-      run.say(`Applied as revision ${applied.fleetRevision}. See how it goes: stampyard stamp list`);
+    run.say(planText(applied.plan).trimEnd());
+    const timeoutMs = (run.options.timeout ?? (rollout === undefined ? stampsWithinS : rolloutWithinS)) * 1_000;
+    const deadline = performance.now() + timeoutMs;
+    if (rollout !== undefined) {
+      const code = await followToEnd(run, client, rollout, timeoutMs);
+      if (code !== exitCode.ok) return code;
+    }
+    const again = "stampyard apply --wait";
+    const left = () => Math.max(1_000, deadline - performance.now());
+    await followStamps(run, client, { timeoutMs: left(), again });
+    await waitForRouters(client, { timeoutMs: left(), again, signal: run.io.signal });
+    run.emit(applied, () => `Applied revision ${fleetRevision}; every stamp runs it, and every live router knows\n`);
+    return exitCode.ok;
   },
 });
+
+/** @throws CommandFailure as `concludeRollout` */
+async function followToEnd(run: Run<Options>, client: Client, id: string, timeoutMs: number): Promise<ExitCode> {
+  const rollout = await followRollout(run, client, id, { timeoutMs });
+  return concludeRollout({ ...run, emit: () => undefined }, rollout);
+}

@@ -1,6 +1,7 @@
 import type { StatusView } from "@stampyard/api";
 import { command } from "../define.ts";
 import { fields, table } from "../output/table.ts";
+import { rolloutTable } from "./rollout/rollout-text.ts";
 
 export const status = command({
   usage: "status",
@@ -54,8 +55,20 @@ export function statusText(status: StatusView): string {
           ["waiting", "name", "for"],
           status.waitingOn.map((row) => [row.kind, row.name, row.why]),
         )}`;
+  const rollouts = status.rollouts.length === 0 ? "" : `\n${rolloutTable(status.rollouts, Date.now())}`;
+  const frozen = status.frozen.map((text) => `\nFrozen: ${text}\n`).join("");
+  const alerts = status.alerts.length === 0 ? "" : `\n${alertTable(status.alerts)}`;
   const held = status.held.length === 0 ? "" : `\n${heldText(status)}`;
-  return head + routers + held + waiting;
+  return head + rollouts + frozen + alerts + routers + held + waiting;
+}
+
+/** Enough to see that something is wrong; `release matrix` has them all. */
+const mostAlerts = 10;
+
+function alertTable(alerts: StatusView["alerts"]): string {
+  const rows = alerts.slice(0, mostAlerts).map(({ kind, stamp, text }) => [kind, stamp, text]);
+  const more = alerts.length - rows.length;
+  return `${table(["alert", "stamp", "what"], rows)}${more > 0 ? `and ${more} more: stampyard release matrix\n` : ""}`;
 }
 
 function counts(byPhase: Readonly<Record<string, number>>): string {

@@ -394,3 +394,31 @@ describe("rollout list and show", () => {
     expect(nothing.err).toContain('No rollout "nowhere", and none with a stamp of that name');
   });
 });
+
+test("status names rollouts that go on, freezes in force, and stamps that want somebody's eye", async () => {
+  const status = {
+    fleet: "notes",
+    fleetRevision: 3,
+    mode: "normal",
+    role: "leader",
+    leader: "cp-1",
+    version: "0.1.0",
+    directory: { incarnation: 1, version: 9 },
+    stamps: { active: 2 },
+    tenants: {},
+    routers: [],
+    held: [],
+    rollouts: [begun],
+    frozen: ["moves of pool gold: the fair (fz-1, by token:tok_1)"],
+    alerts: Array.from({ length: 12 }, (_, n) => ({ kind: "release-age", stamp: `s-${n}`, text: "25 h behind" })),
+    waitingOn: [],
+  };
+  const { out } = await run({ "GET /v1/status": { json: status } }, "status");
+  expect(out).toMatch(/^ro-1 +1\.1\.0 +- +updating +canary \(1 of 2\)/m);
+  expect(out).toContain("Frozen: moves of pool gold: the fair (fz-1, by token:tok_1)\n");
+  expect(out).toMatch(/^release-age +s-9 +25 h behind$/m);
+  expect(out).toContain("and 2 more: stampyard release matrix\n");
+  const { rollouts: _, frozen: __, alerts: ___, ...older } = status;
+  const before = await run({ "GET /v1/status": { json: older } }, "status");
+  expect(before.code, "an older control plane says nothing of them").toBe(0);
+});
