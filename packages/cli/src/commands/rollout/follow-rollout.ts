@@ -23,8 +23,9 @@ export interface FollowRollout {
   readonly onChange?: (look: Look) => void;
 }
 
-/** Between two looks; an event makes the next one come at once. */
+/** Between two looks, less at first; an event makes the next one come at once. */
 const everyMs = 1_000;
+const soonMs = 100;
 /** What a control plane that is away does not mean: that the rollout has ended. */
 const away: readonly unknown[] = ["CONTROL_PLANE_UNREACHABLE", "NOT_LEADER", "TIMEOUT"];
 
@@ -48,11 +49,14 @@ export async function followRollout<O>(
   const deadline = performance.now() + options.timeoutMs;
   let look = await lookAt(client, id, signal);
   try {
-    for (;;) {
+    for (let looks = 1; ; looks++) {
       show.look(look);
       const left = deadline - performance.now();
       if (isOver(look.rollout) || left <= 0) return look.rollout;
-      await Promise.race([sleep(Math.min(left, everyMs), undefined, { signal: over.signal }), nudge.next()]);
+      await Promise.race([
+        sleep(Math.min(left, everyMs, looks * soonMs), undefined, { signal: over.signal }),
+        nudge.next(),
+      ]);
       if (signal.aborted) return look.rollout;
       look = (await tryLook(client, id, signal)) ?? look;
     }
