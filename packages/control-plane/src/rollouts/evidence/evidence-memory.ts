@@ -2,6 +2,7 @@ import type { Instant, SignalResult } from "@stampyard/domain";
 import type { Store } from "../../store/port.ts";
 import { createSpanCounter, type SpanCounter } from "./count-spans.ts";
 import { evidenceMs } from "./evidence-times.ts";
+import type { History } from "./read-history.ts";
 
 /** What one process that leads knows beside what the store keeps. Forgetting it costs time, and never a false verdict. */
 export interface EvidenceMemory {
@@ -13,6 +14,9 @@ export interface EvidenceMemory {
   readonly members: Map<string, MemberMemory>;
   /** Answers of probes and queries, by rollout, stamp and name. */
   readonly answers: Map<string, Answered>;
+  /** Buckets, and the siblings that were chosen, by rollout. */
+  readonly histories: Map<string, History>;
+  readonly siblings: Map<string, readonly string[]>;
 }
 
 /** Of a member of an open rollout. */
@@ -58,6 +62,8 @@ export function forget(store: Store): EvidenceMemory {
     watchedUntil: 0,
     members: new Map(),
     answers: new Map(),
+    histories: new Map(),
+    siblings: new Map(),
   };
   memories.set(store, memory);
   return memory;

@@ -173,3 +173,25 @@ test("a failing tenant is summed up over routers, and one that failed before the
     { tenant: "old", requests: 40, errors: 40, wasFailing: true },
   ]);
 });
+
+test("gatherEvidence() reads what is long over once, and what may still change again", async () => {
+  const from: number[] = [];
+  const buckets = [bucket("a", now - 600_000, 5), bucket("a", now - 10_000, 3, false)];
+  const deps = depsOf({});
+  Object.assign(deps.store.evidence, {
+    buckets: async (_: readonly string[], since: number) => {
+      from.push(since);
+      return buckets.filter(({ at }) => at >= since);
+    },
+  });
+  const { rollout, members } = rolloutOf([member("a", updated)]);
+  await gatherEvidence(deps, rollout, members, now);
+  buckets[1] = bucket("a", now - 10_000, 9);
+  const second = await gatherEvidence(deps, rollout, members, now + 1_000);
+  expect(second.buckets.map(({ requests, complete }) => [requests, complete])).toEqual([
+    [5, true],
+    [9, true],
+  ]);
+  expect(from[0]).toBeLessThan(now - 3_600_000);
+  expect(from[1]).toBeGreaterThan(now - 120_000);
+});

@@ -14,6 +14,7 @@ import { noteMember, sickOf } from "./note-members.ts";
 import { askProbes } from "./ask-probes.ts";
 import { askQueries } from "./ask-queries.ts";
 import { lagOf } from "./queue-lag.ts";
+import { chooseSiblings, readHistory } from "./read-history.ts";
 import type { EvidenceDeps } from "./run-evidence.ts";
 
 /** As far back as what was usual is read; the store keeps two hours. */
@@ -39,13 +40,14 @@ export async function gatherEvidence(
   const updated = updatedOf(members);
   const names = updated.map(({ stamp }) => stamp);
   const earliest = Math.min(now, ...updated.map(({ begunAt }) => begunAt));
+  const key = rollout.id;
   const candidates = siblingsOf(rollout, members);
+  const siblings = await chooseSiblings(store, memory, { key, candidates, most: mostSiblings, now });
   const [rows, observations, failing] = await Promise.all([
-    store.evidence.buckets([...names, ...candidates], earliest - baselineMs),
+    readHistory(store, memory, { key, stamps: [...names, ...siblings], from: earliest - baselineMs, now }),
     store.stamps.observations(),
     readFailing(store),
   ]);
-  const siblings = busiest(candidates, rows).slice(0, mostSiblings);
   const wave = "wave" in rollout.state ? rollout.state.wave : 0;
   const about = { memory, rollout, now, failing };
   const signals = members
@@ -82,15 +84,6 @@ function siblingsOf(rollout: Rollout, members: readonly RolloutMember[]): readon
       return state.kind === "skipped" && from.release !== rollout.release;
     })
     .map(({ stamp }) => stamp);
-}
-
-function busiest(stamps: readonly string[], rows: readonly EvidenceBucket[]): readonly string[] {
-  const requests = new Map<string, number>(stamps.map((stamp) => [stamp, 0]));
-  for (const row of rows) {
-    const before = requests.get(row.stamp);
-    if (before !== undefined) requests.set(row.stamp, before + row.requests);
-  }
-  return [...requests].sort(([a, most], [b, more]) => more - most || (a < b ? -1 : 1)).map(([stamp]) => stamp);
 }
 
 /**

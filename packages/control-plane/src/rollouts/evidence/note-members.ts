@@ -11,7 +11,7 @@ export async function noteMembers(
 ): Promise<void> {
   if (open.length === 0) {
     memory.members.clear();
-    memory.answers.clear();
+    for (const known of [memory.answers, memory.histories, memory.siblings]) known.clear();
     return;
   }
   const observations = await store.stamps.observations();
