@@ -11,6 +11,7 @@ import { runSequencer } from "./reconcilers/sequencer.ts";
 import type { ReconcileDeps } from "./reconcilers/turn.ts";
 import { runRecovery } from "./recovery/collect-homes.ts";
 import { runEvidence } from "./rollouts/evidence/run-evidence.ts";
+import { runWebhooks } from "./webhooks/run-webhooks.ts";
 
 /** Everything that only the leader does, until the signal or the first failure; then all of it has ended. */
 export async function lead(
@@ -31,6 +32,7 @@ export async function lead(
     runPools,
     runLoads,
     runEvidence,
+    runWebhooks,
     runRecovery,
     runHousekeeping,
   ];

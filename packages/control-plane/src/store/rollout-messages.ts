@@ -16,14 +16,22 @@ function messageOf(rollout: Rollout): Readonly<Record<string, unknown>> {
     release,
     phase: state.kind,
     by,
-    ...(components.length === 0 ? {} : { components }),
+    ...(components.length === 0 ? {} : { components: components.slice(0, mostParts) }),
     ...(hotfix ? { hotfix } : {}),
     ...(undoes === undefined ? {} : { undoes }),
-    ...(reason === undefined ? {} : { reason }),
+    ...(reason === undefined ? {} : { reason: short(reason) }),
     ...(wave === undefined ? {} : { wave }),
     ...("until" in state ? { until: new Date(state.until).toISOString() } : {}),
-    ...("cause" in state ? { cause: state.cause, endedBy: state.by } : {}),
-    ...(state.kind === "paused" ? { cause: state.why, pausedBy: state.by } : {}),
+    ...("cause" in state ? { cause: short(state.cause), endedBy: state.by } : {}),
+    ...(state.kind === "paused" ? { cause: short(state.why), pausedBy: state.by } : {}),
     ...(state.kind === "superseded" ? { supersededBy: state.by } : {}),
   };
+}
+
+/** A cause may quote what a program wrote; a message must never be too long to be left. */
+const mostLetters = 1_000;
+const mostParts = 50;
+
+function short(text: string): string {
+  return text.length > mostLetters ? `${text.slice(0, mostLetters)}…` : text;
 }

@@ -41,7 +41,7 @@ export interface WebhookStore {
    * @throws StampyardError NOT_FOUND; WRONG_PHASE when it is disabled
    */
   test(id: string, ctx: WriteContext): Promise<string>;
-  /** For the delivery only: with the opened secret. Those of disabled webhooks are not due. */
+  /** For the delivery only: the first of each webhook, with its opened secret. Those of disabled ones are not due. */
   due(
     limit: number,
   ): Promise<readonly { readonly message: WebhookMessage; readonly url: string; readonly secret: string }[]>;

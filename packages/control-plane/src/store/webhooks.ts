@@ -71,10 +71,11 @@ export function webhookStore(base: Sealer): WebhookStore {
       }),
     async due(limit) {
       const { rows } = await db.query<MessageRow & { url: string; master_key_id: string; sealed: Buffer }>(
-        `SELECT m.id, m.webhook, m.event, m.body, m.at, m.attempt, m.retry_at, m.state, m.outcome, h.url, h.master_key_id, h.sealed
+        `SELECT DISTINCT ON (m.webhook) m.id, m.webhook, m.event, m.body, m.at, m.attempt, m.retry_at, m.state,
+           m.outcome, h.url, h.master_key_id, h.sealed
          FROM webhook_messages m JOIN webhooks h ON h.id = m.webhook
          WHERE m.state = 'waiting' AND NOT h.disabled AND m.retry_at <= clock_timestamp()
-         ORDER BY m.retry_at, m.number LIMIT $1`,
+         ORDER BY m.webhook, m.retry_at, m.number LIMIT $1`,
         [limit],
       );
       return rows.map((row) => ({
@@ -102,7 +103,7 @@ export function webhookStore(base: Sealer): WebhookStore {
   };
 }
 
-function addWebhook(
+async function addWebhook(
   base: Sealer,
   { url, events }: { readonly url: string; readonly events: readonly string[] },
   ctx: WriteContext,
