@@ -1,13 +1,11 @@
 import type { Instant } from "../ports.ts";
+import { signalsFreshMs } from "./evidence.ts";
 import { runs } from "./follow-member.ts";
 import { isWatched } from "./plan-updates.ts";
 import type { RolloutState } from "./rollout.ts";
 import { pendingHooks, type RolloutStep, type RolloutTurn, startOf } from "./wave-steps.ts";
 
 type Baking = Extract<RolloutState, { kind: "baking" }>;
-
-/** How old a sight of a member may be at the end of a bake. */
-const sightFreshMs = 30_000;
 
 /** All of a wave runs the release, and is watched; what is not known at the end of it is waited for, and never good (I35). */
 export function planBake(turn: RolloutTurn, state: Baking): RolloutStep {
@@ -36,8 +34,8 @@ export function isLookDue({ state, waves, looks }: RolloutTurn["rollout"], now: 
 }
 
 /** Completion is this release on every member, seen just now: whoever was healthy before the bake may not be after it. */
-function whoLacks({ members, world }: RolloutTurn, { wave, since, until }: Baking): string | undefined {
-  const from = Math.max(since, until - sightFreshMs);
+function whoLacks({ members, world }: RolloutTurn, { wave, since }: Baking): string | undefined {
+  const from = Math.max(since, world.now - signalsFreshMs);
   const lacking = members.filter(({ wave: index, state, stamp, to }) => {
     if (index !== wave || state.kind !== "updated") return false;
     const seen = world.members.get(stamp);
