@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { apiVersion, fields, listOf, mapOf, name, nameRule, oneOf, rule, whole, words } from "./field.ts";
+import { freezes } from "./freeze-file.ts";
 import { automation, growth, placement, residency, tierNames, tiers } from "./placement-file.ts";
 import { prices } from "./prices-file.ts";
+import { rollout } from "./rollout-file.ts";
 import { routing } from "./routing-file.ts";
 import { metadata, parameterName, scalar, units } from "./template-file.ts";
 
@@ -36,6 +38,7 @@ const pool = fields("a map of pool fields", {
   stamps: stamps.describe("How many stamps"),
   tiers: tierNames.optional().describe("Tiers that may live here. Default any"),
   channel: name("channel").optional().describe("Release channel; a tenant that asks for another is not placed here"),
+  ring: name("ring").optional().describe("Label by which a rollout's waves can name its stamps"),
   placement: placement.optional().describe("How tenants are spread over its stamps"),
   growth: growth.optional().describe("When the next stamp is built"),
   automation: automation.optional().describe("What the platform does by itself here, and what it proposes"),
@@ -68,6 +71,8 @@ export const fleetFile = fields("a map of fields", {
     .optional()
     .describe("Where data may live, by rule name; enforced when tenants are created, placed, moved and adopted"),
   prices: prices.optional().describe("What a stamp costs, for plans and simulations: estimates of yours"),
+  rollout: rollout.optional().describe("How releases go over the fleet, unless a rollout says otherwise"),
+  freezes: freezes.optional().describe("When rollouts, moves, scaling or destroys stand still, by window name"),
 });
 
 export type FleetFile = z.infer<typeof fleetFile>;

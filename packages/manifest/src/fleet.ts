@@ -1,6 +1,7 @@
-import type { Fleet, Pool, Template } from "@stampyard/domain";
+import { defaultStrategy, type Fleet, type Pool, type Template } from "@stampyard/domain";
 import { type FleetFile, fleetFile } from "./fleet-file.ts";
 import { checkShape } from "./issues.ts";
+import { buildFreezes, checkFreezes } from "./freeze-file.ts";
 import { kindFault } from "./kind.ts";
 import { asMap } from "./outline.ts";
 import { parameterFaults } from "./parameters.ts";
@@ -9,6 +10,8 @@ import { type Plain, type ReadFile, readYaml } from "./read-yaml.ts";
 import { at, once } from "./findings.ts";
 import { buildPolicies, buildResidency, buildTiers, checkPlacement } from "./placement-file.ts";
 import { buildPrices, checkPrices } from "./prices-file.ts";
+import { checkRollout, labelsOfFleet } from "./rollout-checks.ts";
+import { buildStrategy } from "./rollout-strategy.ts";
 import { checkRouting } from "./routing-checks.ts";
 import { buildRouting } from "./routing-rules.ts";
 import { didYouMean } from "./suggest.ts";
@@ -65,6 +68,8 @@ function checkFleet(file: ReadFile, template: Template | undefined): readonly Fi
   checkRouting(check.file, check.findings);
   checkPlacement(check.file, check.findings, template);
   checkPrices(check.file, check.findings, template);
+  checkRollout(check.file, check.findings, labelsOfFleet(root));
+  checkFreezes(check.file, check.findings);
   return check.findings;
 }
 
@@ -137,6 +142,8 @@ function buildFleet(data: FleetFile): Fleet {
     ...(tiers === undefined ? {} : { tiers }),
     ...(residency === undefined ? {} : { residency }),
     ...(data.prices === undefined ? {} : { prices: buildPrices(data.prices) }),
+    ...(data.rollout === undefined ? {} : { rollout: buildStrategy(data.rollout, defaultStrategy) }),
+    ...(data.freezes === undefined ? {} : { freezes: buildFreezes(data.freezes) }),
   };
 }
 

@@ -1,6 +1,7 @@
 export { type FleetParseOptions, type ParsedFleet, parseFleet } from "./fleet.ts";
 export { formatProblems } from "./format-problems.ts";
 export { manifestError } from "./manifest-error.ts";
+export { type OverriddenStrategy, overrideStrategy } from "./override-strategy.ts";
 export { type ParameterFault, parameterFaults } from "./parameters.ts";
 export type { Problem } from "./problem.ts";
 export { referenceFields, secretReferences } from "./references.ts";

@@ -93,6 +93,7 @@ export type PlacementFields = {
 export type PoolPolicyFields = {
   readonly tiers?: readonly string[] | undefined;
   readonly channel?: string | undefined;
+  readonly ring?: string | undefined;
   readonly placement?: z.infer<typeof placement> | undefined;
   readonly growth?: z.infer<typeof growth> | undefined;
   readonly automation?: z.infer<typeof automation> | undefined;
@@ -179,7 +180,7 @@ export function buildResidency(file: PlacementFields["residency"]): readonly Res
   return rules.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-type Policies = Pick<Pool, "tiers" | "channel" | "placement" | "growth" | "automation">;
+type Policies = Pick<Pool, "tiers" | "channel" | "ring" | "placement" | "growth" | "automation">;
 
 export function buildPolicies(file: PoolPolicyFields): Policies {
   const { buildTime, ...marks } = file.growth ?? {};
@@ -187,6 +188,7 @@ export function buildPolicies(file: PoolPolicyFields): Policies {
   return given({
     tiers: file.tiers,
     channel: file.channel,
+    ring: file.ring,
     placement: filled<PlacementPolicy>(file.placement),
     growth: filled<GrowthPolicy>({ ...marks, buildTimeMs }),
     automation: filled<PoolAutomation>(file.automation),
