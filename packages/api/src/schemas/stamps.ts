@@ -92,6 +92,11 @@ export const stampSchema = z
   .meta({ id: "Stamp" });
 export type StampView = z.output<typeof stampSchema>;
 
+const overrideWantsReason = { error: "Overriding freezes wants a reason", path: ["reason"] };
+function hasReason({ overrideFreeze, reason }: { overrideFreeze: boolean; reason?: string | undefined }): boolean {
+  return !overrideFreeze || (reason ?? "").trim() !== "";
+}
+
 export const stampCreateSchema = z
   .strictObject({
     pool: nameSchema,
@@ -101,7 +106,11 @@ export const stampCreateSchema = z
     region: nameSchema.optional(),
     /** On top of the pool's. */
     parameters: parametersSchema.optional(),
+    /** Also while a freeze stops scaling. Wants a reason. */
+    overrideFreeze: z.boolean().default(false),
+    reason: reasonSchema.optional(),
   })
+  .refine(hasReason, overrideWantsReason)
   .meta({ id: "StampCreate" });
 
 export const stampListQuery = z.strictObject({
@@ -117,11 +126,15 @@ export const stampLogsQuery = z.strictObject({
   follow: queryFlag.default(false),
 });
 
-export const stampDeleteQuery = z.strictObject({
-  /** Also when tenants live on it: they lose their home and its data (audited, I31). */
-  force: queryFlag.default(false),
-  reason: reasonSchema.optional(),
-});
+export const stampDeleteQuery = z
+  .strictObject({
+    /** Also when tenants live on it: they lose their home and its data (audited, I31). */
+    force: queryFlag.default(false),
+    /** Also while a freeze stops the removal of stamps. Wants a reason. */
+    overrideFreeze: queryFlag.default(false),
+    reason: reasonSchema.optional(),
+  })
+  .refine(hasReason, overrideWantsReason);
 
 export const stampDiffSchema = z
   .object({

@@ -1,4 +1,5 @@
-import { quote, type Random, type Sha256, type Stamp, StampyardError } from "@stampyard/domain";
+import { type Clock, quote, type Random, type Sha256, type Stamp, StampyardError } from "@stampyard/domain";
+import { requireThawed } from "../freezes/freezes.ts";
 import type { Revisioned, StampCreate, Store, WriteContext } from "../store/port.ts";
 import { requireFleet } from "./handlers/fleet.ts";
 import { newStamp, oneMore } from "./stamp-goal.ts";
@@ -12,6 +13,7 @@ export interface CreateDeps {
   readonly store: Store;
   readonly sha256: Sha256;
   readonly random: Random;
+  readonly clock: Pick<Clock, "now">;
 }
 
 export interface AskedStamp {
@@ -21,9 +23,11 @@ export interface AskedStamp {
   readonly parameters?: Stamp["parameters"] | undefined;
   /** Key of the one tenant that it is built for. */
   readonly reservedFor?: string | undefined;
+  /** The reason to build it also while a freeze stops that. */
+  readonly overridesFreeze?: string | undefined;
 }
 
-/** @throws StampyardError POOL_NOT_FOUND, POOL_FULL, INVALID_REQUEST or INVALID_MANIFEST */
+/** @throws StampyardError POOL_NOT_FOUND, POOL_FULL, FROZEN, INVALID_REQUEST or INVALID_MANIFEST */
 export async function createStamp(deps: CreateDeps, asked: AskedStamp, ctx: WriteContext): Promise<Revisioned<Stamp>> {
   const taken = new Set<string>();
   for (let attempt = 1; ; attempt++) {
@@ -57,6 +61,7 @@ async function planOneMore(deps: CreateDeps, asked: AskedStamp, notThese: Readon
   if (release === undefined) throw new StampyardError("RELEASE_NOT_FOUND", `No release ${value.release}`);
   const taken = new Set([...stamps.map((stamp) => stamp.name), ...notThese]);
   const { name, region } = oneMore(pool, stamps, taken, asked);
+  await requireThawed(deps, "scaling", { pool: pool.name, region, stamp: name }, asked.overridesFreeze);
   const identity = { name, pool: pool.name, region };
   const create = newStamp(release, { identity, pool, own: asked.parameters ?? {} }, sha256, random);
   const { reservedFor } = asked;

@@ -7,6 +7,8 @@ interface Options {
   readonly name?: string;
   readonly region?: string;
   readonly param?: readonly string[];
+  readonly overrideFreeze?: boolean;
+  readonly reason?: string;
   readonly wait?: boolean;
   readonly timeout: number;
 }
@@ -21,6 +23,8 @@ export const stampCreate = command<Options>({
       .option("--name <name>", "its name (default: the pool's next free one)")
       .option("--region <name>", "its region (default: the pool's next in turn)")
       .option("--param <name=value...>", "a parameter of the template, on top of the pool's")
+      .option("--override-freeze", "also while a freeze stops scaling; wants --reason")
+      .option("--reason <text>", "why, for the audit")
       .option("--wait", "return when it is active")
       .option("--timeout <seconds>", "how long to wait", numberIn("timeout", 1, 86_400), 300),
   examples: [
@@ -28,7 +32,7 @@ export const stampCreate = command<Options>({
     ["stamp create shared --region eu --wait", "in a named region, and wait until it serves"],
   ],
   run: async (run) => {
-    const { name, region, param } = run.options;
+    const { name, region, param, overrideFreeze, reason } = run.options;
     const client = await run.client();
     const made = await client.stampCreate({
       body: {
@@ -36,6 +40,8 @@ export const stampCreate = command<Options>({
         ...(name === undefined ? {} : { name }),
         ...(region === undefined ? {} : { region }),
         ...(param === undefined ? {} : { parameters: parseParameters(param) }),
+        ...(overrideFreeze === true ? { overrideFreeze } : {}),
+        ...(reason === undefined ? {} : { reason }),
       },
       signal: run.io.signal,
     });

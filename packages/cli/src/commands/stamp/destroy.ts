@@ -7,6 +7,7 @@ import { waitFor } from "../../process/wait.ts";
 
 interface Options {
   readonly force?: boolean;
+  readonly overrideFreeze?: boolean;
   readonly reason?: string;
   readonly wait?: boolean;
   readonly timeout: number;
@@ -21,6 +22,7 @@ export const stampDestroy = command<Options>({
   options: (c) =>
     yesOption(c)
       .option("--force", "also when tenants live on it: their data is lost")
+      .option("--override-freeze", "also while a freeze stops that; wants --reason")
       .option("--reason <text>", "why, for the audit")
       .option("--wait", "return when nothing of it is left")
       .option("--timeout <seconds>", "how long to wait", numberIn("timeout", 1, 86_400), 120),
@@ -41,6 +43,7 @@ export const stampDestroy = command<Options>({
       params: { name },
       query: {
         force: run.options.force === true,
+        ...(run.options.overrideFreeze === true ? { overrideFreeze: true } : {}),
         ...(run.options.reason === undefined ? {} : { reason: run.options.reason }),
       },
       signal: run.io.signal,

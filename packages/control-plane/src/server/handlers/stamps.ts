@@ -1,5 +1,6 @@
 import { type LogLine, quote, type Stamp, StampyardError } from "@stampyard/domain";
 import type { Revisioned } from "../../store/port.ts";
+import { requireThawed } from "../../freezes/freezes.ts";
 import { driftPolicy } from "../../reconcilers/drift.ts";
 import type { Handlers } from "../call.ts";
 import { createStamp } from "../create-stamp.ts";
@@ -32,12 +33,28 @@ export function stampHandlers(deps: ServerDeps): Pick<Handlers, Names> {
     },
 
     async stampCreate(call) {
-      return viewOfStamp(store, await createStamp(deps, call.body, writeContext(deps, call)));
+      const { overrideFreeze, reason, ...asked } = call.body;
+      const overridesFreeze = overrideFreeze ? reason : undefined;
+      return viewOfStamp(
+        store,
+        await createStamp(deps, { ...asked, overridesFreeze }, writeContext(deps, call, reason)),
+      );
     },
 
     async stampDelete(call) {
       const { params, query, ifMatch } = call;
-      const options = { force: query.force, ...(ifMatch === undefined ? {} : { revision: ifMatch }) };
+      const { value: stamp } = await requireStamp(store, params.name);
+      const { pool, region } = stamp;
+      const override = query.overrideFreeze ? query.reason : undefined;
+      // Asked for before the freeze began, it waits for its end; asked for again, it is not refused.
+      if (stamp.goal !== "absent") {
+        await requireThawed(deps, "destroys", { stamp: params.name, pool, region }, override);
+      }
+      const options = {
+        force: query.force,
+        overridesFreeze: override !== undefined,
+        ...(ifMatch === undefined ? {} : { revision: ifMatch }),
+      };
       return viewOfStamp(
         store,
         await store.stamps.remove(params.name, options, writeContext(deps, call, query.reason)),
