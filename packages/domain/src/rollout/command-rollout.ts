@@ -83,7 +83,10 @@ export function commandRollout(
       }
       if (state.kind !== "paused" && state.kind !== "updating") throw refusal(rollout, "retry");
       const again = new Map(failed.map((stamp) => [stamp, { kind: "updating", since: now } as const]));
-      return to(state.kind === "paused" ? resumed(state, now) : state, again);
+      if (state.kind === "updating") return to(state, again);
+      // Somebody of the wave is on the way again, so it bakes later.
+      const { kind, wave } = state.was;
+      return to({ kind: kind === "approval" ? kind : "updating", wave, since: now }, again);
     }
     case "promote":
       return promoted(rollout, members, command.full, now, to) ?? same;
