@@ -138,7 +138,7 @@ export function describeStampEngine(name: string, open: () => Promise<EngineUnde
       await using under = await open();
       const before = under.spec("eu-1", [api(), other]);
       await under.engine.apply(before, call);
-      const after = under.spec("eu-1", [broken, serviceFixture("other", "serve.mjs", { env: { NAME: ["next"] } })]);
+      const after = under.spec("eu-1", [serviceFixture("other", "serve.mjs", { env: { NAME: ["next"] } }), broken]);
       await expect(under.engine.apply(after, call)).rejects.toMatchObject({ code: "STAMP_FAILED" });
       const half = await under.engine.observe("eu-1", never);
       expect(half).toMatchObject({ presence: "present", host: "up" });

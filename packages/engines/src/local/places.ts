@@ -22,6 +22,8 @@ export interface StampPlace {
   /** With the sockets, so that a full disk cannot keep a stamp from being destroyed. */
   readonly hostLock: string;
   readonly specFile: string;
+  /** The specification that it was whole with last. */
+  readonly goodFile: string;
   readonly stateFile: string;
   readonly logDir: string;
   /** Marks the stamp's processes. */
@@ -45,6 +47,7 @@ export function placeOf(stateDir: string, stamp: string): StampPlace {
     controlSocket: join(runDir, "host.sock"),
     hostLock: `${runDir}.lock`,
     specFile: join(dir, "spec.json"),
+    goodFile: join(dir, "good.json"),
     stateFile: join(dir, "state.json"),
     logDir: join(dir, "logs"),
     marker: id,

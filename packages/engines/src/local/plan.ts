@@ -1,6 +1,6 @@
 import { componentsOf, type EngineChange, type StampObservation, type StampSpec } from "@stampyard/domain";
 import { definitionOf } from "./host/process-plan.ts";
-import type { HostState } from "./host/state.ts";
+import { hasRunFor, type HostState } from "./host/state.ts";
 
 /** What `apply` would do. Decides from what was recorded and seen, and reads nothing itself. */
 export function planChanges(
@@ -9,15 +9,15 @@ export function planChanges(
   seen: StampObservation,
 ): readonly EngineChange[] {
   const changes: EngineChange[] = [];
+  // What leaves is as good as gone.
+  const instances = Object.values(state?.instances ?? {}).filter((record) => record.leaving === undefined);
   const components = componentsOf(spec.rendered);
   for (const component of components) {
     const { name } = component;
     if (component.kind === "external" || (component.kind === "job" && component.run === "hook")) continue;
     if (component.kind === "job") {
       const done = state?.jobs[name];
-      const { stampDigest, releaseDigest } = spec.rendered;
-      const isDone = done?.stampDigest === stampDigest && done.releaseDigest === releaseDigest;
-      if (!isDone)
+      if (!hasRunFor(done, spec.rendered.stampDigest))
         changes.push({
           component: name,
           change: done === undefined ? "create" : "update",
@@ -25,7 +25,7 @@ export function planChanges(
         });
       continue;
     }
-    const records = Object.values(state?.instances ?? {}).filter((record) => record.component === name);
+    const records = instances.filter((record) => record.component === name);
     const replicas = component.kind === "service" ? component.replicas : 1;
     const sick = seen.components.find((c) => c.name === name && c.pid === undefined && c.status !== "absent");
     if (records.length === 0) changes.push({ component: name, change: "create", why: "it is not there" });
@@ -38,7 +38,7 @@ export function planChanges(
     }
   }
   const names = new Set(components.map((component) => component.name));
-  for (const gone of new Set(Object.values(state?.instances ?? {}).map((record) => record.component))) {
+  for (const gone of new Set(instances.map((record) => record.component))) {
     if (!names.has(gone))
       changes.push({ component: gone, change: "remove", why: "the release does not name it any more" });
   }

@@ -6,6 +6,7 @@ import { type Goal, redact, secretsOf } from "../goal.ts";
 import { freePort, isPortFree, portOf } from "../ledger.ts";
 import { isAlive } from "../process/identity.ts";
 import { stopProcess } from "../process/stop.ts";
+import { inTurn } from "./lanes.ts";
 import { prepare } from "./prepare.ts";
 import { definitionOf, inputsOf, needsPort, type ProcessPlan, planProcess, type Running } from "./process-plan.ts";
 import { exitNote, launch } from "./spawn.ts";
@@ -16,6 +17,8 @@ export interface BringOptions {
   readonly progress: Progress;
   /** Set when the host mends by itself: these replicas and no others, one try each, since it comes again. */
   readonly heal?: ReadonlySet<string>;
+  /** Whether another part of this update has failed: then what runs stays as it is. */
+  readonly isLost?: () => boolean;
 }
 
 /** A process that ends this often before it was ever healthy will not become so by waiting. */
@@ -25,7 +28,11 @@ export const lingerMs = 5_000;
 /** A process without any check of its own counts as up when it survived this long. */
 const settleMs = 150;
 
-/** Makes one replica run what the goal says, and waits until it is healthy. @throws StampyardError STAMP_FAILED */
+/**
+ * Makes one replica run what the goal says, and waits until it is healthy. What mends a replica and what updates it take
+ * turns, and updates go one after the other over the whole stamp.
+ * @throws StampyardError STAMP_FAILED
+ */
 export async function bringInstance(
   host: Host,
   goal: Goal,
@@ -33,11 +40,26 @@ export async function bringInstance(
   replica: number,
   options: BringOptions,
 ): Promise<void> {
+  await inTurn(host, instanceKey(component.name, replica), () => bring(host, goal, component, replica, options));
+}
+
+async function bring(
+  host: Host,
+  goal: Goal,
+  component: Running,
+  replica: number,
+  options: BringOptions,
+): Promise<void> {
+  options.signal.throwIfAborted();
   const record = recordOf(host, component, replica);
+  // An update that was quicker has started it.
+  if (options.heal !== undefined && record.current !== undefined && isAlive(record.current.identity)) return;
   record.wanted = true;
+  delete record.leaving;
   await dropCandidate(host, record, component);
   const definition = definitionOf(component);
   const inputs = inputsOf(host, goal, component, replica);
+  if (await takeBack(host, goal, component, record, { definition, inputs }, options)) return;
   const isSame = record.definition === definition && record.inputs === inputs;
   const { current } = record;
   const alive = current !== undefined && isAlive(current.identity);
@@ -50,7 +72,13 @@ export async function bringInstance(
   }
   const next = { definition, inputs };
   if (alive && !isSame && component.kind === "service") {
-    await replaceProcess(host, goal, component, record, next, options);
+    // One after the other: beside the stamp as it is there is never more than one process of the new release unproven.
+    await inTurn(host, "replace", async () => {
+      if (options.isLost?.() === true) {
+        throw new StampyardError("CANCELLED", `Component ${component.name} stays as it is: another one failed`);
+      }
+      await replaceProcess(host, goal, component, record, next, options);
+    });
     return;
   }
   if (!isSame) record.restarts = 0;
@@ -60,9 +88,54 @@ export async function bringInstance(
   } else if (current !== undefined) {
     // What it started may have outlived it.
     await stopProcess(current.identity, { signal: "SIGKILL", graceMs: 0, group: true });
+    if (current.generation !== record.generation) await freePortOf(host, record, current);
     if (isSame) record.restarts++;
   }
   await startProcess(host, goal, component, record, next, options);
+}
+
+/**
+ * The process that ran this before, if it has not ended yet: the way back from an update that failed, without a start.
+ * @returns whether it serves again
+ */
+async function takeBack(
+  host: Host,
+  goal: Goal,
+  component: Running,
+  record: InstanceRecord,
+  next: Next,
+  options: BringOptions,
+): Promise<boolean> {
+  const { current } = record;
+  if (current !== undefined && isAlive(current.identity) && isStartedFrom(record, next)) return false;
+  const old = record.retiring.find(
+    (one) => isStartedFrom(one, next) && one.until !== Number.MAX_SAFE_INTEGER && isAlive(one.identity),
+  );
+  if (old === undefined) return false;
+  const plan = planProcess(host, goal, component, record.replica, old.port);
+  const { identity, generation, port } = old;
+  const back: ProcessRecord = port === undefined ? { identity, generation } : { identity, generation, port };
+  if ((await waitHealthy(host, back, { ...plan, startWithinMs: plan.probeTimeoutMs }, options.signal)) !== undefined) {
+    return false;
+  }
+  // It may have been ended while it was asked.
+  if (!record.retiring.includes(old)) return false;
+  const { definition, inputs } = record;
+  const others = record.retiring.filter((one) => one !== old);
+  const isLeft = current !== undefined && isAlive(current.identity);
+  record.retiring = isLeft ? [...others, { ...current, definition, inputs, until: untilOf(current.port) }] : others;
+  Object.assign(record, next, { current: back, restarts: 0, since: Date.now() });
+  markHealthy(host, record, back);
+  return true;
+}
+
+function isStartedFrom(one: Partial<Next>, { definition, inputs }: Next): boolean {
+  return one.definition === definition && one.inputs === inputs;
+}
+
+/** Until when a process that was replaced stays. */
+function untilOf(port: number | undefined): number {
+  return Date.now() + (port === undefined ? 0 : lingerMs);
 }
 
 interface Next {
@@ -137,8 +210,10 @@ async function replaceProcess(
   }
   delete record.candidate;
   record.generation = generation;
-  const until = Date.now() + (port === undefined ? 0 : lingerMs);
-  if (old !== undefined) record.retiring = [...record.retiring, { ...old, until }];
+  if (old !== undefined) {
+    const { definition, inputs } = record;
+    record.retiring = [...record.retiring, { ...old, definition, inputs, until: untilOf(port) }];
+  }
   // Another process, with a life of its own to count.
   Object.assign(record, next, { current: candidate, restarts: 0, since: Date.now() });
   markHealthy(host, record, candidate);
@@ -203,10 +278,17 @@ async function dropCandidate(host: Host, record: InstanceRecord, component: Runn
   if (candidate === undefined) return;
   const graceMs = component.kind === "service" ? component.stopGraceMs : 10_000;
   await stopProcess(candidate.identity, { signal: "SIGTERM", graceMs, group: true });
-  const { ledger, place } = host;
-  await freePort(ledger, place.stateDir, place.stamp, portKey(record, candidate.generation));
+  await freePortOf(host, record, candidate);
   delete record.candidate;
   saveState(host);
+}
+
+async function freePortOf(
+  { ledger, place }: Host,
+  record: InstanceRecord,
+  { generation }: ProcessRecord,
+): Promise<void> {
+  await freePort(ledger, place.stateDir, place.stamp, portKey(record, generation));
 }
 
 function recordOf(host: Host, component: Running, replica: number): InstanceRecord {

@@ -14,7 +14,8 @@ import { stopProcess } from "../process/stop.ts";
 import { type BringOptions, bringInstance, lingerMs, portKey } from "./bring-up.ts";
 import { isJobDone, runReleaseJob } from "./job.ts";
 import { definitionOf } from "./process-plan.ts";
-import { clearStore } from "./clear-store.ts";
+import { recordGoal, recordGood } from "./known-goal.ts";
+import { endLeaving, markLeaving } from "./leaving.ts";
 import { type Host, type InstanceRecord, instanceKey, saveState, setStatus } from "./state.ts";
 
 export interface ConvergeOptions extends BringOptions {
@@ -52,7 +53,7 @@ export async function converge(host: Host, goal: Goal, options: ConvergeOptions)
     const needed = await Promise.all([...(needs.get(name) ?? [])].map(bring));
     if (needed.includes(false)) return false;
     try {
-      await bringComponent(host, goal, component, options);
+      await bringComponent(host, goal, component, { ...options, isLost: () => failures.length > 0 });
       return true;
     } catch (error) {
       failures.push(error);
@@ -60,20 +61,49 @@ export async function converge(host: Host, goal: Goal, options: ConvergeOptions)
     }
   };
   await Promise.all(components.map((component) => bring(component.name)));
-  refreshEndpoints(host, goal);
+  const isCut = failures.length > 0 || options.signal.aborted;
+  // Where an update did not come to its end, routers go on with what served before it, which still does.
+  if (!((isCut || options.heal !== undefined) && servesAll(host))) refreshEndpoints(host, goal);
+  if (isCut && options.heal === undefined) comeBack(host);
+  if (isCut) saveState(host);
   options.signal.throwIfAborted();
-  if (failures.length > 0) {
-    saveState(host);
-    throw failures[0];
-  }
+  if (failures.length > 0) throw failures[0];
   if (options.heal !== undefined) return;
   if (options.only === undefined) await removeLeftovers(host, goal);
   const whole = options.whole ?? goal;
   if (isComplete(host, whole)) {
     const { stampDigest, releaseDigest } = whole.rendered;
     host.state.applied = { stampDigest, releaseDigest };
+    recordGood(host, whole);
   }
   saveState(host, true);
+}
+
+/** An update that has changed nothing yet has not begun: what runs is whole, and is kept so. */
+function comeBack(host: Host): void {
+  const { good } = host;
+  if (good === undefined || !isComplete(host, good)) return;
+  const { stampDigest, releaseDigest } = good.rendered;
+  host.state.applied = { stampDigest, releaseDigest };
+  recordGoal(host, good);
+}
+
+/** Whether there is a process behind every endpoint that routers know. */
+function servesAll(host: Host): boolean {
+  const { endpoints, instances } = host.state;
+  const alive = Object.values(instances).flatMap((record) => [record.current, ...record.retiring]);
+  return (
+    endpoints.length > 0 &&
+    endpoints.every(({ port }) => alive.some((one) => one?.port === port && isAlive(one.identity)))
+  );
+}
+
+/** Routers must not be left with an endpoint whose process has ended, when another one is there. */
+export function mendEndpoints(host: Host): void {
+  if (host.goal === undefined || host.state.endpoints.length === 0 || servesAll(host)) return;
+  const before = host.state.endpointRevision;
+  refreshEndpoints(host, host.goal);
+  if (host.state.endpointRevision !== before) saveState(host, true);
 }
 
 /**
@@ -121,7 +151,7 @@ export function refreshEndpoints(host: Host, goal: Goal): void {
   saveState(host);
 }
 
-/** Stops what the goal no longer names: whole components, and replicas beyond their number. */
+/** Lets go what the goal no longer names: whole components, and replicas beyond their number. */
 async function removeLeftovers(host: Host, goal: Goal): Promise<void> {
   const components = componentsOf(goal.rendered);
   const isLeftover = (record: InstanceRecord) => {
@@ -129,19 +159,10 @@ async function removeLeftovers(host: Host, goal: Goal): Promise<void> {
     if (component === undefined || component.kind !== record.kind) return true;
     return component.kind === "service" && record.replica >= component.replicas;
   };
-  const leftovers = Object.entries(host.state.instances).filter(([, record]) => isLeftover(record));
-  // Services go before the stores they may still talk to.
-  leftovers.sort(([, a], [, b]) => Number(b.kind === "service") - Number(a.kind === "service"));
-  for (const [key, record] of leftovers) {
-    await stopInstance(host, record, graceOf(goal, record));
-    clearStore(host, record);
-    delete host.state.instances[key];
-    saveState(host);
-  }
-  for (const name of Object.keys(host.state.jobs)) {
-    if (!components.some((component) => component.name === name)) delete host.state.jobs[name];
-  }
+  markLeaving(Object.values(host.state.instances).filter(isLeftover));
   refreshEndpoints(host, goal);
+  saveState(host);
+  await endLeaving(host, goal);
 }
 
 export function graceOf(goal: Goal | undefined, record: InstanceRecord): number {
@@ -174,7 +195,9 @@ function isComplete(host: Host, goal: Goal): boolean {
     if (component.kind === "job") return component.run === "hook" || isJobDone(host, goal, component);
     const definition = definitionOf(component);
     const replicas = component.kind === "service" ? component.replicas : 1;
-    const records = Object.values(host.state.instances).filter((record) => record.component === component.name);
+    const records = Object.values(host.state.instances).filter(
+      (record) => record.component === component.name && record.leaving === undefined,
+    );
     return (
       records.length === replicas &&
       records.every((r) => r.definition === definition && r.current !== undefined && isAlive(r.current.identity))

@@ -7,13 +7,11 @@ import { logTail, type BringOptions } from "./bring-up.ts";
 import { definitionOf, planLaunch } from "./process-plan.ts";
 import { prepareHome } from "./prepare.ts";
 import { exitNote, launch } from "./spawn.ts";
-import { type Host, instanceKey, saveState } from "./state.ts";
+import { hasRunFor, type Host, instanceKey, ranAgain, saveState } from "./state.ts";
 
-/** Whether a release job was already run for this stamp and release. */
+/** Whether a release job was already run for this stamp and release, at any time. */
 export function isJobDone(host: Host, goal: Goal, job: JobComponent): boolean {
-  const done = host.state.jobs[job.name];
-  const { stampDigest, releaseDigest } = goal.rendered;
-  return done !== undefined && done.stampDigest === stampDigest && done.releaseDigest === releaseDigest;
+  return hasRunFor(host.state.jobs[job.name], goal.rendered.stampDigest);
 }
 
 /** Runs a release job once per stamp and release; a job that was cut off runs again, so jobs must be idempotent. */
@@ -31,7 +29,8 @@ export async function runReleaseJob(host: Host, goal: Goal, job: JobComponent, o
     });
   }
   const { stampDigest, releaseDigest } = goal.rendered;
-  host.state.jobs[job.name] = { stampDigest, releaseDigest, definition: definitionOf(job), at: Date.now() };
+  const done = { stampDigest, releaseDigest, definition: definitionOf(job), at: Date.now() };
+  host.state.jobs[job.name] = ranAgain(host.state.jobs[job.name], done);
   saveState(host, true);
 }
 

@@ -35,7 +35,8 @@ async function main(): Promise<void> {
   const uid = await uidOf(ledger, place.stateDir, stamp);
   state.uid = uid;
   const goal = readJson<Goal>(place.specFile);
-  const host: Host = { place, ledger, state, uid, goal, exits: new Map(), onExit: () => {} };
+  const good = readJson<Goal>(place.goodFile);
+  const host: Host = { place, ledger, state, uid, goal, good, lanes: new Map(), exits: new Map(), onExit: () => {} };
   const kept = await reattach(host);
   console.log(`${new Date().toISOString()} stamp host ${process.pid} for ${stamp}: ${kept} processes reattached`);
 

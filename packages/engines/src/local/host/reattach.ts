@@ -1,3 +1,4 @@
+import { lingerMs } from "./bring-up.ts";
 import { findByMarker, isAlive } from "../process/identity.ts";
 import { stopProcess } from "../process/stop.ts";
 import { type Host, saveState } from "./state.ts";
@@ -11,8 +12,8 @@ export async function reattach(host: Host): Promise<number> {
   const ending = [...Object.values(host.state.strayJobs)];
   for (const record of Object.values(host.state.instances)) {
     if (record.current !== undefined && isAlive(record.current.identity)) kept.add(record.current.identity.pid);
-    // Retired ones go on until their time is over; it is over, since nobody counted meanwhile.
-    record.retiring = record.retiring.map((old) => ({ ...old, until: 0 }));
+    // Nobody counted meanwhile: routers may have heard of the new ones only just now.
+    record.retiring = record.retiring.map((old) => ({ ...old, until: Date.now() + lingerMs }));
     for (const old of record.retiring) kept.add(old.identity.pid);
     if (record.candidate !== undefined) kept.add(record.candidate.identity.pid);
   }

@@ -16,6 +16,9 @@ export interface ProcessRecord {
 /** An old process that still answers what reaches it until routers know the new one. */
 export interface RetiringRecord extends ProcessRecord {
   readonly until: Instant;
+  /** What it was started from: who goes back to that takes it back. */
+  readonly definition?: string;
+  readonly inputs?: string;
 }
 
 export interface InstanceRecord {
@@ -32,6 +35,8 @@ export interface InstanceRecord {
   /** Started, but not yet healthy enough to take over. */
   candidate?: ProcessRecord;
   retiring: readonly RetiringRecord[];
+  /** The goal does not name it any more; it goes then, once routers have heard and nobody uses it. */
+  leaving?: Instant | undefined;
   /** The port that routers are told, set when the process behind it was healthy. */
   servedPort?: number;
   /** Whether the host should keep it running. */
@@ -47,6 +52,22 @@ export interface JobRecord {
   readonly releaseDigest: Digest;
   readonly definition: string;
   readonly at: Instant;
+  /** Renderings that it ran for before, newest first: a stamp that comes back to one does not run its old migration again. */
+  readonly earlier?: readonly Digest[];
+}
+
+const mostEarlier = 200;
+
+/** Whether it ran to its good end for this rendering, now or before. */
+export function hasRunFor(done: JobRecord | undefined, stampDigest: Digest): boolean {
+  return done !== undefined && (done.stampDigest === stampDigest || (done.earlier ?? []).includes(stampDigest));
+}
+
+/** The next record of a job that has run again. */
+export function ranAgain(done: JobRecord | undefined, now: Omit<JobRecord, "earlier">): JobRecord {
+  if (done === undefined) return now;
+  const earlier = [done.stampDigest, ...(done.earlier ?? [])].filter((digest) => digest !== now.stampDigest);
+  return { ...now, earlier: earlier.slice(0, mostEarlier) };
 }
 
 /** What a host must find again after it died. */
@@ -72,6 +93,10 @@ export interface Host {
   readonly state: HostState;
   readonly uid: number | undefined;
   goal: Goal | undefined;
+  /** The last goal that it was whole with. */
+  good: Goal | undefined;
+  /** Work that has to wait for other work, by name. */
+  readonly lanes: Map<string, Promise<unknown>>;
   /** Exit notes of processes that this host started, by pid. */
   readonly exits: Map<number, string>;
   /** Called when a child ends, to look at once instead of at the next tick. */

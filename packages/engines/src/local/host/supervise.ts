@@ -5,7 +5,9 @@ import { freePort } from "../ledger.ts";
 import { isAlive } from "../process/identity.ts";
 import { stopProcess } from "../process/stop.ts";
 import { portKey } from "./bring-up.ts";
-import { graceOf } from "./converge.ts";
+import { graceOf, mendEndpoints } from "./converge.ts";
+import { goalOf } from "./known-goal.ts";
+import { endLeaving } from "./leaving.ts";
 import { planProcess, type Running } from "./process-plan.ts";
 import { type Host, type InstanceRecord, instanceKey, saveState, setStatus } from "./state.ts";
 
@@ -43,6 +45,8 @@ export function startSupervision(host: Host, heal: (due: ReadonlySet<string>) =>
     }
     if (due.size > 0) heal(due).catch(() => {}); // It is on record, and comes again with the next tick.
     for (const record of Object.values(host.state.instances)) void retire(host, record).catch(() => {});
+    void endLeaving(host, host.goal).catch(() => {});
+    mendEndpoints(host);
   };
   host.onExit = lookNow;
   const timers = [
@@ -76,8 +80,9 @@ function noteDeath(record: InstanceRecord, watch: Watch, now: number): boolean {
 }
 
 async function checkHealth(host: Host, record: InstanceRecord, watch: Watch): Promise<void> {
-  const { goal } = host;
+  const goal = goalOf(host, record);
   const { current } = record;
+  // What runs by neither goal is on its way out; that it lives must do.
   if (goal === undefined || current === undefined || !record.wanted || watch.probing) return;
   if (record.status !== "healthy" && record.status !== "unhealthy") return;
   const component = componentsOf(goal.rendered).find((candidate) => candidate.name === record.component);

@@ -3,10 +3,10 @@ import { componentsOf, type Progress, type StampObservation, StampyardError, sta
 import type { HostRequest } from "../control.ts";
 import { type Goal, redact, secretsOf } from "../goal.ts";
 import { staleLeader } from "../ledger.ts";
-import { writeWhole } from "../file.ts";
 import { observationOf } from "../observation.ts";
 import { converge, graceOf, requireComponent, stopInstance } from "./converge.ts";
 import { runJob } from "./job.ts";
+import { goalOf, recordGoal } from "./known-goal.ts";
 import { type Host, saveState } from "./state.ts";
 
 /** What a host does on request, one change at a time. */
@@ -83,9 +83,11 @@ export function makeWork(host: Host): Work {
     async heal(due) {
       const { goal } = host;
       const mine = new Set([...due].filter((key) => !healing.has(key)));
-      if (goal === undefined || mine.size === 0 || (running !== undefined && running.beside === undefined)) return;
+      if (goal === undefined || mine.size === 0 || running?.kind === "stop") return;
       for (const key of mine) healing.add(key);
       try {
+        // What an update has not come to yet is kept up meanwhile, as what it is.
+        if (running?.kind === "apply") return await healByGood(host, mine, running.abort.signal);
         if (running?.beside !== undefined) {
           // What is being started may need what has died since: a service waits for its database, and it must not be the other way.
           const beside = converge(host, goal, { signal: running.abort.signal, progress: () => {}, heal: mine });
@@ -110,13 +112,32 @@ async function healTogether(
   signal: AbortSignal,
 ): Promise<void> {
   const before = addressesOf(host);
+  const old = runningByGood(host, due);
+  const rest = new Set([...due].filter((key) => !old.has(key)));
   try {
-    await converge(host, goal, { signal, progress: () => {}, heal: due });
+    await healByGood(host, old, signal);
+    await converge(host, goal, { signal, progress: () => {}, heal: rest });
   } finally {
     while (beside.length > 0) await Promise.allSettled(beside.splice(0));
   }
   // A stranger took a port meanwhile: whoever refers to that address has to hear of the new one.
   if (addressesOf(host) !== before) await converge(host, goal, { signal, progress: () => {} });
+}
+
+/** Those among them that run by the goal before, which the present one would make something else of. */
+function runningByGood(host: Host, due: ReadonlySet<string>): ReadonlySet<string> {
+  const { good, state } = host;
+  const isOld = (key: string) => {
+    const record = state.instances[key];
+    return good !== undefined && good !== host.goal && record !== undefined && goalOf(host, record) === good;
+  };
+  return new Set([...due].filter(isOld));
+}
+
+async function healByGood(host: Host, due: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+  const old = runningByGood(host, due);
+  if (host.good === undefined || old.size === 0) return;
+  await converge(host, host.good, { signal, progress: () => {}, heal: old });
 }
 
 function addressesOf(host: Host): string {
@@ -134,12 +155,6 @@ function checkHostToken(host: Host, token: number): void {
   if (token === host.state.token) return;
   host.state.token = token;
   saveState(host, true);
-}
-
-/** The intent is on disk before anything is done about it (I26). */
-function recordGoal(host: Host, goal: Goal): void {
-  if (!isDeepStrictEqual(host.goal, goal)) writeWhole(host.place.specFile, JSON.stringify(goal), { durable: true });
-  host.goal = goal;
 }
 
 /** The new goal's component in the old goal's place; everything else stays as it was. */
