@@ -55,7 +55,7 @@ const spentSchema = z.object({
   /** Milliseconds so far, with the phase under way. */
   activeMs: z.number(),
   bakingMs: z.number(),
-  /** For a person: approvals and pauses. */
+  /** For a person (approvals, pauses), or for its turn. */
   waitingMs: z.number(),
 });
 

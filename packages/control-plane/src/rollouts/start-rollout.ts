@@ -1,4 +1,11 @@
-import { type Digest, type Rollout, type RolloutStrategy, type Stamp, StampyardError } from "@stampyard/domain";
+import {
+  type Aim,
+  type Digest,
+  type Rollout,
+  type RolloutStrategy,
+  type Stamp,
+  StampyardError,
+} from "@stampyard/domain";
 import type { FleetGoal, FleetRecord, Release, ReleaseInput, Revisioned, WriteContext } from "../store/port.ts";
 import { aimAt, aimOf, expectedAims, keptStamps, poolOf } from "./aims.ts";
 import { type ApplyDeps, requireRelease } from "./apply-by-rollout.ts";
@@ -54,7 +61,8 @@ export async function planAsked(deps: StartDeps, asked: RolloutAsked): Promise<A
     store.fleet.read(),
     store.fleet.goals(),
     store.stamps.all(),
-    expectedAims(store),
+    // A hotfix goes before what waits for its turn, so that says nothing of what it will find.
+    asked.hotfix ? new Map<string, Aim>() : expectedAims(store),
   ]);
   if (row === undefined) {
     throw new StampyardError("NOT_FOUND", "No fleet is applied yet", {

@@ -77,7 +77,11 @@ test("matrixOf() alerts of a stamp that is a day behind, with its pin, and of on
   ];
   const { alerts } = matrix(rows, undefined, { pins: new Map([["a", [pin]]]) });
   expect(alerts.map(({ kind, stamp, text }) => [kind, stamp, text])).toEqual([
-    ["release-age", "a", "it runs release 1.0.0, and there has been a newer one for 30 h; it is pinned: an import"],
+    [
+      "release-age",
+      "a",
+      "it runs release 1.0.0, and there has been a newer one for 30 h; pinned until 1970-01-05T05:00:00.000Z: an import",
+    ],
     ["not-converged", "b", "it does not run what it should, release 3.0.0"],
     ["not-converged", "c", "it cannot be looked at, and should run release 3.0.0"],
   ]);

@@ -82,7 +82,7 @@ export function matrixOf(facts: MatrixFacts): ReleaseMatrixView {
         ...(converged === undefined ? {} : { converged }),
         behindMs: behindMs(facts, stamp),
         ...(rollout === undefined ? {} : { rollout }),
-        ...(pin === undefined ? {} : { pinned: `until ${time(pin.until)}: ${pin.reason}` }),
+        ...(pin === undefined ? {} : { pinned: pinText(pin) }),
       };
     })
     .sort((a, b) => (a.pool + a.stamp < b.pool + b.stamp ? -1 : 1));
@@ -103,6 +103,11 @@ export function matrixOf(facts: MatrixFacts): ReleaseMatrixView {
   };
 }
 
+/** Its own, or one of a tenant that lives there. */
+function pinText({ subject, until, reason }: Pin): string {
+  return `${subject.kind === "tenant" ? `for tenant ${subject.name} ` : ""}until ${time(until)}: ${reason}`;
+}
+
 /** undefined = it cannot be looked at: unknown is not converged, and not diverged either. */
 function convergedOf({ observed }: MatrixFacts, { name, stampDigest }: Stamp): boolean | undefined {
   const running = observed.get(name)?.observation.stampDigest;
@@ -121,7 +126,7 @@ function alertsOf(facts: MatrixFacts, stamp: Stamp, updatedAt: number): ReleaseM
   const behind = behindMs(facts, stamp);
   const version = releases.find(({ digest }) => digest === stamp.releaseDigest)?.version ?? stamp.releaseDigest;
   const [pin] = pins.get(stamp.name) ?? [];
-  const pinned = pin === undefined ? "" : `; it is pinned: ${pin.reason}`;
+  const pinned = pin === undefined ? "" : `; pinned ${pinText(pin)}`;
   const hours = Math.floor(behind / 3_600_000);
   const alerts: ReleaseMatrixView["alerts"] = [];
   if (behind > mostBehindMs) {

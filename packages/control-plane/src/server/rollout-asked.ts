@@ -1,5 +1,6 @@
 import type { RolloutPreviewView } from "@stampyard/api";
-import { type Digest, type Rollout, StampyardError } from "@stampyard/domain";
+import { type Digest, type Rollout, type RolloutStrategy, StampyardError } from "@stampyard/domain";
+import { overrideStrategy } from "@stampyard/manifest";
 import { previewRollout, type RolloutPreview } from "../rollouts/preview-rollout.ts";
 import { type RolloutAsked, startRollout, undoRollout } from "../rollouts/start-rollout.ts";
 import type { Revisioned, WriteContext } from "../store/port.ts";
@@ -42,11 +43,25 @@ export async function undoAsked(
   return await undoRollout(deps, undone, options, ctx);
 }
 
-function wordsOf({ strategy, ...asked }: AskedRollout): RolloutAsked {
-  if (Object.keys(strategy).length === 0) return asked;
-  throw new StampyardError("INVALID_REQUEST", "A strategy cannot be given with a rollout yet", {
-    mend: "Write it under rollout in fleet.yaml, and apply it.",
-  });
+/** @throws StampyardError INVALID_REQUEST, by the function that it gives */
+function wordsOf({ strategy: words, ...asked }: AskedRollout): RolloutAsked {
+  if (Object.keys(words).length === 0) return asked;
+  return { ...asked, strategy: (base) => overridden(base, words) };
+}
+
+function overridden(base: RolloutStrategy, words: AskedRollout["strategy"]): RolloutStrategy {
+  const read = overrideStrategy(base, words);
+  if (read.ok) return read.strategy;
+  const [first, ...more] = read.problems;
+  const others = more.length === 0 ? "" : `, and ${more.length} more`;
+  throw new StampyardError(
+    "INVALID_REQUEST",
+    `The strategy is not one: ${first?.message ?? "it cannot be read"}${others}`,
+    {
+      problems: read.problems,
+      mend: "Use the words of rollout: in fleet.yaml (docs/reference/fleet.md).",
+    },
+  );
 }
 
 function previewView({ plan, frozen, waysBack, takesMs, behind, notes }: RolloutPreview): RolloutPreviewView {
@@ -75,7 +90,7 @@ function previewView({ plan, frozen, waysBack, takesMs, behind, notes }: Rollout
     power: [],
     frozen: [...frozen],
     waysBack: [...waysBack],
-    notes: [...notes],
+    notes: [...new Set(notes)],
     ...(takesMs === undefined ? {} : { takesMs }),
     ...(behind === undefined ? {} : { behind }),
   };

@@ -150,6 +150,7 @@ function spentWith({ spent, state }: Rollout, now: number): RolloutView["spent"]
       return { activeMs: activeMs + since, bakingMs, waitingMs };
     case "baking":
       return { activeMs, bakingMs: bakingMs + since, waitingMs };
+    case "queued":
     case "approval":
     case "paused":
       return { activeMs, bakingMs, waitingMs: waitingMs + since };

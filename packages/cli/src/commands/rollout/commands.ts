@@ -75,8 +75,7 @@ export const rolloutPromote = told({
     ['rollout promote --reason "checked by hand"', "one wave"],
     ["rollout promote --full", "all the others as well"],
   ],
-  said: ({ id, phase }, { full }) =>
-    `Rollout ${id} goes on past ${full === true ? "all its bakes" : "this wave"}: ${phase}`,
+  said: ({ id }, { full }) => `Rollout ${id} goes on past ${full === true ? "all its bakes" : "this wave"}`,
 });
 
 export const rolloutApprove = told({

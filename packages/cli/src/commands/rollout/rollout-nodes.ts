@@ -25,9 +25,14 @@ export function rolloutNode(
     detail: detailOf(rollout, options),
     children: [
       ...rollout.waves.map((_, index) => waveNode(rollout, members, index, options)),
-      ...(rollout.gate === undefined || hasEnded(rollout) ? [] : [gateNode(rollout.gate)]),
+      ...(rollout.gate === undefined || !isGateAsked(rollout) ? [] : [gateNode(rollout.gate)]),
     ],
   };
+}
+
+/** Before the bake it has nothing to say but no, and when its stamps go back it has said it. */
+function isGateAsked({ phase, gate }: RolloutDetailView): boolean {
+  return phase === "baking" || phase === "paused" || (phase === "updating" && gate?.verdict === "abort");
 }
 
 function stateOf({ phase }: RolloutView): NodeState {
@@ -71,26 +76,34 @@ function waveNode(
   const arrived = taking.filter(({ phase }) => phase === "updated").length;
   const goesBack = taking.filter(({ phase }) => phase === "returning" || phase === "returned");
   const isNow = rollout.wave === index || goesBack.length > 0 || mine.some(({ phase }) => phase === "updating");
-  const counts = goesBack.length > 0 ? goesBack.filter(({ phase }) => phase === "returned").length : arrived;
-  const what = goesBack.length > 0 ? "went back" : "updated";
-  const detail = [
-    `${counts} of ${goesBack.length > 0 ? goesBack.length : taking.length} ${what}`,
-    ...(wave?.approval === true && rollout.wave !== undefined && rollout.wave <= index ? ["wants an approval"] : []),
-    ...(wave?.bakeMs === undefined || wave.bakeMs === 0 ? [] : [`bakes ${durationText(wave.bakeMs)}`]),
-  ].join(", ");
+  const back = goesBack.filter(({ phase }) => phase === "returned").length;
+  const detail =
+    goesBack.length > 0
+      ? `${back} of ${goesBack.length} back on what they ran`
+      : [
+          `${arrived} of ${taking.length} updated`,
+          ...(wave?.approval === true && rollout.wave !== undefined && rollout.wave <= index
+            ? ["wants an approval"]
+            : []),
+          ...(wave?.bakeMs === undefined || wave.bakeMs === 0 ? [] : [`bakes ${durationText(wave.bakeMs)}`]),
+        ].join(", ");
   const shown = isNow ? mine.filter(({ phase }) => phase !== "skipped" || hasEnded(rollout)) : [];
   const few = shown.slice(0, mostMembers).map((member) => memberNode(member, options));
   const more = shown.length - few.length;
   return {
     label: `wave ${wave?.name ?? index + 1}`,
-    state: waveState(rollout, index, goesBack.length > 0, taking.length > 0 && arrived === taking.length),
+    state:
+      goesBack.length > 0
+        ? back < goesBack.length
+          ? "working"
+          : "failed"
+        : waveState(rollout, index, taking.length > 0 && arrived === taking.length),
     detail,
     children: more > 0 ? [...few, { label: `and ${more} more`, state: "waiting" }] : few,
   };
 }
 
-function waveState(rollout: RolloutView, index: number, goesBack: boolean, isWhole: boolean): NodeState {
-  if (goesBack) return "failed";
+function waveState(rollout: RolloutView, index: number, isWhole: boolean): NodeState {
   if (rollout.phase === "done") return "done";
   if (rollout.wave === undefined) return isWhole ? "done" : "waiting";
   if (index !== rollout.wave) return index < rollout.wave ? "done" : "waiting";

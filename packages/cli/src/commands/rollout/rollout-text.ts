@@ -59,10 +59,10 @@ export function progressText({ members }: Pick<RolloutView, "members">): string 
   ].join(", ");
 }
 
-/** `active 3 min, baking 12 min, waiting for a person 0 ms`. */
+/** `active 3 min, baking 12 min, waiting 0 ms`: for a person, or for its turn. */
 export function spentText({ spent }: Pick<RolloutView, "spent">): string {
   const { activeMs, bakingMs, waitingMs } = spent;
-  return `active ${durationText(activeMs)}, baking ${durationText(bakingMs)}, waiting for a person ${durationText(waitingMs)}`;
+  return `active ${durationText(activeMs)}, baking ${durationText(bakingMs)}, waiting ${durationText(waitingMs)}`;
 }
 
 export function rolloutText(rollout: RolloutDetailView, members: readonly RolloutMemberView[], nowMs: number): string {

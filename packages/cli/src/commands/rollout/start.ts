@@ -35,7 +35,11 @@ export const rolloutStart = command<Options>({
         .option("--release <release>", "which one (default: what was applied last)")
         .option("--dry-run", "show waves, canary, who is left out, and what the gate could see; change nothing")
         .option("--canary <stamp>", "this stamp goes first, whatever its traffic")
-        .option("--bake <time>", "how long every wave is watched, e.g. 10m", durationIn("bake", 0, longestBakeMs))
+        .option(
+          "--bake <time>",
+          "how long waves are watched, e.g. 10m, but for those that the fleet file gives a time of their own",
+          durationIn("bake", 0, longestBakeMs),
+        )
         .option(
           "--max-unavailable <stamps>",
           "stamps of a wave that are updated at a time",
@@ -90,12 +94,8 @@ function bodyOf(options: Options): RolloutStartBody {
       },
     );
   }
-  const first = {
-    ...(canary === undefined ? {} : { stamp: canary }),
-    ...(bake === undefined ? {} : { bake: `${bake}ms` }),
-  };
   const strategy = {
-    ...(Object.keys(first).length === 0 ? {} : { canary: first }),
+    ...(canary === undefined ? {} : { canary: { stamp: canary } }),
     ...(bake === undefined ? {} : { bake: `${bake}ms` }),
     ...(maxUnavailable === undefined ? {} : { maxUnavailable: Math.trunc(maxUnavailable) }),
   };
