@@ -11,13 +11,14 @@ import {
   type Template,
 } from "@stampyard/domain";
 import { parseFleet, parseTemplate, releaseDigest } from "@stampyard/manifest";
+import { planApply, releaseInput } from "../../rollouts/apply-by-rollout.ts";
 import type { FleetRecord, Revisioned } from "../../store/port.ts";
 import type { Handlers } from "../call.ts";
 import { affectedBy } from "../affected.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
 import { mapPage, storePage } from "../paging.ts";
 import { costOfPlan } from "../plan-cost.ts";
-import { type FleetFiles, planOf, rowsOf } from "../stamp-goal.ts";
+import { type FleetFiles, planOf } from "../stamp-goal.ts";
 import { poolView, releaseView } from "../views.ts";
 
 type Names = "plan" | "apply" | "fleetGet" | "releaseList" | "releaseGet";
@@ -30,7 +31,7 @@ interface Manifests {
 }
 
 export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
-  const { store, sha256, random } = deps;
+  const { store, sha256 } = deps;
 
   async function readNow() {
     const [row, rows, reservedNames] = await Promise.all([
@@ -64,26 +65,18 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       // On disk before anybody is told to run from it; also where the same release was kept once and is lost.
       const files = withContent(read, await deps.contents?.keep(read.template, body.sourceDir));
       const plan = planOf(now, files, sha256);
-      const rows = rowsOf(now, files, plan, sha256, random);
       const view = await planViewOf(deps, files, plan, row, now.stamps);
-      // Nothing to record: the same files again leave no trace but this answer.
-      const nothing = plan.changes.length === 0 && rows.stampUpdates.length === 0;
-      if (row !== undefined && nothing && row.value.fleet.template === files.fleet.template) {
-        return { plan: view, fleetRevision: revision, releaseDigest: view.releaseDigest };
-      }
-      const release = {
-        digest: view.releaseDigest,
-        version: files.template.version,
-        template: files.template,
-        source: body.templateYaml,
-        sourceDir: body.sourceDir,
-        ...(files.content === undefined ? {} : { content: files.content }),
-      };
-      const applied = await store.fleet.apply(
-        { fleet: files.fleet, release, ...rows, expectedRevision: revision },
-        ctx,
-      );
-      return { plan: view, fleetRevision: applied.revision, releaseDigest: view.releaseDigest };
+      const planned = await planApply(deps, now, files, plan, releaseInput(files, body, sha256));
+      const answer = (fleetRevision: number, rollout: string | undefined) => ({
+        plan: view,
+        fleetRevision,
+        releaseDigest: view.releaseDigest,
+        ...(rollout === undefined ? {} : { rollout }),
+      });
+      // The same files again leave no trace but this answer.
+      if (planned.kind === "nothing") return answer(revision, planned.rollout);
+      const applied = await store.fleet.apply({ ...planned.input, expectedRevision: revision }, ctx);
+      return answer(applied.revision, applied.rollout?.value.id ?? planned.rollout);
     },
 
     async fleetGet() {
