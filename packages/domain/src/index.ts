@@ -211,6 +211,7 @@ export { latencyBounds, sickGraceMs, signalsFreshMs } from "./rollout/evidence.t
 export { type Freeze, type FreezeScope, type FreezeWindow, frozenThings, type FrozenThing } from "./rollout/freeze.ts";
 export { endOfWindow, type Freezes, type FreezeTarget, type FrozenWhy, whyFrozen } from "./rollout/freeze-time.ts";
 export { defaultGate, defaultStrategy } from "./rollout/gate/default-strategy.ts";
+export { type ExpectedTraffic, type GatePower, gatePower, powerWords } from "./rollout/gate/gate-power.ts";
 export { judgeGate } from "./rollout/gate/judge-gate.ts";
 export {
   type Aim,
