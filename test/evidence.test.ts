@@ -6,9 +6,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { EvidenceBucket, StampEngine } from "@stampyard/domain";
+import {
+  defaultStrategy,
+  type EvidenceBucket,
+  type GateRule,
+  type MemberState,
+  type Rollout,
+  type StampEngine,
+  verifyTenantKey,
+} from "@stampyard/domain";
 import { createManualClock, createSimulatedEngine } from "@stampyard/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import type { TenantHomes } from "../packages/control-plane/src/reconcilers/turn.ts";
+import { probeByHttp } from "../packages/control-plane/src/rollouts/evidence/probe-http.ts";
+import type { Store } from "../packages/control-plane/src/store/port.ts";
 import { systemClock } from "../packages/control-plane/src/system-ports.ts";
 import { type EvidenceDeps, runEvidence } from "../packages/control-plane/src/rollouts/evidence/run-evidence.ts";
 import { failingOf, readFailing } from "../packages/control-plane/src/rollouts/evidence/failing-reports.ts";
@@ -127,9 +138,9 @@ async function startRouter(name: string, workers = 0): Promise<Router> {
 }
 
 /** The leader's loop, until the end of the test. */
-function leadNow(): void {
+function leadNow(given: Partial<EvidenceDeps> = {}): void {
   const stop = new AbortController();
-  const deps: EvidenceDeps = { ...server, clock: systemClock, log } as unknown as EvidenceDeps;
+  const deps: EvidenceDeps = { ...server, clock: systemClock, log, ...given } as unknown as EvidenceDeps;
   const running = runEvidence(deps, server.ctx.token, stop.signal);
   stopLeading = async () => {
     stop.abort();
@@ -253,4 +264,85 @@ test("stamps are watched while a rollout looks on, and routers tell more often t
   await eventually(async () => expect(await numberOf()).toBeGreaterThanOrEqual(first + 6), 10_000);
   expect(Date.now() - at).toBeLessThan(6 * 1_000);
   await server.store.evidence.watch([], Date.now(), server.ctx);
+}, 60_000);
+
+/** A rollout that bakes, as far as evidence asks for one. */
+function baking(gate: Partial<GateRule>) {
+  const world = { isOpen: true };
+  const now = Date.now();
+  const release = `sha256:${"2".repeat(64)}` as const;
+  const aim = { release, stampDigest: release, parameters: {}, capacity: { tenants: 1, units: {} } };
+  const member = (stamp: string, state: MemberState) => ({ stamp, wave: 0, place: 0, from: aim, to: aim, state });
+  const members = [
+    member("shared-1", { kind: "updated", since: now - 2_000, at: now - 1_000 }),
+    member("shared-2", { kind: "waiting" }),
+  ];
+  const strategy = { ...defaultStrategy, gate: { ...defaultStrategy.gate, ...gate } };
+  const state = { kind: "baking", wave: 0, since: now, until: now + 10_000 };
+  const value = { id: "ro-1", release, strategy, waves: [{}], looks: 0, state } as unknown as Rollout;
+  const rollouts = {
+    ...server.store.rollouts,
+    open: async () => (world.isOpen ? ["ro-1"] : []),
+    read: async () => ({ value, revision: 1 }),
+    members: async () => members,
+  } as unknown as Store["rollouts"];
+  return { world, store: { ...server.store, rollouts } };
+}
+
+test("where traffic is thin our own tenant asks through a router, is counted apart, and is gone afterwards", async () => {
+  await startRouter("thin");
+  const calls: string[] = [];
+  const done = (what: string) => async (_: unknown, tenant: string) => void calls.push(`${what} ${tenant}`);
+  const homes = { open: done("open"), close: done("close"), forget: done("forget") } as unknown as TenantHomes;
+  const hooks = { call: async () => undefined };
+  const { world, store } = baking({
+    errors: { worse: 0.01, leastRequests: { updated: 50, siblings: 50 } },
+    probes: [{ kind: "http", name: "home", path: "/home", status: 418, timeoutMs: 1_000 }],
+  });
+  answer = (_, path) => (path === "/home" ? 418 : 200);
+  leadNow({ store, homes, hooks });
+  const isThere = async (stamp: string) => (await store.directory.tenantVersion(verifyTenantKey(stamp))) !== undefined;
+  const began = Date.now();
+  await eventually(async () => {
+    const buckets = await bucketsSince(began);
+    for (const name of ["shared-1", "shared-2"]) {
+      const own = buckets.filter(({ stamp: of }) => of === name);
+      expect(
+        sum(own, ({ synthetic }) => synthetic),
+        name,
+      ).toBeGreaterThanOrEqual(5);
+      expect(own.every(({ requests, synthetic }) => synthetic <= requests)).toBe(true);
+    }
+  }, 20_000);
+  expect(await isThere("shared-1")).toBe(true);
+  const probe = { kind: "http", name: "home", path: "/home", status: 418, timeoutMs: 1_000 } as const;
+  const probed = await probeByHttp(
+    { ...server, store, clock: systemClock } as unknown as EvidenceDeps,
+    probe,
+    "shared-1",
+  );
+  expect(probed).toMatchObject({ ok: true, text: "/home answered 418" });
+
+  world.isOpen = false;
+  await eventually(
+    async () => expect([await isThere("shared-1"), await isThere("shared-2")]).toEqual([false, false]),
+    10_000,
+  );
+  expect(calls.filter((call) => call.endsWith("shared-1"))).toEqual(
+    ["open", "close", "forget"].map((what) => `${what} stampyard-verify-shared-1`),
+  );
+}, 60_000);
+
+test("a tenant of ours that a leader left behind is taken out by the next one", async () => {
+  const tenant = verifyTenantKey("shared-1");
+  const row = await server.store.stamps.read("shared-1");
+  if (row === undefined) throw new Error("No stamp");
+  const put = { kind: "tenant-put", tenant, stamp: "shared-1", epoch: 1, hostnames: [] } as const;
+  await server.store.stamps.write(row.value, row.revision, { changes: [put] }, server.ctx);
+  const isThere = async () => (await server.store.directory.tenantVersion(tenant)) !== undefined;
+  await eventually(async () => expect(await isThere()).toBe(true), 5_000);
+  const nothing = async () => {};
+  const homes = { close: nothing, forget: nothing } as unknown as TenantHomes;
+  leadNow({ homes, hooks: { call: async () => undefined } });
+  await eventually(async () => expect(await isThere()).toBe(false), 10_000);
 }, 60_000);

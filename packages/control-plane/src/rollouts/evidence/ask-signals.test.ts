@@ -5,7 +5,7 @@ import { afterEach, expect, test } from "vitest";
 import type { Store } from "../../store/port.ts";
 import { askQuery } from "./ask-queries.ts";
 import { askRepeatedly } from "./ask-repeatedly.ts";
-import { forget } from "./evidence-memory.ts";
+import { forget, memoryOf } from "./evidence-memory.ts";
 import { probeByCommand } from "./probe-command.ts";
 import { probeByHttp } from "./probe-http.ts";
 import type { EvidenceDeps } from "./run-evidence.ts";
@@ -35,6 +35,8 @@ function depsOf(port?: number): EvidenceDeps {
     },
   } as unknown as Store;
   const engine = { observe: async () => ({ endpoints }) };
+  // No router can be asked here.
+  memoryOf(store).presences.set("eu-1", { kind: "impossible", carriers: [], retryAt: 0, isBegun: false });
   return { store, engine, clock: { now: () => Date.now() } } as unknown as EvidenceDeps;
 }
 
@@ -53,13 +55,15 @@ test("an HTTP probe is good by its status, bad by another one or silence, and un
     if (request.url === "/hang") return;
     response.writeHead(request.url === "/home" ? 200 : 500).end("x".repeat(100_000));
   });
-  const ok = async (path: string, status?: number) => (await probeByHttp(depsOf(port), http(path, status), "eu-1")).ok;
+  const ok = async (path: string, status?: number, stamp = "eu-1") =>
+    (await probeByHttp(depsOf(port), http(path, status), stamp)).ok;
   expect(await ok("/home")).toBe(true);
   expect(await ok("/broken")).toBe(false);
   expect(await ok("/broken", 500)).toBe(true);
   expect(await ok("/hang")).toBe(false);
   expect(routes[0]).toContain("stampyard-verify-eu-1");
   expect((await probeByHttp(depsOf(), http("/home"), "eu-1")).ok).toBeUndefined();
+  expect(await ok("/home", 200, "eu-2"), "its tenant of ours is not there yet").toBeUndefined();
   expect(await probeByHttp(depsOf(1), http("/home"), "eu-1")).toMatchObject({ ok: false, text: "/home: ECONNREFUSED" });
 });
 

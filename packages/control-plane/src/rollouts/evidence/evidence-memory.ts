@@ -3,6 +3,8 @@ import type { Store } from "../../store/port.ts";
 import { createSpanCounter, type SpanCounter } from "./count-spans.ts";
 import { evidenceMs } from "./evidence-times.ts";
 import type { History } from "./read-history.ts";
+import type { SyntheticMemory } from "./synthetic.ts";
+import type { Presence } from "./verify-tenant.ts";
 
 /** What one process that leads knows beside what the store keeps. Forgetting it costs time, and never a false verdict. */
 export interface EvidenceMemory {
@@ -17,6 +19,9 @@ export interface EvidenceMemory {
   /** Buckets, and the siblings that were chosen, by rollout. */
   readonly histories: Map<string, History>;
   readonly siblings: Map<string, readonly string[]>;
+  /** Stamps that our tenant is in, or on its way into or out of. */
+  readonly presences: Map<string, Presence>;
+  readonly synthetic: SyntheticMemory;
 }
 
 /** Of a member of an open rollout. */
@@ -64,6 +69,8 @@ export function forget(store: Store): EvidenceMemory {
     answers: new Map(),
     histories: new Map(),
     siblings: new Map(),
+    presences: new Map(),
+    synthetic: { rates: new Map(), plannedAt: 0, sentAt: 0, due: new Map(), turn: 0, paths: new Map() },
   };
   memories.set(store, memory);
   return memory;

@@ -1,15 +1,16 @@
-import type {
-  Evidence,
-  EvidenceBucket,
-  Instant,
-  MemberSignals,
-  Rollout,
-  RolloutMember,
-  UpdatedMember,
+import {
+  type Evidence,
+  type EvidenceBucket,
+  type Instant,
+  isLookDue,
+  type MemberSignals,
+  type Rollout,
+  type RolloutMember,
 } from "@stampyard/domain";
 import type { ObservedStamp } from "../../store/port.ts";
 import { type EvidenceMemory, memoryOf } from "./evidence-memory.ts";
 import { failingOf, type FailingReports, readFailing } from "./failing-reports.ts";
+import { mostUpdated, siblingsOf, updatedOf } from "./members.ts";
 import { noteMember, sickOf } from "./note-members.ts";
 import { askProbes } from "./ask-probes.ts";
 import { askQueries } from "./ask-queries.ts";
@@ -21,8 +22,6 @@ import type { EvidenceDeps } from "./run-evidence.ts";
 const baselineMs = 60 * 60_000;
 /** More siblings say nothing that these do not; those with the most requests are taken. */
 const mostSiblings = 60;
-/** Members of the wave under way come first. */
-const mostUpdated = 200;
 
 /**
  * Everything that the gate of a rollout is judged by now. Nothing is waited for: what has not come yet is not in it, and
@@ -37,7 +36,7 @@ export async function gatherEvidence(
 ): Promise<Evidence> {
   const { store } = deps;
   const memory = memoryOf(store);
-  const updated = updatedOf(members);
+  const updated = updatedOf(members).slice(0, mostUpdated);
   const names = updated.map(({ stamp }) => stamp);
   const earliest = Math.min(now, ...updated.map(({ begunAt }) => begunAt));
   const key = rollout.id;
@@ -62,28 +61,9 @@ export async function gatherEvidence(
     signals,
     // One at the end of each wave's bake; the guards need none.
     look: { index: rollout.looks, of: Math.max(1, rollout.waves.length) },
-    isLook: rollout.state.kind === "baking" && now >= rollout.state.until,
+    isLook: isLookDue(rollout, now),
     seed: `${rollout.id} ${wave}`,
   };
-}
-
-function updatedOf(members: readonly RolloutMember[]): readonly UpdatedMember[] {
-  return members
-    .flatMap(({ stamp, wave, state }) =>
-      state.kind === "updated" ? [{ stamp, begunAt: state.since, updatedAt: state.at, wave }] : [],
-    )
-    .sort((left, right) => right.wave - left.wave || right.updatedAt - left.updatedAt)
-    .slice(0, mostUpdated);
-}
-
-/** Nothing is done to those that wait, nor to those that are left out because they are pinned or run something else. */
-function siblingsOf(rollout: Rollout, members: readonly RolloutMember[]): readonly string[] {
-  return members
-    .filter(({ state, from }) => {
-      if (state.kind === "waiting") return true;
-      return state.kind === "skipped" && from.release !== rollout.release;
-    })
-    .map(({ stamp }) => stamp);
 }
 
 /**

@@ -1,64 +1,49 @@
-import { type IncomingMessage, request } from "node:http";
-import { type Endpoint, type GateProbe, type SignalResult, verifyTenantKey } from "@stampyard/domain";
+import { type GateProbe, type SignalResult, verifyTenantKey } from "@stampyard/domain";
 import { makeRouteKey, minuteOf, routeHeader, signRoute } from "@stampyard/guard";
+import { askHttp } from "./ask-http.ts";
+import { type EvidenceMemory, memoryOf } from "./evidence-memory.ts";
 import type { EvidenceDeps } from "./run-evidence.ts";
+import { askAsTenant } from "./verify-tenant.ts";
 
 type HttpProbe = Extract<GateProbe, { kind: "http" }>;
 
-/** Asks a stamp for one path at its ingress, with the header that a router would have put there for its verification tenant. */
+/**
+ * Asks a stamp for one path as its own verification tenant through a router; where that cannot be, at its ingress, with
+ * the header that a router would have put there.
+ */
 export async function probeByHttp(deps: EvidenceDeps, probe: HttpProbe, stamp: string): Promise<SignalResult> {
-  const { name, path, status, timeoutMs } = probe;
-  const answer = await atIngress(deps, stamp, { path, timeoutMs });
-  if (answer.status === undefined)
-    return { name, ok: answer.isStamps ? false : undefined, text: `${path}: ${answer.why}` };
-  const text = `${path} answered ${answer.status}`;
-  return { name, ok: answer.status === status, text: answer.status === status ? text : `${text}, not ${status}` };
+  const { name, path, status } = probe;
+  const memory = memoryOf(deps.store);
+  if (isMissing(memory, stamp)) return { name, ok: undefined, text: "its verification tenant is being prepared" };
+  const carried = await askAsTenant(memory, stamp, probe);
+  // A router that does not answer says nothing of the stamp.
+  if (carried !== undefined && carried.status === undefined) {
+    return { name, ok: undefined, text: `${path} through a router: ${carried.why}` };
+  }
+  const answer = carried ?? (await atIngress(deps, probe, stamp));
+  if (answer === undefined) return { name, ok: undefined, text: "no endpoint of its ingress is known" };
+  if (answer.status === undefined) return { name, ok: false, text: `${path}: ${answer.why}` };
+  const ok = answer.status === status;
+  return { name, ok, text: `${path} answered ${answer.status}${ok ? "" : `, not ${status}`}` };
 }
 
-export type HttpAnswer =
-  | { readonly status: number }
-  /** Whether the silence is the stamp's own, or somebody's before it. */
-  | { readonly status: undefined; readonly why: string; readonly isStamps: boolean };
+/** Asked at its ingress until it is there, the same probe would mean two things. */
+function isMissing({ presences }: EvidenceMemory, stamp: string): boolean {
+  const kind = presences.get(stamp)?.kind;
+  return kind !== "open" && kind !== "impossible";
+}
 
-async function atIngress(
-  { store, engine, clock }: EvidenceDeps,
-  stamp: string,
-  { path, timeoutMs }: { readonly path: string; readonly timeoutMs: number },
-): Promise<HttpAnswer> {
-  const signal = AbortSignal.timeout(timeoutMs);
+async function atIngress({ store, engine, clock }: EvidenceDeps, probe: HttpProbe, stamp: string) {
+  const { path, timeoutMs } = probe;
   const row = (await store.stamps.read(stamp))?.value;
-  const seen = row?.origin === "adopted" ? row.endpoints : (await engine.observe(stamp, signal)).endpoints;
+  const isOurs = row?.origin !== "adopted";
+  const seen = isOurs ? (await engine.observe(stamp, AbortSignal.timeout(timeoutMs))).endpoints : [];
   const endpoint = seen[0] ?? row?.endpoints[0];
-  if (endpoint === undefined) return { status: undefined, why: "no endpoint of its ingress is known", isStamps: false };
+  if (endpoint === undefined) return undefined;
   const [key] = await store.stamps.routeKeys(stamp);
   const claim = { tenant: verifyTenantKey(stamp), stamp, epoch: 1, minute: minuteOf(clock.now()) };
   const headers = key === undefined ? {} : { [routeHeader]: signRoute(claim, makeRouteKey(key.kid, key.secret)) };
-  return await ask(endpoint, path, { headers, timeoutMs, isStamps: true });
-}
-
-/** @param isStamps whether a silence is the stamp's own */
-export function ask(
-  { host, port }: Endpoint,
-  path: string,
-  options: {
-    readonly headers: Readonly<Record<string, string>>;
-    readonly timeoutMs: number;
-    readonly isStamps: boolean;
-  },
-): Promise<HttpAnswer> {
-  const { headers, timeoutMs, isStamps } = options;
-  const late = AbortSignal.timeout(timeoutMs);
-  return new Promise((resolve) => {
-    const asked = request({ host, port, path, headers, agent: false, signal: late });
-    asked.on("error", (error: NodeJS.ErrnoException) => {
-      const why = late.aborted ? `no answer in ${timeoutMs} ms` : (error.code ?? "the connection broke");
-      resolve({ status: undefined, why, isStamps });
-    });
-    asked.on("response", (response: IncomingMessage) => {
-      response.on("error", () => {});
-      response.destroy();
-      resolve({ status: response.statusCode ?? 0 });
-    });
-    asked.end();
-  });
+  const { host, port } = endpoint;
+  const url = new URL(`http://${host.includes(":") ? `[${host}]` : host}:${port}`);
+  return await askHttp(url, path, { headers, timeoutMs });
 }

@@ -7,12 +7,14 @@ import {
   StampyardError,
 } from "@stampyard/domain";
 import type { WriteContext } from "../../store/port.ts";
-import type { ReconcileDeps } from "../../reconcilers/turn.ts";
+import type { ReconcileDeps, Turn } from "../../reconcilers/turn.ts";
 import { type EvidenceMemory, forget } from "./evidence-memory.ts";
 import { noteMembers } from "./note-members.ts";
 import { measureLags } from "./queue-lag.ts";
+import { planAllSynthetic, sendSynthetic, wantsPresence } from "./synthetic.ts";
+import { findLeftPresences, keepPresences } from "./verify-tenant.ts";
 
-export type EvidenceDeps = Pick<ReconcileDeps, "store" | "engine" | "specOf" | "clock" | "log">;
+export type EvidenceDeps = Pick<ReconcileDeps, "store" | "engine" | "specOf" | "clock" | "log" | "homes" | "hooks">;
 
 /** Long enough that the baselines of an update exist before anybody thinks of it. */
 const keepMs = 2 * 60 * 60_000;
@@ -26,11 +28,15 @@ const idleEveryMs = 5_000;
 /** Makes buckets of what routers count, and looks after the members of open rollouts, while this process leads. */
 export async function runEvidence(deps: EvidenceDeps, token: FencingToken, signal: AbortSignal): Promise<void> {
   const memory = forget(deps.store);
+  const turn: Turn = { token, signal };
+  await findLeftPresences(deps, memory, signal).catch((caught: unknown) => {
+    if (!signal.aborted) deps.log.warn({ err: caught }, "tenants of ours that were left cannot be looked for");
+  });
   let prunedAt = deps.clock.now();
   let trouble: string | undefined;
   while (!signal.aborted) {
     try {
-      await observeEvidence(deps, memory, { actor: "evidence", token });
+      await observeEvidence(deps, memory, turn);
       if (deps.clock.now() - prunedAt >= pruneEveryMs) {
         prunedAt = deps.clock.now();
         await deps.store.evidence.prune(keepMs);
@@ -52,13 +58,17 @@ export async function runEvidence(deps: EvidenceDeps, token: FencingToken, signa
 export async function observeEvidence(
   deps: EvidenceDeps,
   memory: EvidenceMemory,
-  ctx: WriteContext,
+  turn: Turn,
 ): Promise<readonly EvidenceBucket[]> {
   const { store, clock } = deps;
+  const ctx = { actor: "evidence", token: turn.token };
   const open = await openRollouts(deps);
   await watch(deps, memory, open, ctx);
   await noteMembers(deps, memory, open);
   measureLags(deps, memory, open);
+  await planAllSynthetic(deps, memory, open);
+  keepPresences(deps, memory, wantsPresence(memory, open), turn);
+  await sendSynthetic(deps, memory, open);
   const [reports, routers] = await Promise.all([store.evidence.reports(), store.routers.list()]);
   const live = routers.filter((router) => router.live).map((router) => router.name);
   const now = clock.now();
