@@ -1,7 +1,15 @@
-import { type Random, type Rollout, type RolloutCandidate, type Sha256, StampyardError } from "@stampyard/domain";
+import {
+  type Random,
+  type Rollout,
+  type RolloutCandidate,
+  type Sha256,
+  type Stamp,
+  StampyardError,
+} from "@stampyard/domain";
 import { aimAt, aimOf, poolOf } from "../../rollouts/aims.ts";
+import { composeRelease } from "../../rollouts/compose-release.ts";
 import { gatherCandidates } from "../../rollouts/gather-candidates.ts";
-import type { WriteContext } from "../../store/port.ts";
+import type { Release, ReleaseInput, WriteContext } from "../../store/port.ts";
 import type { ReconcileDeps } from "../turn.ts";
 
 export type CandidateFinding = Pick<ReconcileDeps, "store" | "clock"> & {
@@ -10,13 +18,13 @@ export type CandidateFinding = Pick<ReconcileDeps, "store" | "clock"> & {
 };
 
 /**
- * What a rollout would bring to stamps that are no members of it, as it would have at its start. Secrets that the release
+ * What a rollout would bring to these stamps if it began now. Secrets that the release
  * adds are made with it: a name that a stamp has keeps its value.
  * @throws StampyardError RELEASE_NOT_FOUND
  */
 export async function findCandidates(
   deps: CandidateFinding,
-  { release: digest, fleetRevision }: Pick<Rollout, "release" | "fleetRevision">,
+  { release: digest, components, fleetRevision }: Pick<Rollout, "release" | "components" | "fleetRevision">,
   names: readonly string[],
   ctx: WriteContext,
 ): Promise<readonly RolloutCandidate[]> {
@@ -35,10 +43,28 @@ export async function findCandidates(
     const stamp = found?.value;
     const pool = stamp === undefined ? undefined : (poolOf(goal?.fleet, stamp) ?? poolOf(fleet, stamp));
     if (stamp === undefined || pool === undefined) continue;
-    const { to, secrets } = aimAt(deps, release, stamp, pool, fleet);
+    const parts = components.length === 0 ? release : await compose(deps, release, components, stamp, ctx);
+    const { to, secrets } = aimAt(deps, parts, stamp, pool, fleet);
     const known = await store.stamps.secrets(stamp.name);
     if (Object.keys(secrets).some((name) => !(name in known))) await store.stamps.addSecrets(stamp.name, secrets, ctx);
-    stamps.push({ stamp, from: aimOf(stamp), to });
+    // Parts of a stamp are no reason to count its places anew.
+    const aim = components.length === 0 ? to : { ...to, capacity: stamp.capacity };
+    stamps.push({ stamp, from: aimOf(stamp), to: aim });
   }
   return await gatherCandidates(deps, stamps, fleet);
+}
+
+/** What the stamp runs now, but for some parts. */
+async function compose(
+  { store, sha256 }: CandidateFinding,
+  asked: Release,
+  components: readonly string[],
+  { releaseDigest }: Stamp,
+  ctx: WriteContext,
+): Promise<ReleaseInput> {
+  const present = await store.fleet.release(releaseDigest);
+  if (present === undefined) throw new StampyardError("RELEASE_NOT_FOUND", `No release ${releaseDigest}`);
+  const composed = composeRelease(present, asked, components, sha256);
+  await store.fleet.keepRelease(composed, ctx);
+  return composed;
 }

@@ -8,6 +8,7 @@ import {
   type Stamp,
 } from "@stampyard/domain";
 import { aimOf } from "../../rollouts/aims.ts";
+import type { WriteContext } from "../../store/port.ts";
 import { type Turn, writeContext } from "../turn.ts";
 import type { RolloutDeps } from "./rollout-deps.ts";
 
@@ -40,7 +41,7 @@ export async function withNewcomers(
     })
     .map(({ name }) => name);
   if (others.length === 0) return { rollout, members };
-  const candidates = await deps.candidates(rollout, others, writeContext(turn, `Rollout ${rollout.id}`));
+  const candidates = await deps.candidates(rollout, others, contextOf(rollout, turn));
   const behind = candidates.filter(({ from, to, skip }) => skip === undefined && !sameAim(from, to));
   const joined = joinNewcomers(rollout, members, behind);
   if (joined.members.length === 0) return { rollout, members };
@@ -49,16 +50,27 @@ export async function withNewcomers(
 
 /**
  * Members whose stamps are aimed elsewhere than when it began, with what they would go back to now. What they get stays
- * as it was written down.
+ * as it was written down, but where it is composed of what they run.
  */
-export function refreshed(
+export async function refreshed(
+  deps: NewcomerDeps,
+  rollout: Rollout,
   members: readonly RolloutMember[],
   rows: ReadonlyMap<string, Stamp>,
   plan: RolloutPlan,
-): readonly RolloutMember[] {
-  const stale = new Set(plan.actions.flatMap((action) => (action.kind === "refresh" ? [action.stamp] : [])));
+  turn: Turn,
+): Promise<readonly RolloutMember[]> {
+  const stale = plan.actions.flatMap((action) => (action.kind === "refresh" ? [action.stamp] : []));
+  if (stale.length === 0) return [];
+  const isComposed = rollout.components.length > 0 && rollout.undoes === undefined;
+  const composed = isComposed ? await deps.candidates(rollout, stale, contextOf(rollout, turn)) : [];
+  const to = new Map(composed.map((candidate) => [candidate.stamp, candidate.to]));
   return members.flatMap((member) => {
-    const row = stale.has(member.stamp) ? rows.get(member.stamp) : undefined;
-    return row === undefined ? [] : [{ ...member, from: aimOf(row) }];
+    const row = stale.includes(member.stamp) ? rows.get(member.stamp) : undefined;
+    return row === undefined ? [] : [{ ...member, from: aimOf(row), to: to.get(member.stamp) ?? member.to }];
   });
+}
+
+function contextOf({ id }: Rollout, turn: Turn): WriteContext {
+  return writeContext(turn, `Rollout ${id}`);
 }

@@ -202,6 +202,22 @@ test("reconcileRollout() takes a stamp along that was built meanwhile, in a last
   expect((await bed.membersOf(id))["late-1"]).toBe("updated");
 });
 
+test("reconcileRollout() composes again what a queued rollout of one part brings, of what the one before it brought", async () => {
+  const first = await bed.start(nextVersion());
+  const asked = nextVersion();
+  const part = await bed.start(asked, { components: ["api"] });
+  await bed.until(first, ({ state }) => state.kind === "done");
+  await bed.until(part, ({ state }) => state.kind === "done");
+  const members = await bed.store.rollouts.members(part);
+  for (const { from, to } of members) {
+    expect(from.release).toBe((await bed.rolloutOf(first)).release);
+    const { template, notes } = (await bed.store.fleet.release(to.release)) ?? {};
+    expect(notes).toContain(`with api of ${asked}`);
+    expect(JSON.stringify(template?.stages)).toContain(asked);
+  }
+  expect(ran()).toEqual(members.map(({ to }) => to.release));
+});
+
 test("reconcileRollout() writes nothing while nothing but figures changes", async () => {
   let looks = 0;
   bed.state.judge = async () => verdict("inconclusive", `${looks++} of 300 requests`);

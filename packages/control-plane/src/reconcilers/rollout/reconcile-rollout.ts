@@ -65,11 +65,12 @@ async function takeTurn(deps: RolloutDeps, found: Revisioned<Rollout>, turn: Tur
   const seen = await readWorld(deps, rollout, members, rows, turn);
   const failures = answers.failures.length === 0 ? {} : { hookFailures: answers.failures };
   const { plan, world } = await planWithGate(deps, found, rollout, members, { ...others, ...seen, ...failures }, turn);
+  const fresh = await refreshed(deps, rollout, members, rows, plan, turn);
   const next = afterPlan(rollout, members, plan, world);
   const wanted: Wanted = {
     rollout: next.rollout,
     // In the order of the states that they have: a newcomer may begin at once.
-    members: latest(members.slice(recorded.length), next.members, refreshed(members, rows, plan)),
+    members: latest(members.slice(recorded.length), next.members, fresh),
   };
   const row = await record(deps, found, wanted, turn);
   rolloutHooks.settle(id, answers);

@@ -20,6 +20,7 @@ import { reconcileStamp } from "../reconcile-stamp.ts";
 import { createWorld, type Point, pool, settle, template, type World } from "../test-world.ts";
 import type { Turn, TurnEnd } from "../turn.ts";
 import { reconcileRollout } from "./reconcile-rollout.ts";
+import { findCandidates } from "./find-candidates.ts";
 import type { JudgeRollout, RolloutDeps } from "./rollout-deps.ts";
 import { createRolloutHooks, type RolloutHooks } from "./rollout-hooks.ts";
 
@@ -185,7 +186,10 @@ function freshRolloutDeps(world: World, state: BedState): RolloutDeps {
     ...base,
     store: { ...base.store, rollouts },
     judge: (rollout, members, now, signal) => state.judge(rollout, members, now, signal),
-    candidates: ({ release }, names) => candidatesOf(store, release, names),
+    candidates: (rollout, names, ctx) => {
+      const given = { store, clock: base.clock, random: createSeededRandom(7), sha256: systemSha256 };
+      return findCandidates(given, rollout, names, ctx);
+    },
     rolloutHooks,
     gateMemory: new Map(),
   };
