@@ -235,6 +235,7 @@ export { type PlannedWaves, planWaves, type WavesInput } from "./rollout/plan-wa
 export type { ChosenCanary, RolloutCandidate } from "./rollout/rollout-candidate.ts";
 export { behindWhom, covers, overlaps, whoTakesOver } from "./rollout/rollout-queue.ts";
 export type { MemberSeen, RolloutAction, RolloutPlan, RolloutWorld } from "./rollout/rollout-world.ts";
+export { type RolloutWords, rolloutWords } from "./rollout/rollout-words.ts";
 export { sameAim } from "./rollout/same-aim.ts";
 export {
   type CanaryRule,

@@ -1,5 +1,6 @@
 import type { Instant } from "../ports.ts";
-import { type Rollout, type RolloutMember, type RolloutState, runningRollouts } from "./rollout.ts";
+import type { Rollout, RolloutMember, RolloutState } from "./rollout.ts";
+import { rolloutWords } from "./rollout-words.ts";
 import type { RolloutPlan, RolloutWorld } from "./rollout-world.ts";
 
 /**
@@ -20,14 +21,14 @@ export function afterPlan(
   const { waitingOn: _, gate: before, ...rest } = rollout;
   // A report of before a bake says nothing of it.
   const report = beginsBake(rollout.state, plan.next) ? undefined : (gate ?? before);
-  const isOpen = plan.next.kind === "queued" || runningRollouts.includes(plan.next.kind);
+  const waitingOn = plan.waitingOn ?? rolloutWords({ ...rollout, state: plan.next }, now).waitsFor;
   return {
     rollout: {
       ...rest,
       ...stepped(rollout, plan.next, now),
       looks: rollout.looks + (plan.tookLook ? 1 : 0),
       ...(report === undefined ? {} : { gate: report }),
-      ...(isOpen && plan.waitingOn !== undefined ? { waitingOn: plan.waitingOn } : {}),
+      ...(waitingOn === undefined ? {} : { waitingOn }),
     },
     members: differing,
   };

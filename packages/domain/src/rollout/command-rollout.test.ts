@@ -94,7 +94,7 @@ describe("commandRollout()", () => {
       }
       expect(changed.map(({ stamp }) => stamp).toSorted()).toEqual(["s-failed", "s-updated", "s-updating"]);
       expect(changed.every((one) => one.state.kind === "returning" && one.state.since === now)).toBe(true);
-      expect(rollout.waitingOn).toBeUndefined();
+      expect(rollout.waitingOn).toBe("its members to run again what they ran before");
     }
     const said = commandRollout(rolloutIn(updating), [], { kind: "abort" }, { ...context, reason: "orders are lost" });
     expect(said.rollout.state).toEqual({ kind: "aborting", since: now, cause: "orders are lost", by: "ada" });

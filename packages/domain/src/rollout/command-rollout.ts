@@ -10,6 +10,7 @@ import {
   type RolloutMember,
   type RolloutState,
 } from "./rollout.ts";
+import { rolloutWords } from "./rollout-words.ts";
 
 export interface CommandedRollout {
   /** The very same object if the command has been obeyed already. */
@@ -46,7 +47,9 @@ export function commandRollout(
       const now = changed.get(member.stamp);
       return now === undefined ? [] : [{ ...member, state: now }];
     });
-    return { rollout: { ...rest, ...kept, waves, ...stepped(rollout, next, now) }, members: differing };
+    const { waitsFor } = rolloutWords({ ...rest, waves, state: next }, now);
+    const said = waitsFor === undefined ? {} : { waitingOn: waitsFor };
+    return { rollout: { ...rest, ...kept, ...said, waves, ...stepped(rollout, next, now) }, members: differing };
   };
   switch (command.kind) {
     case "abort": {

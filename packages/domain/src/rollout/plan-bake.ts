@@ -16,7 +16,7 @@ export function planBake(turn: RolloutTurn, state: Baking): RolloutStep {
   const isPromoted = wave?.promoted === true;
   const needsGate = !isPromoted && isWatched(turn);
   if (now < state.until && !isPromoted) {
-    return { next: state, needsGate, waitingOn: "the end of the bake", lookAt: state.until };
+    return { next: state, needsGate, lookAt: state.until };
   }
   const lack = isPromoted ? undefined : (whoLacks(turn, state) ?? whatIsUnjudged(turn, state));
   if (lack === undefined) return passed(turn, state);
@@ -61,7 +61,7 @@ function whatIsUnjudged({ rollout, members, world }: RolloutTurn, { wave, until 
   if (!rollout.strategy.gate.enforced) return undefined;
   if (reports.some((report) => report?.verdict === "go")) return undefined;
   const [last] = reports;
-  if (last === undefined) return "the gate's verdict";
+  if (last === undefined) return `a verdict on wave ${rule.name}`;
   const why = last.checks.filter(({ verdict }) => verdict !== "go").map(({ text }) => text);
   const when =
     last.enoughInMs === undefined ? "" : `; enough is there in about ${Math.ceil(last.enoughInMs / 1_000)} s`;

@@ -4,6 +4,7 @@ import type { GateReport, GateVerdict } from "./evidence.ts";
 import { planRollout } from "./plan-rollout.ts";
 import type { MemberState, Rollout, RolloutMember, RolloutState, Wave } from "./rollout.ts";
 import type { MemberSeen, RolloutPlan, RolloutWorld } from "./rollout-world.ts";
+import { rolloutWords } from "./rollout-words.ts";
 import { aimOf, digest, strategyFor } from "./test-rollouts.ts";
 import { hookKey } from "./wave-steps.ts";
 
@@ -342,6 +343,23 @@ describe("planRollout() before and beside the waves", () => {
     expect(kinds).toEqual(["updating", "baking", "baking"]);
     const last = planRollout(rollout, same, worldOf({ a: sight(fresh) }, { now: now + minute }));
     expect(last.next.kind).toBe("done");
+  });
+
+  test("says what it waits for in every phase that has not ended", () => {
+    const was = { kind: "baking", wave: 0, since: now - 9, until: now + minute } as const;
+    const words = (state: RolloutState, world = worldOf(seen)) => {
+      const rollout = rolloutIn(state);
+      return afterPlan(rollout, members, planRollout(rollout, members, world), world).rollout.waitingOn;
+    };
+    expect(words({ kind: "queued", since: now - 1 }, worldOf(seen, { behind: "ro-0" }))).toBe("rollout ro-0 to end");
+    expect(words({ kind: "updating", wave: 0, since: now - 1 })).toBe("1 still to begin");
+    expect(words(was)).toBe("the end of the bake of wave canary");
+    const approval = words({ kind: "approval", wave: 1, since: now - 1 });
+    expect(approval).toBe("a person, for wave rest: stampyard rollout approve ro-1");
+    const paused = words({ kind: "paused", since: now - 1, why: "x", by: "ada", was });
+    expect(paused).toBe("a person: stampyard rollout resume ro-1, or promote, retry, abort");
+    const late = rolloutIn({ ...was, until: now - 1 });
+    expect(rolloutWords(late, now)).toEqual({ waitsFor: "a verdict on wave canary", until: now - 1 + 120_000 });
   });
 
   test("makes way while it is paused by its gate with nobody on the way, and never while a person paused it", () => {

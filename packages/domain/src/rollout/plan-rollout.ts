@@ -57,7 +57,7 @@ function planForward(turn: RolloutTurn, state: ForwardState): RolloutStep {
   if (state.kind === "updating") return planUpdates(turn, state);
   if (state.kind === "baking") return planBake(turn, state);
   if (newer !== undefined) return { next: { kind: "superseded", at: now, by: newer } };
-  return { next: state, waitingOn: "a person to approve it" };
+  return { next: state };
 }
 
 /** What ends a rollout's way forward before anything else is looked at: what aborts it wins over what pauses it (I36). */
@@ -87,7 +87,7 @@ function whyStopped(turn: RolloutTurn, wave: number): Stop | undefined {
 function planQueued(turn: RolloutTurn, state: RolloutState): RolloutStep {
   const { members, world } = turn;
   if (world.newer !== undefined) return { next: { kind: "superseded", at: world.now, by: world.newer } };
-  if (world.behind !== undefined) return { next: state };
+  if (world.behind !== undefined) return { next: state, waitingOn: `rollout ${world.behind} to end` };
   const stale = members.filter((member) => member.state.kind === "waiting" && isStale(member, world));
   if (stale.length > 0) return { next: state, actions: stale.map(({ stamp }) => ({ kind: "refresh", stamp })) };
   const first = startOf(turn, 0);
