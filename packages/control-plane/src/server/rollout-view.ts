@@ -1,5 +1,14 @@
 import type { GateReportView, RolloutDetailView, RolloutMemberView, RolloutView } from "@stampyard/api";
-import type { Aim, Digest, GateReport, MemberPhase, Rollout, RolloutMember, RolloutState } from "@stampyard/domain";
+import {
+  type Aim,
+  type Digest,
+  type GateReport,
+  type MemberPhase,
+  type Rollout,
+  type RolloutMember,
+  type RolloutState,
+  rolloutWords,
+} from "@stampyard/domain";
 import type { Revisioned, Store } from "../store/port.ts";
 import { strategyView } from "./strategy-view.ts";
 import { time } from "./views.ts";
@@ -51,7 +60,7 @@ function rolloutView(
   const { id, release, state, undoes, overridesFreeze, reason, fleetRevision, waitingOn } = rollout;
   const version = versionOf(release);
   const wave = waveOf(state);
-  const until = untilOf(state);
+  const { until } = rolloutWords(rollout, now);
   return {
     id,
     release,
@@ -127,10 +136,6 @@ function aimView({ release, stampDigest, parameters, capacity }: Aim, versionOf:
 
 function waveOf(state: RolloutState): number | undefined {
   return state.kind === "paused" ? waveOf(state.was) : "wave" in state ? state.wave : undefined;
-}
-
-function untilOf(state: RolloutState): number | undefined {
-  return "until" in state ? state.until : undefined;
 }
 
 function whyOf(state: RolloutState): { why?: string; endedBy?: string } {

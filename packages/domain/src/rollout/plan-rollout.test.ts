@@ -158,7 +158,8 @@ describe("planRollout() of a wave under way", () => {
     expect(plan.waitingOn).toBe("3 still to begin; 2 that cannot begin now: a: it is frozen, and 1 more");
     // A person's word leaves out who cannot be seen, not who is frozen.
     const promoted = rolloutIn(state, { waves: [wave("canary", { promoted: true }), wave("rest")] });
-    const left = planRollout(promoted, three.slice(0, 2), world);
+    const out = sight(old, { running: undefined });
+    const left = planRollout(promoted, three.slice(0, 2), worldOf({ a: out, b: out }, { barred: world.barred }));
     expect(left.members).toEqual([{ stamp: "b", state: { kind: "skipped", why: "it could not be looked at" } }]);
   });
 
