@@ -106,6 +106,12 @@ pools:
   shared: { regions: [eu], stamps: { min: 1, max: 2 } }
 routing:
   domains: [localhost]
+# One small stamp after the other, without anything to compare them by.
+rollout:
+  canary: false
+  waves: [{ rest: true }]
+  bake: 0s
+  gate: { enforced: false }
 `;
 }
 

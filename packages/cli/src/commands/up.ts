@@ -6,6 +6,8 @@ import { findStateDir, makeStateDir } from "../state-dir.ts";
 import { bringUp } from "../up/bring-up.ts";
 import { viewFor } from "../up/follow.ts";
 import { installServers } from "../up/servers.ts";
+import { concludeRollout, followRollout, type Look } from "./rollout/follow-rollout.ts";
+import { rolloutNode } from "./rollout/rollout-nodes.ts";
 import { stampTable } from "./stamp/list.ts";
 
 interface Options {
@@ -19,7 +21,8 @@ interface Options {
 export const up = command<Options>({
   usage: "up",
   summary: "Bring a fleet up on this machine: store, control plane, router, stamps",
-  about: "Repeat it at will: it does only what is missing, also after Ctrl-C, a crash or a reboot.",
+  about:
+    "Repeat it at will: it does only what is missing, also after Ctrl-C, a crash or a reboot. What changes of stamps that are there goes wave by wave, as a rollout.",
   exits: [exitCode.ok, exitCode.error, exitCode.notReady, exitCode.interrupted],
   options: (c) =>
     c
@@ -67,6 +70,13 @@ export const up = command<Options>({
       timeoutMs: run.options.timeout * 1000,
       again: `stampyard up -f ${file}`,
       show: (nodes) => view.show(nodes),
+      follow: async (client, id, { timeoutMs, show }) => {
+        const { isTTY: isLive } = run.io.err;
+        const draw = ({ rollout, members }: Look) =>
+          show([rolloutNode(rollout, members, { isLive, nowMs: Date.now() })]);
+        const rollout = await followRollout(run, client, id, { timeoutMs, onChange: draw });
+        if (rollout.phase !== "done") concludeRollout(run, rollout);
+      },
     });
     const seconds = Number(((performance.now() - started) / 1000).toFixed(1));
     const result = {

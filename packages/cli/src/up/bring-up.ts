@@ -1,4 +1,4 @@
-import type { Client, PlanView, StampView } from "@stampyard/api";
+import type { AppliedView, Client, PlanView, StampView } from "@stampyard/api";
 import { CommandFailure } from "../failure.ts";
 import type { Io } from "../io.ts";
 import type { ManifestTexts } from "../manifest-files.ts";
@@ -16,6 +16,13 @@ export interface BringUpOptions {
   readonly timeoutMs: number;
   /** Command that goes on after a failure. */
   readonly again: string;
+  readonly show: (nodes: readonly ProgressNode[]) => void;
+  /** Returns when a rollout that the files began has ended well. @default nobody waits for it */
+  readonly follow?: (client: Client, rollout: string, options: FollowRelease) => Promise<void>;
+}
+
+export interface FollowRelease {
+  readonly timeoutMs: number;
   readonly show: (nodes: readonly ProgressNode[]) => void;
 }
 
@@ -52,13 +59,16 @@ export async function bringUp(io: Pick<Io, "fetch" | "signal" | "env">, options:
   steps.set("control plane", "done", controlPlane.url);
 
   steps.set("files", "working", "plan");
-  const plan = await steps.guard("files", applyFiles(client, options.manifests, io.signal));
+  const { plan, rollout } = await steps.guard("files", applyFiles(client, options.manifests, io.signal));
   steps.set("files", "done", plan.changes.length === 0 ? "nothing to change" : `${plan.changes.length} changes`);
 
   steps.set("router", "working", undefined);
   const router = await steps.guard("router", ensureRouter(io, state, controlPlane.url, ports, left()));
   steps.set("router", "done", router.url);
 
+  if (rollout !== undefined) {
+    await options.follow?.(client, rollout, { timeoutMs: left(), show: (nodes) => steps.show(nodes) });
+  }
   const wanted = { timeoutMs: left(), again: options.again };
   await watchStamps(client, wanted, io.signal, (nodes) => steps.show(nodes));
   const tell = (missing: string) => steps.set("router", "working", missing);
@@ -106,14 +116,16 @@ export async function waitForLead(client: Client, timeoutMs: number, signal: Abo
 /** Longer than any lease. */
 const leadWithinMs = 30_000;
 
-/** Applies what was planned, and nothing else: a fleet that moved on in between is planned again. */
-async function applyFiles(client: Client, manifests: ManifestTexts, signal: AbortSignal): Promise<PlanView> {
+/**
+ * Applies what was planned, and nothing else: a fleet that moved on in between is planned again. Also without a change:
+ * files of its release that were lost are kept again.
+ */
+async function applyFiles(client: Client, manifests: ManifestTexts, signal: AbortSignal): Promise<AppliedView> {
   for (let attempt = 1; ; attempt++) {
     const plan = await client.plan({ body: manifests, signal });
-    if (plan.changes.length === 0) return plan;
     try {
       const body = { ...manifests, expectedFleetRevision: plan.fleetRevision };
-      return (await client.apply({ body, signal })).plan;
+      return await client.apply({ body, signal });
     } catch (error) {
       if ((error as { code?: unknown }).code !== "STALE_REVISION" || attempt === 3) throw error;
     }
