@@ -121,6 +121,29 @@ test("an undoing gives the fleet back what it was before, once it is done itself
   await expect(store.rollouts.start(unknown, ctx)).rejects.toMatchObject({ code: "NOT_FOUND" });
 });
 
+test("an undoing says nothing of a fleet that has gone on since", async () => {
+  await using led = await openLed(postgres);
+  const { store, ctx } = led;
+  await fleetOf(store, ctx, ["a"]);
+  const wanted = fleetFixture([sized("large")]);
+  const first = await applyByRollout(store, ctx, fleetFixture(), wanted, "2.0.0");
+  const firstId = first.rollout?.value.id ?? "";
+  await finish(store, ctx, firstId);
+  const second = await store.rollouts.start(rolloutFixture(["a"], { release: digest("3.0.0") }), ctx);
+  await finish(store, ctx, second.value.id);
+  const undo = (undoes: string) =>
+    store.rollouts.start(rolloutFixture(["a"], { release: digest("1.0.0"), undoes }), ctx);
+  const early = await undo(firstId);
+  expect(early.value.fleetRevision).toBeUndefined();
+  await finish(store, ctx, early.value.id);
+  expect((await fleetNow(store)).value).toEqual({ fleet: wanted, release: digest("3.0.0") });
+  // The later one taken back first, it can be.
+  await finish(store, ctx, (await undo(second.value.id)).value.id);
+  expect((await fleetNow(store)).value).toEqual({ fleet: wanted, release: digest("2.0.0") });
+  await finish(store, ctx, (await undo(firstId)).value.id);
+  expect((await fleetNow(store)).value).toEqual({ fleet: fleetFixture(), release: digest("1.0.0") });
+});
+
 test("a rollout of some parts, without a goal of its own, leaves the fleet's release alone", async () => {
   await using led = await openLed(postgres);
   const { store, ctx } = led;

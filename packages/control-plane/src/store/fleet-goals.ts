@@ -65,8 +65,9 @@ export async function makeFleetTrue(w: Write, rollout: Rollout): Promise<void> {
   const present = await lockFleetRow(w);
   if (present === undefined) return;
   const goal = rollout.fleetRevision === undefined ? undefined : await readGoal(w, rollout.fleetRevision);
-  // Some parts of a stamp are not a release that one could build a stamp from.
-  if (goal === undefined && rollout.components.length > 0) return;
+  // Some parts of a stamp are not a release that one could build a stamp from, and one that takes back what the fleet has
+  // gone on from says nothing of the fleet.
+  if (goal === undefined && (rollout.components.length > 0 || rollout.undoes !== undefined)) return;
   const fleet = goal === undefined ? present.fleet : fleetWhenDone(present.fleet, goal.fleet);
   const release = goal?.release ?? rollout.release;
   const before: FleetRecord = { fleet: present.fleet, release: present.release_digest };
@@ -95,14 +96,21 @@ export function fleetWhenDone(present: Fleet, goal: Fleet): Fleet {
   return { ...present, template: goal.template, pools };
 }
 
+interface UndoneRow extends Record<string, unknown> {
+  phase: Rollout["state"]["kind"];
+  release_digest: Digest;
+  fleet_revision: number | null;
+  before: FleetRecord | null;
+}
+
 /**
  * The goal of a rollout that takes back what another one did: the fleet as it was before that.
- * @returns its revision; undefined = that one changed nothing of the fleet
+ * @returns its revision; undefined = that one changed nothing of the fleet, or something newer has since
  * @throws StampyardError NOT_FOUND; WRONG_PHASE unless it is done, or made way after some of its waves
  */
 export async function goalOfUndoing(w: Write, undone: string): Promise<number | undefined> {
-  const { rows } = await w.query<{ phase: Rollout["state"]["kind"]; before: FleetRecord | null }>(
-    "SELECT phase, before FROM rollouts WHERE id = $1",
+  const { rows } = await w.query<UndoneRow>(
+    "SELECT phase, release_digest, fleet_revision, before FROM rollouts WHERE id = $1",
     [undone],
   );
   const [row] = rows;
@@ -114,12 +122,19 @@ export async function goalOfUndoing(w: Write, undone: string): Promise<number | 
   }
   if (row.before === null) return undefined;
   const present = await lockFleetRow(w);
-  if (present === undefined) return undefined;
+  if (present === undefined || !(await isStill(w, present, row))) return undefined;
   const revision = present.revision + 1;
   await w.query("UPDATE fleet SET revision = $1, updated_at = clock_timestamp()", [revision]);
   await insertGoal(w, { ...row.before, revision });
   w.tell({ kind: "fleet" });
   return revision;
+}
+
+/** Whether the fleet has what that rollout brought. */
+async function isStill(w: Write, present: PresentRow, undone: UndoneRow): Promise<boolean> {
+  const goal = undone.fleet_revision === null ? undefined : await readGoal(w, undone.fleet_revision);
+  if (present.release_digest !== (goal?.release ?? undone.release_digest)) return false;
+  return goal === undefined || text(fleetWhenDone(present.fleet, goal.fleet)) === text(present.fleet);
 }
 
 function text(value: unknown): string {
