@@ -107,6 +107,9 @@ describe("commandRollout()", () => {
     const later = commandRollout(stopped.rollout, [], { kind: "resume" }, { ...context, now: now + 100_000 });
     expect(later.rollout.state).toEqual({ ...baking, since: now + 100_000, until: now + 155_000 });
     expect(later.rollout.spent).toEqual({ activeMs: 1, bakingMs: 5_002, waitingMs: 100_003 });
+    const gate = { at: now - 1, verdict: "go", checks: [], tookLook: false } as const;
+    const judged = commandRollout({ ...stopped.rollout, gate }, [], { kind: "resume" }, context);
+    expect(judged.rollout.gate, "no verdict of before the pause").toBeUndefined();
     const over = { ...baking, until: now - 1 };
     const again = say({ ...paused, since: now - 1, was: over }, { kind: "resume" });
     expect(again.rollout.state, "its verdict is asked for again").toEqual({ ...over, since: now, until: now });
@@ -120,6 +123,11 @@ describe("commandRollout()", () => {
     const { rollout, members: changed } = say(paused, { kind: "retry" }, [...phases, failed]);
     expect(rollout.state).toEqual({ ...updating, since: now });
     expect(changed.map(({ stamp, state }) => [stamp, state])).toEqual([["s-failed", { kind: "updating", since: now }]]);
+    const waits = { ...paused, was: approval };
+    expect(say(waits, { kind: "retry" }, [failed]).rollout.state, "no approval is passed").toEqual({
+      ...approval,
+      since: now,
+    });
     refused(paused, { kind: "retry" });
     refused({ kind: "aborting", since: 1, cause: "x", by: "gate" }, { kind: "retry" }, [failed]);
   });

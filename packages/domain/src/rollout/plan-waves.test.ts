@@ -97,7 +97,7 @@ describe("planWaves()", () => {
   test("rounds a share up to whole stamps, and never a share that is whole already", () => {
     for (const [all, percent, count] of [
       [100, 7, 7],
-      [1_000, 1.1, 11],
+      [625, 1.12, 7],
       [10, 1, 1],
       [3, 34, 2],
       [29, 100, 29],
