@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -345,4 +345,22 @@ test("a tenant of ours that a leader left behind is taken out by the next one", 
   const homes = { close: nothing, forget: nothing } as unknown as TenantHomes;
   leadNow({ homes, hooks: { call: async () => undefined } });
   await eventually(async () => expect(await isThere()).toBe(false), 10_000);
+}, 60_000);
+
+test("an ingress that is not our router is counted by its log, and no log is no quiet time", async () => {
+  const file = join(folder, "access.log");
+  const began = Date.now();
+  leadNow({ ingressLog: file });
+  await delay(spanMs * 5);
+  expect((await bucketsSince(began)).filter(({ complete }) => complete)).toEqual([]);
+  writeFileSync(file, "");
+  const lines = (status: number, count: number) =>
+    `{"stamp":"shared-1","status":${status},"request_time":0.02}\n`.repeat(count);
+  // Past what the first look takes as its beginning.
+  await delay(spanMs * 2);
+  appendFileSync(file, lines(200, 30) + lines(502, 4));
+  await eventually(async () => {
+    const buckets = (await bucketsSince(began)).filter(({ complete }) => complete);
+    expect([sum(buckets, ({ requests }) => requests), sum(buckets, ({ errors }) => errors)]).toEqual([34, 4]);
+  }, 10_000);
 }, 60_000);

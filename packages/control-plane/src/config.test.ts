@@ -27,6 +27,7 @@ test("readControlPlaneConfig() names every problem at once and no secret", () =>
     STAMPYARD_MASTER_KEY: "hunter3",
     STAMPYARD_RESTORED: "yes",
     STAMPYARD_LOG_LEVEL: "loud",
+    STAMPYARD_INGRESS_LOG: "access.log",
   };
   let message = "";
   try {
@@ -34,7 +35,7 @@ test("readControlPlaneConfig() names every problem at once and no secret", () =>
   } catch (caught) {
     message = String(caught);
   }
-  expect(message.split("\n- ")).toHaveLength(7);
+  expect(message.split("\n- ")).toHaveLength(8);
   for (const name of Object.keys(env)) expect(message).toContain(name);
   expect(message).not.toMatch(/hunter/);
 });

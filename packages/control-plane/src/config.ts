@@ -11,6 +11,8 @@ export interface ControlPlaneConfig {
   /** The store came out of a backup: learn what is true before serving it (decision D9). */
   readonly isRestored: boolean;
   readonly logLevel: (typeof logLevels)[number];
+  /** Access log of an ingress that is not our router, to judge releases by; absolute. */
+  readonly ingressLog?: string;
 }
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
@@ -38,6 +40,10 @@ export function readControlPlaneConfig(env: Readonly<Record<string, string | und
   const isRestored = readFlag("STAMPYARD_RESTORED", env, problems);
   const logLevel = logLevels.find((level) => level === (env["STAMPYARD_LOG_LEVEL"] || "info"));
   if (logLevel === undefined) problems.push(`STAMPYARD_LOG_LEVEL must be one of ${logLevels.join(", ")}`);
+  const ingressLog = env["STAMPYARD_INGRESS_LOG"] || undefined;
+  if (ingressLog !== undefined && !isAbsolute(ingressLog)) {
+    problems.push("STAMPYARD_INGRESS_LOG must be the absolute path of a file");
+  }
 
   if (problems.length > 0) throw new RangeError(`Invalid control plane config:\n- ${problems.join("\n- ")}`);
   return Object.freeze({
@@ -47,6 +53,7 @@ export function readControlPlaneConfig(env: Readonly<Record<string, string | und
     logLevel: logLevel ?? "info",
     ...(databaseUrl === undefined ? {} : { databaseUrl }),
     ...(masterKey === undefined ? {} : { masterKey }),
+    ...(ingressLog === undefined ? {} : { ingressLog }),
   });
 }
 

@@ -68,10 +68,8 @@ export async function startControlPlane(
   opened.use(holdStateDir(stateDir));
   // Before the store is started: what cannot listen must leave nothing running.
   await requireFreeAddress(config.listen);
-  const masterKeys = loadMasterKeys(
-    { file: join(stateDir, "secrets", "master.key"), env: config.masterKey },
-    { create: true },
-  );
+  const keyFile = join(stateDir, "secrets", "master.key");
+  const masterKeys = loadMasterKeys({ file: keyFile, env: config.masterKey }, { create: true });
   const url = config.databaseUrl ?? (await ensureStore({ stateDir })).url;
   const plain = opened.use(
     await openStore({ url, keys: masterKeys, clock, applicationName: "stampyard control plane" }),
@@ -86,7 +84,7 @@ export async function startControlPlane(
   const specOf = (stamp: Stamp) => readStampSpec(store, stamp, systemSha256, contents);
   const world = { store, engine, specOf, contents, clock, random: systemRandom, sha256: systemSha256, events, log };
   const openMover = parts.openMover ?? openRowsMover;
-  const deps = { ...world, ...workOf(world), homes, openMover };
+  const deps = { ...world, ...workOf(world), homes, openMover, ingressLog: config.ingressLog };
   // Before anybody can ask for a version (I42).
   const head = await openHeadGuard({ store, log, file: join(stateDir, "head.json"), isRestored: config.isRestored });
   const stop = new AbortController();

@@ -9,12 +9,16 @@ import {
 import type { WriteContext } from "../../store/port.ts";
 import type { ReconcileDeps, Turn } from "../../reconcilers/turn.ts";
 import { type EvidenceMemory, forget } from "./evidence-memory.ts";
+import { followIngressLog, type IngressLog } from "./ingress-log.ts";
 import { noteMembers } from "./note-members.ts";
 import { measureLags } from "./queue-lag.ts";
 import { planAllSynthetic, sendSynthetic, wantsPresence } from "./synthetic.ts";
 import { findLeftPresences, keepPresences } from "./verify-tenant.ts";
 
-export type EvidenceDeps = Pick<ReconcileDeps, "store" | "engine" | "specOf" | "clock" | "log" | "homes" | "hooks">;
+export type EvidenceDeps = Pick<ReconcileDeps, "store" | "engine" | "specOf" | "clock" | "log" | "homes" | "hooks"> & {
+  /** Access log of an ingress that is not our router, on this machine. */
+  readonly ingressLog?: string | undefined;
+};
 
 /** Long enough that the baselines of an update exist before anybody thinks of it. */
 const keepMs = 2 * 60 * 60_000;
@@ -29,6 +33,7 @@ const idleEveryMs = 5_000;
 export async function runEvidence(deps: EvidenceDeps, token: FencingToken, signal: AbortSignal): Promise<void> {
   const memory = forget(deps.store);
   const turn: Turn = { token, signal };
+  await using ingress = deps.ingressLog === undefined ? undefined : followIngressLog(deps.ingressLog);
   await findLeftPresences(deps, memory, signal).catch((caught: unknown) => {
     if (!signal.aborted) deps.log.warn({ err: caught }, "tenants of ours that were left cannot be looked for");
   });
@@ -36,7 +41,7 @@ export async function runEvidence(deps: EvidenceDeps, token: FencingToken, signa
   let trouble: string | undefined;
   while (!signal.aborted) {
     try {
-      await observeEvidence(deps, memory, turn);
+      await observeEvidence(deps, memory, turn, ingress);
       if (deps.clock.now() - prunedAt >= pruneEveryMs) {
         prunedAt = deps.clock.now();
         await deps.store.evidence.prune(keepMs);
@@ -59,6 +64,7 @@ export async function observeEvidence(
   deps: EvidenceDeps,
   memory: EvidenceMemory,
   turn: Turn,
+  ingress?: IngressLog,
 ): Promise<readonly EvidenceBucket[]> {
   const { store, clock } = deps;
   const ctx = { actor: "evidence", token: turn.token };
@@ -72,7 +78,9 @@ export async function observeEvidence(
   const [reports, routers] = await Promise.all([store.evidence.reports(), store.routers.list()]);
   const live = routers.filter((router) => router.live).map((router) => router.name);
   const now = clock.now();
-  memory.counter.note(reports, live, now);
+  const logged = await ingress?.read(now);
+  const tellers = ingress === undefined ? live : [...live, ingress.teller];
+  memory.counter.note(logged === undefined ? reports : [...reports, logged], tellers, now);
   const buckets = memory.counter.take(now, memory.watched);
   if (buckets.length > 0) await store.evidence.saveBuckets(buckets, ctx);
   return buckets;
