@@ -88,7 +88,6 @@ export async function startControlPlane(
   // Before anybody can ask for a version (I42).
   const head = await openHeadGuard({ store, log, file: join(stateDir, "head.json"), isRestored: config.isRestored });
   const stop = new AbortController();
-  const holder = leaseHolder();
   let leaderToken: () => number | undefined = () => undefined;
   const app = createApp({
     ...world,
@@ -108,7 +107,7 @@ export async function startControlPlane(
     store,
     clock,
     log,
-    holder,
+    holder: leaseHolder(),
     signal: stop.signal,
     ...(parts.leaseTtlMs === undefined ? {} : { ttlMs: parts.leaseTtlMs }),
     async lead(token, signal) {
