@@ -1,3 +1,5 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { createSeededRandom } from "@stampyard/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { lead } from "../lead.ts";
@@ -94,6 +96,25 @@ describe("lead()", () => {
     expect(times[4]).toBeLessThan(150);
     stop.abort();
     await ended;
+  });
+
+  test("tells webhooks what waits for them", async () => {
+    const heard: string[] = [];
+    const receiver = createServer((request, response) => {
+      heard.push(String(request.headers["webhook-id"]));
+      response.end();
+    });
+    await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+    const { port } = receiver.address() as AddressInfo;
+    const hook = { url: `http://127.0.0.1:${port}/`, events: ["rollout.*"] };
+    const { webhook } = await world.store.webhooks.add(hook, world.ctx());
+    const message = await world.store.webhooks.test(webhook.id, world.ctx());
+    const { stop, ended } = startLeading();
+    await until(async () => (heard.includes(message) ? true : undefined));
+    stop.abort();
+    await ended;
+    receiver.closeAllConnections();
+    receiver.close();
   });
 
   test("ends as soon as its token is stale (I28)", async () => {
