@@ -61,8 +61,9 @@ export async function planAsked(deps: StartDeps, asked: RolloutAsked): Promise<A
     store.fleet.read(),
     store.fleet.goals(),
     store.stamps.all(),
-    // A hotfix goes before what waits for its turn, so that says nothing of what it will find.
-    asked.hotfix ? new Map<string, Aim>() : expectedAims(store),
+    // A hotfix goes before what waits for its turn, so that says nothing of what it will find. A part is put into what a
+    // stamp runs: where that is another release when its turn comes, it has to be seen to be, and is composed again.
+    asked.hotfix || asked.components.length > 0 ? new Map<string, Aim>() : expectedAims(store),
   ]);
   if (row === undefined) {
     throw new StampyardError("NOT_FOUND", "No fleet is applied yet", {

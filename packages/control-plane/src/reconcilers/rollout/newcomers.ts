@@ -14,6 +14,8 @@ import type { RolloutDeps } from "./rollout-deps.ts";
 
 type NewcomerDeps = Pick<RolloutDeps, "candidates">;
 
+const sinceThen = "it has had another release since";
+
 export interface Joined {
   readonly rollout: Rollout;
   readonly members: readonly RolloutMember[];
@@ -67,7 +69,10 @@ export async function refreshed(
   const to = new Map(composed.map((candidate) => [candidate.stamp, candidate.to]));
   return members.flatMap((member) => {
     const row = stale.includes(member.stamp) ? rows.get(member.stamp) : undefined;
-    return row === undefined ? [] : [{ ...member, from: aimOf(row), to: to.get(member.stamp) ?? member.to }];
+    if (row === undefined) return [];
+    const fresh = { ...member, from: aimOf(row), to: to.get(member.stamp) ?? member.to };
+    // Taking one rollout back must not take back what came after it.
+    return rollout.undoes === undefined ? [fresh] : [{ ...fresh, state: { kind: "skipped", why: sinceThen } }];
   });
 }
 
