@@ -17,8 +17,8 @@ export interface BringOptions {
   readonly progress: Progress;
   /** Set when the host mends by itself: these replicas and no others, one try each, since it comes again. */
   readonly heal?: ReadonlySet<string>;
-  /** Whether another part of this update has failed: then what runs stays as it is. */
-  readonly isLost?: () => boolean;
+  /** Of this update: once a part of it has failed, what runs stays as it is. */
+  readonly fate?: { isLost: boolean };
 }
 
 /** A process that ends this often before it was ever healthy will not become so by waiting. */
@@ -74,10 +74,16 @@ async function bring(
   if (alive && !isSame && component.kind === "service") {
     // One after the other: beside the stamp as it is there is never more than one process of the new release unproven.
     await inTurn(host, "replace", async () => {
-      if (options.isLost?.() === true) {
+      const { fate } = options;
+      if (fate?.isLost === true) {
         throw new StampyardError("CANCELLED", `Component ${component.name} stays as it is: another one failed`);
       }
-      await replaceProcess(host, goal, component, record, next, options);
+      try {
+        await replaceProcess(host, goal, component, record, next, options);
+      } catch (error) {
+        if (fate !== undefined) fate.isLost = true; // Said before the next one has its turn.
+        throw error;
+      }
     });
     return;
   }

@@ -37,6 +37,7 @@ export async function converge(host: Host, goal: Goal, options: ConvergeOptions)
     leaveApplied(host, goal);
   }
   const failures: unknown[] = [];
+  const fate = { isLost: false };
   const begun = new Map<string, Promise<boolean>>();
   const bring = (name: string): Promise<boolean> => {
     let task = begun.get(name);
@@ -53,9 +54,10 @@ export async function converge(host: Host, goal: Goal, options: ConvergeOptions)
     const needed = await Promise.all([...(needs.get(name) ?? [])].map(bring));
     if (needed.includes(false)) return false;
     try {
-      await bringComponent(host, goal, component, { ...options, isLost: () => failures.length > 0 });
+      await bringComponent(host, goal, component, { ...options, fate });
       return true;
     } catch (error) {
+      fate.isLost = true;
       failures.push(error);
       return false;
     }

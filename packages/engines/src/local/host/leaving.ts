@@ -1,5 +1,6 @@
 import type { Goal } from "../goal.ts";
-import { lingerMs } from "./bring-up.ts";
+import { freePort } from "../ledger.ts";
+import { lingerMs, portKey } from "./bring-up.ts";
 import { clearStore } from "./clear-store.ts";
 import { graceOf, stopInstance } from "./converge.ts";
 import { inTurn } from "./lanes.ts";
@@ -28,7 +29,11 @@ export async function endLeaving(host: Host, goal: Goal | undefined): Promise<vo
     await inTurn(host, key, async () => {
       // It may have been taken back, or ended, while its turn came.
       if (host.state.instances[key] !== record || !isDue(host, record)) return;
+      const { current } = record;
       await stopInstance(host, record, graceOf(goal, record));
+      if (current?.port !== undefined) {
+        await freePort(host.ledger, host.place.stateDir, host.place.stamp, portKey(record, current.generation));
+      }
       clearStore(host, record);
       delete host.state.instances[key];
       saveState(host);
