@@ -10,6 +10,9 @@ import { createRolloutHooks } from "./rollout-hooks.ts";
 
 /** A look reads every member: at most so often, however many stamps change. What people say is looked at at once. */
 const everyMs = 250;
+/** Of thousands of stamps it is a long one: looking takes at most this share of the time. */
+const lookingShare = 0.2;
+const longestPauseMs = 3_000;
 /** What another process of ours committed tells no event of its own here. */
 const resyncMs = 2_000;
 const rolloutsAtATime = 4;
@@ -32,8 +35,16 @@ export async function runRollouts(
   };
   const rolloutHooks = createRolloutHooks({ clock, log, signal: ending, wake: (id) => rollouts.wake(id) });
   const gateMemory: GateMemory = new Map();
+  let spentMs = 0;
   const rollouts = createTurns({
-    turn: (id) => reconcileRollout({ ...deps, ...parts, rolloutHooks, gateMemory }, id, turn),
+    async turn(id) {
+      const began = clock.now();
+      try {
+        return await reconcileRollout({ ...deps, ...parts, rolloutHooks, gateMemory }, id, turn);
+      } finally {
+        spentMs += Math.max(0, clock.now() - began);
+      }
+    },
     concurrency: rolloutsAtATime,
     clock,
     random: deps.random,
@@ -62,7 +73,9 @@ export async function runRollouts(
           if (!ending.aborted) log.warn({ err: StampyardError.from(caught) }, "rollouts cannot be read");
         });
       }
-      await clock.sleep(everyMs, ending).catch(() => {});
+      const pauseMs = Math.min(longestPauseMs, Math.max(everyMs, spentMs / lookingShare));
+      spentMs = 0;
+      await clock.sleep(pauseMs, ending).catch(() => {});
     }
   } finally {
     unwatch();
