@@ -7,6 +7,9 @@ const everyMs = 60_000;
 const keepVersions = 100_000;
 const keepVersionsMs = 7 * 24 * 60 * 60_000;
 const forgetRoutersAfterMs = 7 * 24 * 60 * 60_000;
+/** A large fleet with many releases a day writes gigabytes of members in that time. */
+const keepRolloutsMs = 90 * 24 * 60 * 60_000;
+const keepRollouts = 200;
 
 /** Counters are kept by triggers and cannot drift; that they did not is worth an hourly look. */
 const recountEveryTurns = 60;
@@ -22,6 +25,8 @@ export async function runHousekeeping(
       const ctx = { actor: "housekeeping", token };
       await deps.store.directory.prune({ keepVersions, keepMs: keepVersionsMs }, ctx);
       await deps.store.routers.forget(forgetRoutersAfterMs);
+      if (turn % recountEveryTurns === 1)
+        await deps.store.rollouts.prune({ keepMs: keepRolloutsMs, keepRollouts }, ctx);
       if (turn % recountEveryTurns === 0) await checkCounters(deps, ctx);
     } catch (caught) {
       const error = StampyardError.from(caught);

@@ -81,6 +81,11 @@ export interface RolloutStore {
   open(): Promise<readonly string[]>;
   /** What a stamp ran last that a finished rollout, or its building, found good (I37), newest first. */
   lastGood(stamp: string): Promise<readonly Digest[]>;
+  /**
+   * Forgets those that ended longer ago than `keepMs`, but not the newest `keepRollouts`, and fleets that none of them was
+   * to make true. Releases stay. @returns the number of rollouts forgotten
+   */
+  prune(limits: { readonly keepMs: number; readonly keepRollouts: number }, ctx: WriteContext): Promise<number>;
 }
 
 /** What routers have counted, as cumulative numbers since each started; they tell it by themselves. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openLed } from "./test-moves.ts";
-import { startTestPostgres, type TestPostgres } from "./test-postgres.ts";
+import { run, startTestPostgres, type TestPostgres } from "./test-postgres.ts";
 import {
   aborting,
   aimFixture,
@@ -252,4 +252,24 @@ test("a failed member that is tried again does not wait for the back-off of its 
   await step(store, ctx, value.id, updating(), { a: begun });
   const { state } = await stampOf(store, "a");
   expect(state.kind === "active" && state.setback?.retryAt).toBeLessThan(late - 500_000);
+});
+
+test("rollouts.prune() forgets what ended long ago, and nothing that is open, new, or among the last", async () => {
+  await using led = await openLed(postgres);
+  const { store, ctx, url } = led;
+  await fleetOf(store, ctx, names);
+  const ids: string[] = [];
+  for (let n = 0; n < 4; n++) {
+    const { value } = await store.rollouts.start(rolloutFixture(["a"]), ctx);
+    ids.push(value.id);
+    if (n > 0) await store.rollouts.command(value.id, { kind: "abort" }, {}, ctx);
+  }
+  const keep = { keepMs: 60_000, keepRollouts: 1 };
+  expect(await store.rollouts.prune(keep, ctx)).toBe(0);
+  await run(url, "UPDATE stampyard_control.rollouts SET updated_at = updated_at - interval '1 hour'");
+  expect(await store.rollouts.prune(keep, ctx)).toBe(2);
+  const left = (await store.rollouts.list()).items.map((item) => item.value.id);
+  expect(left).toEqual([ids[3], ids[0]]);
+  expect(await store.rollouts.members(ids[1] ?? "")).toEqual([]);
+  expect(await store.rollouts.members(ids[0] ?? "")).toHaveLength(1);
 });

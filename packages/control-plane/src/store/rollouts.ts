@@ -5,7 +5,7 @@ import { endedRolloutList, readMembers, rolloutColumns, type RolloutRow, toRollo
 import { startRollout } from "./rollout-start.ts";
 import { commandStoredRollout, writeRollout } from "./rollout-write.ts";
 import type { Sealer } from "./stamp-secrets.ts";
-import { numericCursor, pageLimit, pageOf } from "./write.ts";
+import { audit, numericCursor, pageLimit, pageOf, write } from "./write.ts";
 
 export function rolloutStore(base: Sealer): RolloutStore {
   const { db } = base;
@@ -51,6 +51,21 @@ export function rolloutStore(base: Sealer): RolloutStore {
       return rows.map((row) => row.id);
     },
     lastGood: (stamp) => lastGood(db, stamp),
+    prune: ({ keepMs, keepRollouts }, ctx) =>
+      write(base, ctx, async (w) => {
+        const old = "updated_at < clock_timestamp() - $1::float8 * interval '1 millisecond'";
+        const { rowCount } = await w.query(
+          `DELETE FROM rollouts WHERE phase IN (${endedRolloutList}) AND ${old}
+           AND number NOT IN (SELECT number FROM rollouts ORDER BY number DESC LIMIT $2)`,
+          [keepMs, keepRollouts],
+        );
+        if (rowCount === 0) return 0;
+        await w.query(
+          `DELETE FROM fleet_goals g WHERE NOT EXISTS (SELECT FROM rollouts WHERE fleet_revision = g.revision)`,
+        );
+        await audit(w, "rollouts.prune", "rollouts", { rollouts: rowCount });
+        return rowCount;
+      }),
   };
 }
 
