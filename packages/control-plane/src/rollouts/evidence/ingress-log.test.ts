@@ -54,11 +54,11 @@ test("a log is followed from its end on, through half lines, renaming and trunca
 
   await appendFile(file, line("eu-1", 200));
   await rename(file, `${file}.1`);
-  await writeFile(file, line("eu-1", 200).repeat(3));
-  expect(await of("eu-1")).toMatchObject({ requests: 6 });
+  await writeFile(file, line("eu-1", 200).repeat(30));
+  expect(await of("eu-1")).toMatchObject({ requests: 33 });
   await truncate(file, 0);
   await appendFile(file, line("eu-1", 200));
-  expect(await of("eu-1")).toMatchObject({ requests: 7 });
+  expect(await of("eu-1")).toMatchObject({ requests: 34 });
 });
 
 test("a log that cannot be read is a silence, not a quiet time, and is read again when it is there", async () => {
