@@ -163,6 +163,17 @@ describe("planRollout() of a wave under way", () => {
     expect(left.members).toEqual([{ stamp: "b", state: { kind: "skipped", why: "it could not be looked at" } }]);
   });
 
+  test("leaves out who is pinned when its wave comes, and waits for nobody's pin", () => {
+    const pinned = new Map([
+      ["a", "it is pinned"],
+      ["z", "it is pinned"],
+    ]);
+    const later = member("z", 1, { kind: "waiting" });
+    const plan = planRollout(rolloutIn(state), [...three, later], worldOf({ ...seen, z: sight(old) }, { pinned }));
+    expect(plan.members).toEqual([{ stamp: "a", state: { kind: "skipped", why: "it is pinned" } }]);
+    expect(plan.actions).toEqual([]);
+  });
+
   test("refreshes what a stamp goes back to before it is touched (I37)", () => {
     const plan = planRollout(rolloutIn(state), three, worldOf({ ...seen, a: sight(aimOf("r9")) }));
     expect(plan.actions).toEqual([

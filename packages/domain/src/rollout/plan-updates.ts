@@ -23,6 +23,11 @@ export function planUpdates(turn: RolloutTurn, state: Updating): RolloutStep {
   const open = mine.filter((member) => isOpen(member));
   const waiting = mine.filter((member) => member.state.kind === "waiting");
   const underWay = mine.filter((member) => member.state.kind === "updating");
+  const pinned = waiting.flatMap(({ stamp }) => {
+    const why = world.pinned?.get(stamp);
+    return why === undefined ? [] : [[stamp, { kind: "skipped", why }] as const];
+  });
+  if (pinned.length > 0) return { next: state, changed: new Map(pinned), needsGate: isWatched(turn) };
   if (waiting.length === 0 && underWay.length === 0) {
     const bakeMs = wave === undefined || wave.promoted === true ? 0 : wave.bakeMs;
     return { next: { kind: "baking", wave: state.wave, since: now, until: now + bakeMs }, needsGate: isWatched(turn) };

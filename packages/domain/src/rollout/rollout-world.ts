@@ -10,8 +10,10 @@ export interface RolloutWorld {
   readonly now: Instant;
   /** One for every member that still has a stamp. */
   readonly members: ReadonlyMap<string, MemberSeen>;
-  /** Why nothing may begin in a stamp now, by stamp: a freeze, a pin, a move that works with it. */
+  /** Why nothing may begin in a stamp now, by stamp: a freeze, a move that works with it. It is waited for. */
   readonly barred: ReadonlyMap<string, string>;
+  /** Why a stamp is to stay as it is, by stamp: a pin. When its wave comes it is left out, and keeps nobody waiting. */
+  readonly pinned?: ReadonlyMap<string, string>;
   /** The gate of the wave under way, judged just now; absent = it was not asked. */
   readonly gate?: GateReport;
   /** Hooks that failed for good since the last turn, with what their rule says. */

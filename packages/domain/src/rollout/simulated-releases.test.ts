@@ -58,7 +58,7 @@ function simulate(onNewer: RolloutStrategy["onNewer"]) {
   /** When each release came; `r0` was there before. */
   const came: number[] = [0];
   let worstMs = 0;
-  while (fleet.now.true < begun + days * 24 * hour) {
+  while (fleet.now.true < begun + days * 24 * hour && worstMs <= 24 * hour) {
     if (fleet.now.true >= begun + (came.length - 1) * everyMs) {
       const number = came.length;
       came.push(fleet.now.true);

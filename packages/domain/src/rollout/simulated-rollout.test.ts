@@ -77,10 +77,9 @@ function record(
       memory.ordered.set(key(rollout, stamp), fleet.now.true);
       if (was === "waiting") memory.before.set(key(rollout, stamp), aims.get(stamp) ?? "");
       must(!memory.aborted.has(rollout.id), () => `${stamp} is updated after the abort (I36)`);
-      must(
-        fleet.rows.get(stamp)?.barred === undefined || was === "failed",
-        () => `${stamp} is updated while it is barred`,
-      );
+      const { barred, pinned } = fleet.rows.get(stamp) ?? {};
+      const isHeld = (barred ?? pinned) !== undefined;
+      must(!isHeld || was === "failed", () => `${stamp} is updated while it is frozen or pinned`);
     }
     if (state.kind === "returning" && was !== "returning") memory.ordered.set(key(rollout, stamp), fleet.now.true);
     const ordered = memory.ordered.get(key(rollout, stamp)) ?? Number.POSITIVE_INFINITY;
@@ -257,6 +256,10 @@ function disturb(fleet: TestFleet, memory: Memory, random: SeededRandom): void {
   if (random.chance(0.04)) {
     if (stamp.barred === undefined) stamp.barred = "it is frozen";
     else delete stamp.barred;
+  }
+  if (random.chance(0.01)) {
+    if (stamp.pinned === undefined) stamp.pinned = "it is pinned";
+    else delete stamp.pinned;
   }
   if (random.chance(0.004)) stamp.isLeaving = true;
   if (stamp.isLeaving && random.chance(0.2)) stamp.isGone = true;

@@ -26,6 +26,7 @@ export interface SimulatedStamp {
   isGone: boolean;
   setback?: MemberSeen["setback"];
   barred?: string;
+  pinned?: string;
   /** What was seen of it last, which reports may go on telling. */
   seen: MemberSeen;
   /** When it last ran a rendering whole, by the true clock. */
@@ -201,6 +202,7 @@ export function look(
 ): RolloutWorld {
   const seen = new Map<string, MemberSeen>();
   const barred = new Map<string, string>();
+  const pinned = new Map<string, string>();
   for (const { stamp } of members) {
     const row = fleet.rows.get(stamp);
     if (row === undefined || row.isGone) continue;
@@ -220,6 +222,7 @@ export function look(
       ...(setback === undefined ? {} : { setback }),
     });
     if (row.barred !== undefined) barred.set(stamp, row.barred);
+    if (row.pinned !== undefined) pinned.set(stamp, row.pinned);
   }
   // A reader tells the time after it has read.
   fleet.now.wall += 1;
@@ -231,6 +234,7 @@ export function look(
     now: fleet.now.wall,
     members: seen,
     barred,
+    pinned,
     ...(behind === undefined ? {} : { behind }),
     ...(newer === undefined ? {} : { newer }),
   };

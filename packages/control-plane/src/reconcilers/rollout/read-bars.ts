@@ -4,6 +4,7 @@ import {
   type Instant,
   type Rollout,
   type RolloutMember,
+  type RolloutWorld,
   type Stamp,
   whyFrozen,
 } from "@stampyard/domain";
@@ -15,20 +16,21 @@ export interface BarDeps {
   readonly clock: Pick<Clock, "now">;
 }
 
-/** Why nothing may begin in a member now, by stamp: freezes, pins, and moves that copy or switch with it (D15). */
+/** Why nothing may begin in a member now, by stamp: freezes, and moves that copy or switch with it (D15); and its pins. */
 export async function readBars(
   { store, clock }: BarDeps,
   rollout: Rollout,
   members: readonly RolloutMember[],
   stamps: ReadonlyMap<string, Stamp>,
-): Promise<ReadonlyMap<string, string>> {
+): Promise<Required<Pick<RolloutWorld, "barred" | "pinned">>> {
   const [freezes, pins, moves] = await Promise.all([
     freezesFor(store, rollout),
     store.pins.byStamp(),
     store.moves.atWork(),
   ]);
   const now = clock.now();
-  const bars = new Map<string, string>();
+  const barred = new Map<string, string>();
+  const pinned = new Map<string, string>();
   for (const member of members) {
     const stamp = stamps.get(member.stamp);
     if (stamp === undefined) continue;
@@ -36,11 +38,11 @@ export async function readBars(
     const frozen = whyFrozen(freezes, "rollouts", { stamp: name, pool, region }, now);
     const pin = (pins.get(name) ?? []).find((one) => holds(one, member, now));
     const atWork = moves.get(name) ?? 0;
-    if (frozen !== undefined) bars.set(name, endOfFreeze(frozen));
-    else if (pin !== undefined) bars.set(name, pinWords(pin));
-    else if (atWork > 0) bars.set(name, `${atWork === 1 ? "a move" : `${atWork} moves`} to end`);
+    if (pin !== undefined) pinned.set(name, pinWords(pin));
+    if (frozen !== undefined) barred.set(name, endOfFreeze(frozen));
+    else if (atWork > 0) barred.set(name, `${atWork === 1 ? "a move" : `${atWork} moves`} to end`);
   }
-  return bars;
+  return { barred, pinned };
 }
 
 /** Windows are for what can wait; a person's word stops a hotfix, too. */
@@ -55,5 +57,6 @@ function holds({ release, until }: Pin, { to }: RolloutMember, now: Instant): bo
 }
 
 function pinWords({ subject, until, reason }: Pin): string {
-  return `the end of the pin of ${subject.kind} ${subject.name} (${reason}, until ${new Date(until).toISOString()})`;
+  const whose = subject.kind === "tenant" ? `tenant ${subject.name} is` : "it is";
+  return `${whose} pinned until ${new Date(until).toISOString()}: ${reason}`;
 }

@@ -60,7 +60,7 @@ test("readWorld() takes one that it cannot look at, or whose host is down, for u
   const down = await seenOf(depsOf(observationOf(), observationOf({ host: "down" })), returning);
   expect(down).toMatchObject({ running: undefined, isWhole: false });
   const half = await seenOf(depsOf(observationOf(), withoutDigest(observationOf())), returning);
-  expect(half).toMatchObject({ running: undefined, lack: "it runs nothing whole" });
+  expect(half).toMatchObject({ running: undefined, lack: "it is on its way from one release to another" });
 });
 
 function withoutDigest({ stampDigest: _, ...rest }: StampObservation): StampObservation {
@@ -102,7 +102,12 @@ test("readBars() holds a hotfix back by a person's word and not by a window, and
     const deps = depsOf(observationOf());
     const fleet = { read: async () => ({ value: { fleet: { freezes: [window] } } }) };
     const store = { ...deps.store, freezes: { list: async () => freezes }, fleet } as unknown as WorldDeps["store"];
-    const bars = await readBars({ ...deps, store }, { ...rollout, ...over }, [member({ kind: "waiting" })], rows);
+    const { barred: bars } = await readBars(
+      { ...deps, store },
+      { ...rollout, ...over },
+      [member({ kind: "waiting" })],
+      rows,
+    );
     return bars.get("eu-1");
   };
   const rows = new Map([["eu-1", stampOf(aimFixture("eu-1", "1.0.0"))]]);

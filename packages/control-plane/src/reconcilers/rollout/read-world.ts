@@ -33,8 +33,8 @@ export async function readWorld(
   members: readonly RolloutMember[],
   rows: ReadonlyMap<string, Stamp>,
   turn: Turn,
-): Promise<Pick<RolloutWorld, "now" | "members" | "barred">> {
-  const [observed, barred] = await Promise.all([
+): Promise<Pick<RolloutWorld, "now" | "members" | "barred" | "pinned">> {
+  const [observed, bars] = await Promise.all([
     deps.store.stamps.observations(),
     readBars(deps, rollout, members, rows),
   ]);
@@ -49,7 +49,7 @@ export async function readWorld(
     const row = rows.get(stamp);
     if (row !== undefined) seen.set(stamp, seenOf(row, fresh.get(stamp) ?? observed.get(stamp)));
   }
-  return { now: deps.clock.now(), members: seen, barred };
+  return { now: deps.clock.now(), members: seen, ...bars };
 }
 
 /** Told to become something, and not yet seen to be it; or of a wave whose bake is over, which only a fresh look ends. */
@@ -112,7 +112,7 @@ function runningOf({ presence, host, stampDigest }: StampObservation) {
 /** Whole in what it runs, whichever that is, and where routers send its tenants. */
 function lackOf(stamp: Stamp, seen: StampObservation): string | undefined {
   if (seen.presence === "unknown") return seen.reason ?? "its engine cannot look";
-  if (seen.stampDigest === undefined) return "it runs nothing whole";
+  if (seen.stampDigest === undefined) return "it is on its way from one release to another";
   const lack = whatIsLacking({ stampDigest: seen.stampDigest }, seen);
   if (lack !== undefined || !isServing(stamp.state.kind)) return lack;
   return seen.endpointRevision === stamp.endpointRevision ? undefined : "routers to hear of its new endpoints";

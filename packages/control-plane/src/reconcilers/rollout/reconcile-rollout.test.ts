@@ -164,23 +164,24 @@ describe("a rollout waits", () => {
     await bed.until(id, ({ state }) => state.kind === "aborted");
     await bed.store.freezes.end(freeze.id, ctx);
   });
+});
 
-  test("for a pin to end, unless it is to what it brings", async () => {
-    const version = nextVersion();
-    const to = await bed.release(version);
-    const until = bed.world.clock.now() + 3_600_000;
-    const ctx = { ...bed.world.ctx(), reason: "a demo" };
-    const subject = (name: string) => ({ kind: "stamp", name }) as const;
-    await bed.store.pins.set({ subject: subject("b-1"), until, reason: "a demo" }, ctx);
-    await bed.store.pins.set({ subject: subject("c-1"), release: to, until, reason: "a demo" }, ctx);
-    const id = await bed.start(version);
-    await bed.until(id, ({ waitingOn = "" }) => /^1 still to begin; 1 that cannot/.test(waitingOn));
-    expect((await bed.rolloutOf(id)).waitingOn).toContain("a demo");
-    expect(await bed.membersOf(id)).toEqual({ "a-1": "updated", "b-1": "waiting", "c-1": "updated" });
-    await bed.store.pins.remove(subject("b-1"), ctx);
-    await bed.store.pins.remove(subject("c-1"), ctx);
-    await bed.until(id, ({ state }) => state.kind === "done");
-  });
+test("reconcileRollout() passes over a stamp that was pinned since, unless to what it brings", async () => {
+  const version = nextVersion();
+  const to = await bed.release(version);
+  const until = bed.world.clock.now() + 3_600_000;
+  const ctx = { ...bed.world.ctx(), reason: "a demo" };
+  const subject = (name: string) => ({ kind: "stamp", name }) as const;
+  await bed.store.pins.set({ subject: subject("b-1"), until, reason: "a demo" }, ctx);
+  await bed.store.pins.set({ subject: subject("c-1"), release: to, until, reason: "a demo" }, ctx);
+  const id = await bed.start(version);
+  await bed.until(id, ({ state }) => state.kind === "done");
+  expect(await bed.membersOf(id)).toEqual({ "a-1": "updated", "b-1": "skipped", "c-1": "updated" });
+  const why = `it is pinned until ${new Date(until).toISOString()}: a demo`;
+  const members = await bed.store.rollouts.members(id);
+  expect(members.find(({ stamp }) => stamp === "b-1")?.state).toEqual({ kind: "skipped", why });
+  await bed.store.pins.remove(subject("b-1"), ctx);
+  await bed.store.pins.remove(subject("c-1"), ctx);
 });
 
 test("reconcileRollout() begins a queued rollout when the one before it has ended, and never beside it (I34)", async () => {
@@ -227,7 +228,11 @@ test("reconcileRollout() writes nothing while nothing but figures changes", asyn
   await bed.until(id, ({ state }) => state.kind === "baking");
   for (let n = 0; n < 3; n++) await bed.step();
   const before = await bed.store.rollouts.read(id);
-  for (let n = 0; n < 20; n++) await bed.step();
+  for (let n = 0; n < 20; n++) {
+    bed.world.clock.leap(1_000);
+    await bed.step();
+  }
   const after = await bed.store.rollouts.read(id);
-  expect((after?.revision ?? 0) - (before?.revision ?? 0)).toBeLessThanOrEqual(1);
+  expect((after?.revision ?? 0) - (before?.revision ?? 0)).toBeLessThanOrEqual(5);
+  expect(looks).toBeGreaterThan(15);
 });
