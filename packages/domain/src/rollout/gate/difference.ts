@@ -45,10 +45,7 @@ export function differenceOf(
   const rests = Float64Array.from([...unchanged, ...sum.rests]);
   // How much further spans go than requests would that know nothing of each other, and windows than spans.
   const ofSpans = Math.max(1, meanSquare(unchanged));
-  const ofWindows = Math.max(
-    1,
-    (meanSquare(windows.map(({ z }) => z)) * (1 + doubt / Math.sqrt(windows.length))) / ofSpans,
-  );
+  const ofWindows = Math.max(1, clumpingOf(windows.map(({ z }) => z)) / ofSpans);
   const unsure = sum.uncertainty / sum.variance;
   const permuted = permutedTail(sum.rest, sum.deviations, rests, Math.sqrt(unsure * ofWindows), options);
   const counted = countTail(sum.hits, sum.expected, ofSpans * ofWindows * unsure);
@@ -66,8 +63,15 @@ export function differenceOf(
 
 const nobody = { stamp: "", rest: -Infinity };
 const fewestWindows = 3;
-/** Few windows may have been calm ones by luck: about one standard deviation of their mean square is added. */
-const doubt = 1.4;
+/**
+ * How much further windows go than requests would that know nothing of each other. What luck explains is none; where they
+ * do go further, few windows may have been the calm ones, so about a standard deviation of their mean square is added.
+ */
+function clumpingOf(deviations: readonly number[]): number {
+  const mean = meanSquare(deviations);
+  const luck = Math.SQRT2 / Math.sqrt(deviations.length);
+  return mean <= 1 + 1.6 * luck ? 1 : mean * (1 + luck);
+}
 
 interface JudgedSum {
   readonly hits: number;

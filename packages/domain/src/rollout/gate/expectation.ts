@@ -4,6 +4,8 @@ import type { Series } from "./series.ts";
 export interface Expectation {
   /** Share of hits in the stamp's own past. */
   readonly usual: ReadonlyMap<Series, Usual>;
+  /** Share of hits of all unchanged stamps. */
+  readonly fleet: number;
   /** Hits of unchanged stamps beyond their usual share, and their requests, summed up to each span. */
   readonly restUntil: Float64Array;
   readonly trialsUntil: Float64Array;
@@ -16,10 +18,11 @@ export interface Usual {
   readonly trials: number;
 }
 
-/** A past of so many requests counts as much as what is usual in the fleet. */
-const pastWorth = 300;
-/** Requests from which a drift of siblings is read. */
-const driftWorth = 200;
+/** Of how many requests a stamp's own past must be to count as much as what is usual in the fleet. */
+const pastWorth = { least: 100, most: 3_000 };
+/** A drift is read from requests of which so many are hits, or what is read is chance; and over so many spans at most. */
+const driftWorth = 30;
+const mostReach = 24;
 
 /** Rounds in which usual shares and drift are read from each other; they hardly change after a few. */
 const rounds = 6;
@@ -47,11 +50,12 @@ export function expectationOf(judged: readonly Series[], beside: readonly Series
   }
   for (let span = 0; span < spans; span++)
     trialsUntil[span + 1] = (trialsUntil[span + 1] ?? 0) + (trialsUntil[span] ?? 0);
-  const perSpan = (trialsUntil[spans] ?? 0) / Math.max(1, spans);
-  const reach = perSpan > 0 ? Math.min(spans, Math.floor(driftWorth / perSpan / 2)) : 0;
+  const hits = all.reduce((sum, part) => sum + part.hits, 0.5);
+  const fleet = hits / all.reduce((sum, part) => sum + part.trials, 1);
+  const reach = Math.min(mostReach, Math.floor((driftWorth * spans) / hits / 2));
 
   const usual = new Map<Series, Usual>();
-  const expectation = { usual, restUntil, trialsUntil, reach };
+  const expectation = { usual, fleet, restUntil, trialsUntil, reach };
   for (const { series, hits, trials } of all) usual.set(series, { share: trials === 0 ? 0 : hits / trials, trials });
   for (let round = 0; round < rounds; round++) {
     sumRests(all, expectation);
@@ -64,16 +68,24 @@ export function expectationOf(judged: readonly Series[], beside: readonly Series
       usual.set(series, { share: Math.max(0, (hits - drifted) / trials), trials });
     }
   }
-  const hits = all.reduce((sum, part) => sum + part.hits, 0.5);
-  const fleet = hits / all.reduce((sum, part) => sum + part.trials, 1);
+  const worth = worthOfFleet([...usual.values()], fleet);
   for (const [series, { share, trials }] of usual) {
-    // A short past without a failure is no promise: it is never taken to be better than the fleet's lets believe. A worse
-    // one is taken as it is, so that a stamp of clumsy tenants is not blamed for them.
-    const shrunk = (share * trials + pastWorth * fleet) / (trials + pastWorth);
-    usual.set(series, { share: Math.max(share, shrunk), trials });
+    usual.set(series, { share: (share * trials + worth * fleet) / (trials + worth), trials });
   }
   sumRests(all, expectation);
   return expectation;
+}
+
+/**
+ * A short past is luck, good or bad, and is drawn to what is usual in the fleet: far where stamps are alike, and hardly
+ * where their shares differ more than luck explains (an empirical Bayes estimate by moments).
+ */
+function worthOfFleet(usual: readonly Usual[], fleet: number): number {
+  const known = usual.filter(({ trials }) => trials > 0);
+  const chance = Math.max(fleet * (1 - fleet), leastVariance);
+  const differ = known.reduce((sum, { share, trials }) => sum + (share - fleet) ** 2 - chance / trials, 0);
+  const between = differ / Math.max(1, known.length);
+  return between <= 0 ? pastWorth.most : Math.min(pastWorth.most, Math.max(pastWorth.least, chance / between));
 }
 
 function sumRests(
@@ -122,8 +134,8 @@ export function restAt(series: Series, span: number, expectation: Expectation, i
   const share = expectation.usual.get(series)?.share ?? 0;
   const drift = driftAt(span, expectation, isUnchanged ? series : undefined);
   const expected = n * Math.min(1, Math.max(0, share + drift));
-  // Siblings that do better than usual do not make an update's own chance smaller than a quarter of its past.
-  const mean = Math.min(1, Math.max(share / 4, share + drift));
+  // Siblings that do better than usual do not make a stamp's own chance smaller than half of its past.
+  const mean = Math.min(1, Math.max(share / 2, share + drift));
   const variance = n * Math.max(mean * (1 - mean), leastVariance);
   return { rest: (series.hits[span] ?? 0) - expected, expected, variance };
 }
@@ -132,7 +144,7 @@ const leastVariance = 1e-6;
 
 /** What unchanged stamps do beyond their usual share around a span. */
 function driftAt(span: number, expectation: Expectation, without: Series | undefined): number {
-  const { restUntil, trialsUntil, reach, usual } = expectation;
+  const { restUntil, trialsUntil, reach, usual, fleet } = expectation;
   const from = Math.max(0, span - reach);
   const to = Math.min(restUntil.length - 1, span + reach + 1);
   let rest = (restUntil[to] ?? 0) - (restUntil[from] ?? 0);
@@ -147,5 +159,9 @@ function driftAt(span: number, expectation: Expectation, without: Series | undef
     rest -= own.hits - own.trials * share;
     requests -= own.trials;
   }
-  return requests > 0.5 ? rest / requests : 0;
+  if (requests < 0.5) return 0;
+  const drift = rest / requests;
+  // What may as well be luck is left out by and by, so that it does not come in where nothing happened.
+  const luck = Math.max(fleet * (1 - fleet), leastVariance) / requests;
+  return drift * Math.max(0, 1 - luck / (drift * drift || 1));
 }
