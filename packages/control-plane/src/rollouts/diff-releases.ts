@@ -15,7 +15,7 @@ export interface ReleaseChange {
   readonly lines: readonly string[];
 }
 
-/** What differs between two releases, in the order of the template. Pure. */
+/** What differs between two releases. Pure. */
 export function diffReleases(from: DiffSide, to: DiffSide): readonly ReleaseChange[] {
   const [old, next] = [from.template, to.template];
   return [
