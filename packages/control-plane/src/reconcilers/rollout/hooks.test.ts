@@ -177,8 +177,14 @@ describe("hooks of a rollout", () => {
     expect(hooksDone).toEqual(["before-wave/0/gossip"]);
     expect(await bed.membersOf(id)).toEqual({ "a-1": "waiting", "b-1": "waiting" });
     isShut = false;
+    expect(
+      told.filter(({ key }) => key?.endsWith("/gossip")),
+      "it has answered",
+    ).toHaveLength(1);
     await bed.store.rollouts.command(id, { kind: "resume" }, {}, bed.world.ctx());
     await bed.until(id, (rollout) => rollout.state.kind === "done");
+    const gossip = told.map(({ key }) => key).filter((key) => key?.endsWith("/gossip"));
+    expect(gossip).toEqual([`${id}/before-wave/0/gossip`, `${id}/before-wave/1/gossip`]);
   });
 
   test("that do not answer keep nobody from going back", async () => {

@@ -47,9 +47,10 @@ export async function reconcileRollout(deps: RolloutDeps, id: string, turn: Turn
 
 const passing: ReadonlySet<string> = new Set(["STALE_REVISION", "CANCELLED", "STAMP_NOT_FOUND"]);
 
-function forget({ rolloutHooks, gateMemory }: RolloutDeps, id: string): TurnEnd {
+function forget({ rolloutHooks, gateMemory, writtenAt }: RolloutDeps, id: string): TurnEnd {
   rolloutHooks.drop(id);
   gateMemory.delete(id);
+  writtenAt.delete(id);
   return rest;
 }
 
@@ -116,7 +117,12 @@ async function record(
   turn: Turn,
 ): Promise<Revisioned<Rollout>> {
   const { id, state, waitingOn } = rollout;
-  if (members.length === 0 && !isWorthWriting(found.value, rollout, deps.clock.now() - found.updatedAt)) return found;
+  const now = deps.clock.now();
+  const last = deps.writtenAt.get(id);
+  // Of a clock that was set back, too.
+  const isDue = last === undefined || now - last >= showEveryMs || now < last;
+  if (members.length === 0 && !isWorthWriting(found.value, rollout, isDue)) return found;
+  deps.writtenAt.set(id, now);
   const row = await deps.store.rollouts.write(rollout, found.revision, members, writeContext(turn, reasonOf(rollout)));
   if (waitingOn !== undefined && wordsOf(waitingOn) !== wordsOf(found.value.waitingOn)) {
     deps.events.publish({ kind: "waiting", subject: `rollout/${id}`, why: waitingOn });
@@ -130,12 +136,12 @@ async function record(
 }
 
 /** Its own writes wake it: what differs at every look must not be one. */
-function isWorthWriting(before: Rollout, after: Rollout, sinceMs: number): boolean {
+function isWorthWriting(before: Rollout, after: Rollout, isDue: boolean): boolean {
   if (isDeepStrictEqual(before, after)) return false;
   const { gate: oldGate, waitingOn: oldWords, ...old } = before;
   const { gate: newGate, waitingOn: newWords, ...next } = after;
   if (!isDeepStrictEqual(old, next) || wordsOf(oldWords) !== wordsOf(newWords)) return true;
-  return !isDeepStrictEqual(verdictsOf(oldGate), verdictsOf(newGate)) || sinceMs >= showEveryMs || sinceMs < 0;
+  return !isDeepStrictEqual(verdictsOf(oldGate), verdictsOf(newGate)) || isDue;
 }
 
 function verdictsOf(gate: GateReport | undefined): unknown {

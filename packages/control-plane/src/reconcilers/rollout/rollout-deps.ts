@@ -30,4 +30,6 @@ export interface RolloutDeps
     RolloutParts {
   readonly rolloutHooks: RolloutHooks;
   readonly gateMemory: GateMemory;
+  /** When each rollout was written last by this process, by its own clock. */
+  readonly writtenAt: Map<string, Instant>;
 }

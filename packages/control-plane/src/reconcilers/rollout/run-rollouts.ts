@@ -1,4 +1,4 @@
-import { type FencingToken, judgeGate, StampyardError } from "@stampyard/domain";
+import { type FencingToken, type Instant, judgeGate, StampyardError } from "@stampyard/domain";
 import { gatherEvidence } from "../../rollouts/evidence/gather-evidence.ts";
 import type { ReconcileDeps, Turn } from "../turn.ts";
 import { createTurns } from "../turns.ts";
@@ -35,12 +35,13 @@ export async function runRollouts(
   };
   const rolloutHooks = createRolloutHooks({ clock, log, signal: ending, wake: (id) => rollouts.wake(id) });
   const gateMemory: GateMemory = new Map();
+  const writtenAt = new Map<string, Instant>();
   let spentMs = 0;
   const rollouts = createTurns({
     async turn(id) {
       const began = clock.now();
       try {
-        return await reconcileRollout({ ...deps, ...parts, rolloutHooks, gateMemory }, id, turn);
+        return await reconcileRollout({ ...deps, ...parts, rolloutHooks, gateMemory, writtenAt }, id, turn);
       } finally {
         spentMs += Math.max(0, clock.now() - began);
       }

@@ -192,6 +192,7 @@ function freshRolloutDeps(world: World, state: BedState): RolloutDeps {
     },
     rolloutHooks,
     gateMemory: new Map(),
+    writtenAt: new Map(),
   };
 }
 
