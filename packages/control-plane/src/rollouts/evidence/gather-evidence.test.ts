@@ -76,17 +76,32 @@ function depsOf(given: {
   readonly buckets?: readonly EvidenceBucket[];
   readonly observed?: readonly ObservedStamp[];
   readonly reports?: readonly Pick<RouterCounts, "failing" | "receivedAt">[];
+  /** Of a rollout that was aborted. */
+  readonly aborted?: readonly RolloutMember[];
 }): EvidenceDeps {
-  const { buckets = [], observed = [], reports = [] } = given;
+  const { buckets = [], observed = [], reports = [], aborted } = given;
   const store = {
     evidence: {
       buckets: async (stamps: readonly string[]) => buckets.filter(({ stamp }) => stamps.includes(stamp)),
       reports: async () => reports,
     },
+    rollouts: {
+      list: async () => ({ items: aborted === undefined ? [] : [abortedRollout] }),
+      members: async () => aborted ?? [],
+    },
     stamps: { observations: async () => new Map(observed.map((one) => [one.observation.stamp, one])) },
   } as unknown as Store;
   return { store, clock: { now: () => now, sleep: async () => {} } } as unknown as EvidenceDeps;
 }
+
+const abortedRollout = {
+  value: {
+    id: "ro-0",
+    state: { kind: "aborted", at: now - 90_000, cause: "bad", by: "gate" },
+    spent: { activeMs: 20_000, bakingMs: 10_000, waitingMs: 0 },
+  },
+  createdAt: now - 3_600_000,
+};
 
 const updated: MemberState = { kind: "updated", since: now - 20_000, at: now - 10_000 };
 
@@ -111,6 +126,18 @@ test("gatherEvidence() looks at the end of a bake, and at no other time", async 
   expect(await at({ kind: "baking", wave: 0, since: 0, until: now + 1 })).toBe(false);
   expect(await at({ kind: "baking", wave: 0, since: 0, until: now })).toBe(true);
   expect(await at({ kind: "updating", wave: 1, since: 0 })).toBe(false);
+});
+
+test("gatherEvidence() takes for nobody's past what it did under a release that was taken back", async () => {
+  const spans = [60, 90, 95, 110, 120, 140, 150].map((seconds) => now - seconds * 1_000);
+  const buckets = ["a", "b"].flatMap((stamp) => spans.map((at) => bucket(stamp, at, 5)));
+  const back = member("a", { kind: "returned", at: now - 92_000 });
+  const { rollout, members } = rolloutOf([member("a", updated), member("b", { kind: "waiting" }, 1, 1)]);
+  const evidence = await gatherEvidence(depsOf({ buckets, aborted: [back] }), rollout, members, now);
+  const secondsOf = (stamp: string) =>
+    evidence.buckets.filter((row) => row.stamp === stamp && row.requests > 0).map(({ at }) => (now - at) / 1_000);
+  expect(secondsOf("b").sort()).toEqual([110, 120, 140, 150, 60, 90, 95]);
+  expect(secondsOf("a").sort()).toEqual([140, 150, 60]);
 });
 
 test("withQuiet() gives a stamp without requests a span of none where others have a whole one, and nowhere else", () => {

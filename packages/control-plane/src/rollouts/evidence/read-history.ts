@@ -1,30 +1,42 @@
 import type { EvidenceBucket, Instant } from "@stampyard/domain";
 import type { Store } from "../../store/port.ts";
 import type { EvidenceMemory } from "./evidence-memory.ts";
+import { readTakenBack, type TakenBack, wasTakenBack } from "./taken-back.ts";
 
 /** Buckets of one rollout that were read before: a gate is asked every second, and an hour ago does not change. */
 export interface History {
   readonly stamps: ReadonlySet<string>;
   readonly from: Instant;
   readonly rows: Map<string, EvidenceBucket>;
+  readonly takenBack: readonly TakenBack[];
   readAt: Instant;
 }
 
 /** Buckets may be completed for some spans after their end. */
 const unsettledSpans = 16;
 
-/** All buckets of these stamps from a time on; of what was read before only the newest are read again. */
+/**
+ * All buckets of these stamps from a time on, but those under releases that were taken back; of what was read before only
+ * the newest are read again.
+ */
 export async function readHistory(
-  { evidence }: Pick<Store, "evidence">,
+  { evidence, rollouts }: Pick<Store, "evidence" | "rollouts">,
   { histories, spanMs }: EvidenceMemory,
   asked: { readonly key: string; readonly stamps: readonly string[]; readonly from: Instant; readonly now: Instant },
 ): Promise<readonly EvidenceBucket[]> {
   const { key, stamps, from, now } = asked;
   let known = histories.get(key);
   const isKnown = known !== undefined && stamps.every((stamp) => known?.stamps.has(stamp)) && known.from <= from;
-  if (known === undefined || !isKnown) known = { stamps: new Set(stamps), from, rows: new Map(), readAt: from };
+  if (known === undefined || !isKnown) {
+    const all = new Set(stamps);
+    // None of them has anything to do with this rollout: what it touches itself is not taken back yet.
+    const takenBack = await readTakenBack({ rollouts }, all, from);
+    known = { stamps: all, from, rows: new Map(), takenBack, readAt: from };
+  }
   const since = Math.max(known.from, Math.min(known.readAt, now) - unsettledSpans * spanMs);
-  for (const row of await evidence.buckets([...known.stamps], since)) known.rows.set(`${row.at} ${row.stamp}`, row);
+  for (const row of await evidence.buckets([...known.stamps], since)) {
+    if (!wasTakenBack(known.takenBack, row)) known.rows.set(`${row.at} ${row.stamp}`, row);
+  }
   known.readAt = now;
   histories.set(key, known);
   const wanted = new Set(stamps);
