@@ -55,8 +55,9 @@ export function hear({ now, bucketMs, updated, siblings, buckets, seed }: Eviden
   const silent: string[] = [];
   for (const told of stamps.values()) {
     told.buckets.sort((a, b) => a.at - b.at);
-    const expected = Math.floor((now - Math.max(2 * bucketMs, lateMs) - told.afterFrom) / bucketMs);
-    const heard = told.buckets.filter(({ at }) => at >= told.afterFrom).length;
+    const due = now - Math.max(2 * bucketMs, lateMs);
+    const expected = Math.floor((due - told.afterFrom) / bucketMs);
+    const heard = told.buckets.filter(({ at }) => at >= told.afterFrom && at + bucketMs <= due).length;
     const isSilent = expected - heard > Math.max(1, missingBorne * expected);
     if (told.isJudged && isSilent) silent.push(`${told.stamp}: ${expected - heard} of ${expected} spans`);
     if (told.isJudged) judged.push(told);
