@@ -3,6 +3,7 @@ import { type Digest, type Rollout, type RolloutStrategy, StampyardError } from 
 import { overrideStrategy } from "@stampyard/manifest";
 import { previewRollout, type RolloutPreview } from "../rollouts/preview-rollout.ts";
 import { type RolloutAsked, startRollout, undoRollout } from "../rollouts/start-rollout.ts";
+import { wavePower } from "../rollouts/wave-power.ts";
 import type { Revisioned, WriteContext } from "../store/port.ts";
 import type { ServerDeps } from "./deps.ts";
 import { strategyView } from "./strategy-view.ts";
@@ -87,7 +88,7 @@ function previewView({ plan, frozen, waysBack, takesMs, behind, notes }: Rollout
     skipped: planned.members.flatMap(({ stamp, state }) =>
       state.kind === "skipped" ? [{ stamp, why: state.why }] : [],
     ),
-    power: [],
+    power: [...wavePower(input.strategy, planned, candidates)],
     frozen: [...frozen],
     waysBack: [...waysBack],
     notes: [...new Set(notes)],

@@ -62,7 +62,7 @@ function whatIsUnjudged({ rollout, members, world }: RolloutTurn, { wave, until 
   if (reports.some((report) => report?.verdict === "go")) return undefined;
   const [last] = reports;
   if (last === undefined) return `a verdict on wave ${rule.name}`;
-  const why = last.checks.filter(({ verdict }) => verdict !== "go").map(({ text }) => text);
+  const why = [...new Set(last.checks.filter(({ verdict }) => verdict !== "go").map(({ text }) => text))];
   const when =
     last.enoughInMs === undefined ? "" : `; enough is there in about ${Math.ceil(last.enoughInMs / 1_000)} s`;
   return `the gate cannot tell: ${why.join("; ")}${when}`;

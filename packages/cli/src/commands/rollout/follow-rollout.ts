@@ -122,10 +122,7 @@ export function concludeRollout<O>(run: Run<O>, rollout: RolloutDetailView): Exi
   if (run.io.signal.aborted && !hasEnded(rollout)) return sayGoesOn(run, rollout);
   switch (phase) {
     case "done":
-      run.emit(
-        rollout,
-        () => `Release ${releaseText(rollout)} is everywhere: ${progressText(rollout)}; ${spentText(rollout)}\n`,
-      );
+      run.emit(rollout, () => `${whatText(rollout)} is everywhere: ${progressText(rollout)}; ${spentText(rollout)}\n`);
       run.say(`Take it back: stampyard rollout undo ${id}`);
       return exitCode.ok;
     case "aborted":
@@ -159,6 +156,13 @@ export function concludeRollout<O>(run: Run<O>, rollout: RolloutDetailView): Exi
         exit: exitCode.notReady,
       });
   }
+}
+
+/** `Release 2.1.0`, or `db of release 2.1.0`. */
+function whatText(rollout: RolloutDetailView): string {
+  const { components } = rollout;
+  const release = `elease ${releaseText(rollout)}`;
+  return components.length === 0 ? `R${release}` : `${components.join(", ")} of r${release}`;
 }
 
 /** Ctrl-C ends the looking, not the rollout. */

@@ -1,7 +1,7 @@
 import type { RolloutDetailView, RolloutMemberView, RolloutView } from "@stampyard/api";
 import type { NodeState, ProgressNode } from "../../output/progress-tree.ts";
-import { durationText } from "../../output/quantity.ts";
-import { hasEnded, progressText, releaseText, spentText, waitsForPerson } from "./rollout-text.ts";
+import { counted, durationText } from "../../output/quantity.ts";
+import { hasEnded, progressText, releaseText, spentText, waitsForPerson, wayText } from "./rollout-text.ts";
 
 export interface TreeOptions {
   /** Redrawn in place: then it has running times, too. */
@@ -11,6 +11,8 @@ export interface TreeOptions {
 
 /** More of one wave would fill the screen; the others are counted. */
 const mostMembers = 15;
+/** Waves to each side of the present one that have a line of their own. */
+const mostWavesBeside = 3;
 
 /** The rollout, its waves, the stamps of the wave under way, and what its gate says. */
 export function rolloutNode(
@@ -24,10 +26,25 @@ export function rolloutNode(
     state: stateOf(rollout),
     detail: detailOf(rollout, options),
     children: [
-      ...rollout.waves.map((_, index) => waveNode(rollout, members, index, options)),
+      ...waveNodes(rollout, members, options),
       ...(rollout.gate === undefined || !isGateAsked(rollout) ? [] : [gateNode(rollout.gate)]),
     ],
   };
+}
+
+/** Those about the present wave; the others are counted. All of them where lines are only appended. */
+function waveNodes(
+  rollout: RolloutDetailView,
+  members: readonly RolloutMemberView[],
+  options: TreeOptions,
+): ProgressNode[] {
+  const present = rollout.wave ?? (rollout.phase === "queued" ? 0 : rollout.waves.length - 1);
+  const nodes = rollout.waves.map((_, index) => waveNode(rollout, members, index, options));
+  if (!options.isLive) return nodes;
+  const [from, to] = [Math.max(0, present - mostWavesBeside), present + mostWavesBeside + 1];
+  const more = (count: number, state: NodeState): ProgressNode[] =>
+    count > 0 ? [{ label: `${counted(count, "wave")} more`, state }] : [];
+  return [...more(from, "done"), ...nodes.slice(from, to), ...more(nodes.length - to, "waiting")];
 }
 
 /** Before the bake it has nothing to say but no, and when its stamps go back it has said it. */
@@ -46,7 +63,7 @@ function detailOf(rollout: RolloutDetailView, { isLive, nowMs }: TreeOptions): s
   const parts = [phaseText(rollout, { isLive, nowMs }), progressText(rollout)];
   if (rollout.why !== undefined) parts.push(rollout.why);
   if (!hasEnded(rollout) && rollout.waitingOn !== undefined && rollout.waitingOn !== rollout.why) {
-    parts.push(`waits for ${rollout.waitingOn}`);
+    parts.push(`waiting: ${rollout.waitingOn}`);
   }
   if (isLive || hasEnded(rollout)) parts.push(spentText(rollout));
   return parts.join("; ");
@@ -122,8 +139,7 @@ const memberStates: Readonly<Record<RolloutMemberView["phase"], NodeState>> = {
 
 function memberNode(member: RolloutMemberView, { isLive, nowMs }: TreeOptions): ProgressNode {
   const { phase, since, why, from, to } = member;
-  const versions = phase === "returning" || phase === "returned" ? [to, from] : [from, to];
-  const way = versions.map(releaseText).join(" to ");
+  const way = phase === "returning" || phase === "returned" ? wayText(to, from) : wayText(from, to);
   const isMoving = phase === "updating" || phase === "returning";
   const time =
     isLive && isMoving && since !== undefined ? `, for ${durationText(Math.max(0, nowMs - Date.parse(since)))}` : "";

@@ -26,6 +26,15 @@ export function releaseText({ release, version }: { readonly release: string; re
   return version ?? shortDigest(release);
 }
 
+type Named = Parameters<typeof releaseText>[0];
+
+/** `1.0.0 to 1.1.0`; of two releases of one version, such as one with a part of another, by their digests. */
+export function wayText(from: Named, to: Named): string {
+  const isOneName = releaseText(from) === releaseText(to) && from.release !== to.release;
+  const nameOf = (one: Named) => `${releaseText(one)}${isOneName ? ` (${shortDigest(one.release).slice(0, 6)})` : ""}`;
+  return `${nameOf(from)} to ${nameOf(to)}`;
+}
+
 export function shortDigest(digest: string): string {
   return digest.replace(/^sha256:/, "").slice(0, 12);
 }
@@ -106,13 +115,12 @@ function leftText(until: string, nowMs: number): string {
 
 export function memberTable(rollout: Pick<RolloutView, "waves">, members: readonly RolloutMemberView[]): string {
   return table(
-    ["stamp", "wave", "phase", "from", "to", "why"],
+    ["stamp", "wave", "phase", "release", "why"],
     members.map((member) => [
       member.stamp,
       rollout.waves[member.wave]?.name,
       member.phase,
-      releaseText(member.from),
-      releaseText(member.to),
+      wayText(member.from, member.to),
       member.why,
     ]),
   );

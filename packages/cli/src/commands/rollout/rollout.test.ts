@@ -133,8 +133,8 @@ describe("rollout watch", () => {
     const { code, out, err } = await run(api, "rollout", "watch", "ro-1");
     expect(code).toBe(0);
     expect(out).toBe("Release 1.1.0 is everywhere: 2 of 2 stamps updated; active 60 s, baking 10 min, waiting 0 ms\n");
-    expect(err).toContain("updating; 0 of 2 stamps updated, 1 under way; waits for stamp shared-1 to run 1.1.0");
-    expect(err).toContain("baking until 05:12:00 UTC; 1 of 2 stamps updated; waits for the bake of wave canary");
+    expect(err).toContain("updating; 0 of 2 stamps updated, 1 under way; waiting: stamp shared-1 to run 1.1.0");
+    expect(err).toContain("baking until 05:12:00 UTC; 1 of 2 stamps updated; waiting: the bake of wave canary");
     expect(err).toContain("rollout ro-1 of 1.1.0 / wave canary / shared-1: done (updated, 1.0.0 to 1.1.0)");
     expect(err).toContain("gate: waiting (inconclusive, enough to tell in about 90 s)");
     expect(err).toContain("gate / errors: waiting (120 of 300 requests so far)");
@@ -385,7 +385,7 @@ describe("rollout list and show", () => {
     expect(out).toMatch(/^Until: +2026-11-23T05:12:00\.000Z \(.+\)$/m);
     expect(out).toMatch(/^Time: +active 60 s, baking 10 min, waiting 0 ms$/m);
     expect(out).toMatch(/^rest +1 +0 ms +2 +wanted$/m);
-    expect(out).toMatch(/^shared-2 +rest +skipped +1\.0\.0 +1\.1\.0 +it is pinned$/m);
+    expect(out).toMatch(/^shared-2 +rest +skipped +1\.0\.0 to 1\.1\.0 +it is pinned$/m);
     expect(out).toContain("Gate: inconclusive at 2026-11-23T05:00:00.000Z; enough to tell in about 90 s");
     const nothing = await run({ ...api }, "rollout", "show", "nowhere");
     expect(nothing.code).toBe(1);
