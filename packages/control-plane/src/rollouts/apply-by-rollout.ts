@@ -61,7 +61,7 @@ export async function planApply(
     return { kind: "write", input: { fleet: files.fleet, release, ...rows } };
   }
   const good = await requireRelease(store, present.release);
-  const fleet = fleetMeanwhile(present.fleet, files.fleet);
+  const fleet = fleetMeanwhile(present.fleet, files.fleet, new Set(stamps.map(({ pool }) => pool)));
   const stampCreates = createsMeanwhile(deps, plan, fleet, good);
   if (!members.some(({ stamp, to }) => differs(stamp, to, expected))) {
     const rollout = await openRolloutOf(store, release.digest);
@@ -82,10 +82,10 @@ export async function planApply(
   return { kind: "write", input: { fleet, release, stampCreates, stampUpdates: [], byRollout } };
 }
 
-/** The wanted fleet, with what stamps are made of as it was, in pools that there are. */
-export function fleetMeanwhile(present: Fleet, wanted: Fleet): Fleet {
+/** The wanted fleet, with what stamps are made of as it was, in pools that have some. */
+function fleetMeanwhile(present: Fleet, wanted: Fleet, withStamps: ReadonlySet<string>): Fleet {
   const pools = wanted.pools.map((pool) => {
-    const old = present.pools.find(({ name }) => name === pool.name);
+    const old = present.pools.find(({ name }) => name === pool.name && withStamps.has(name));
     if (old === undefined) return pool;
     const { capacity: _, ...rest } = pool;
     return { ...rest, parameters: old.parameters, ...(old.capacity === undefined ? {} : { capacity: old.capacity }) };

@@ -137,7 +137,9 @@ async function copyTree(root: string, tree: ContentTree): Promise<Digest> {
   }
   const draft = join(root, `.draft-${process.pid}-${randomBytes(6).toString("hex")}`);
   try {
-    await mkdir(join(draft, "content"), { recursive: true, mode: 0o755 });
+    // Closed until it is known who may read it.
+    await mkdir(draft, { mode: 0o700 });
+    await mkdir(join(draft, "content"));
     const folders = tree.entries.filter((entry) => entry.kind === "folder");
     for (const { path } of folders) await mkdir(join(draft, "content", path), { mode: 0o755 });
     // Whatever the umask of who started us is.
