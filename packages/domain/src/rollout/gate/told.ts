@@ -15,8 +15,8 @@ export interface Heard {
 }
 
 /** More siblings do not make a comparison better, and reading them takes time. */
-const mostBeside = 300;
-const mostJudged = 300;
+const mostBeside = 120;
+const mostJudged = 120;
 /** Share of spans that may be missing of a stamp that is compared. */
 const missingBorne = 0.1;
 /** How late routers may tell of a span. */
