@@ -128,13 +128,13 @@ describe("a rollout waits", () => {
     await bed.until(id, ({ state }) => state.kind === "baking");
     bed.world.engine.killHost("a-1");
     bed.world.engine.blind.add("a-1");
-    for (let n = 0; n < 10; n++) {
-      bed.world.clock.leap(500);
-      await bed.step();
-    }
-    const rollout = await bed.rolloutOf(id);
-    expect(rollout.state).toMatchObject({ kind: "baking", wave: 0 });
-    expect(rollout.waitingOn).toMatch(/a-1 cannot be looked at/);
+    const { state } = await bed.until(id, (rollout) => rollout.state.kind === "paused");
+    expect(state).toMatchObject({
+      by: "gate",
+      was: { wave: 0 },
+      why: expect.stringMatching(/a-1 cannot be looked at/),
+    });
+    expect((await bed.membersOf(id))["b-1"]).toBe("waiting");
   });
 
   test("while it is frozen, and goes on by itself", async () => {

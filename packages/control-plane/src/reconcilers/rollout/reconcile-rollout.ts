@@ -9,13 +9,14 @@ import {
   type RolloutPlan,
   type RolloutWorld,
   StampyardError,
+  whoTakesOver,
 } from "@stampyard/domain";
 import type { Revisioned } from "../../store/port.ts";
 import { isTurnOver } from "../failure.ts";
 import { again, rest, type Turn, type TurnEnd, writeContext } from "../turn.ts";
 import { askGate } from "./ask-gate.ts";
 import { refreshed, withNewcomers } from "./newcomers.ts";
-import { readOthers } from "./read-others.ts";
+import { type Others, readOthers } from "./read-others.ts";
 import { readWorld } from "./read-world.ts";
 import type { RolloutDeps } from "./rollout-deps.ts";
 
@@ -57,15 +58,21 @@ function forget({ rolloutHooks, gateMemory, writtenAt }: RolloutDeps, id: string
 async function takeTurn(deps: RolloutDeps, found: Revisioned<Rollout>, turn: Turn): Promise<TurnEnd> {
   const { store, rolloutHooks, clock } = deps;
   const { id, state } = found.value;
+  const others = await readOthers(store, found.value);
+  if (isStillBehind(found.value, others)) return { kind: "rest", until: clock.now() + lookEveryMs.waiting };
   const [recorded, stamps] = await Promise.all([store.rollouts.members(id), store.stamps.all()]);
   const rows = new Map(stamps.map(({ value }) => [value.name, value]));
   const answers = rolloutHooks.answers(id);
   const answered = { ...found.value, hooksDone: [...found.value.hooksDone, ...answers.done] };
   const { rollout, members } = await withNewcomers(deps, answered, recorded, [...rows.values()], turn);
-  const others = await readOthers(store, rollout, members);
+  const newer = whoTakesOver(found.value, recorded, others.open);
   const seen = await readWorld(deps, rollout, members, rows, turn);
   const failures = answers.failures.length === 0 ? {} : { hookFailures: answers.failures };
-  const { plan, world } = await planWithGate(deps, found, rollout, members, { ...others, ...seen, ...failures }, turn);
+  const around = {
+    ...(others.behind === undefined ? {} : { behind: others.behind }),
+    ...(newer === undefined ? {} : { newer }),
+  };
+  const { plan, world } = await planWithGate(deps, found, rollout, members, { ...around, ...seen, ...failures }, turn);
   const fresh = await refreshed(deps, rollout, members, rows, plan, turn);
   const next = afterPlan(rollout, members, plan, world);
   const wanted: Wanted = {
@@ -83,6 +90,12 @@ async function takeTurn(deps: RolloutDeps, found: Revisioned<Rollout>, turn: Tur
   const every = isWorking ? lookEveryMs.working : lookEveryMs.waiting;
   const now = clock.now();
   return { kind: "rest", until: Math.max(now + leastRestMs, Math.min(plan.lookAt ?? Infinity, now + every)) };
+}
+
+/** Thirty may wait in a line, and each has every stamp of the fleet as a member: only the first need be looked at. */
+function isStillBehind(rollout: Rollout, { behind, open }: Others): boolean {
+  const isSaid = behind !== undefined && rollout.waitingOn?.includes(behind) === true;
+  return rollout.state.kind === "queued" && isSaid && whoTakesOver(rollout, [], open) === undefined;
 }
 
 /** The gate is asked only where the plan wants it: gathering what it judges by takes a while. */
