@@ -22,6 +22,9 @@ export interface EvidenceMemory {
   /** Stamps that our tenant is in, or on its way into or out of. */
   readonly presences: Map<string, Presence>;
   readonly synthetic: SyntheticMemory;
+  /** Live routers of which it was said that they tell nothing. */
+  readonly silent: Set<string>;
+  prunedAt: Instant;
 }
 
 /** Of a member of an open rollout. */
@@ -37,7 +40,7 @@ export interface MemberMemory {
   sickSince: Instant | undefined;
   lagAskedAt: Instant;
   lag: { readonly at: Instant; readonly now: number } | undefined;
-  /** The last lag before its update began. */
+  /** The last before its update began; else the first after. */
   lagBefore: number | undefined;
 }
 
@@ -71,6 +74,8 @@ export function forget(store: Store): EvidenceMemory {
     siblings: new Map(),
     presences: new Map(),
     synthetic: { rates: new Map(), plannedAt: 0, sentAt: 0, due: new Map(), turn: 0, paths: new Map() },
+    silent: new Set(),
+    prunedAt: 0,
   };
   memories.set(store, memory);
   return memory;

@@ -20,14 +20,15 @@ export function measureLags(deps: EvidenceDeps, memory: EvidenceMemory, open: re
       void waitingIn(deps, stamp).then((waiting) => {
         if (waiting === undefined) return;
         const at = deps.clock.now();
-        if (known.begunAt === undefined) known.lagBefore = waiting;
+        // Of a canary that was updated at once there is none from before: the first one after stands in.
+        if (known.begunAt === undefined || known.lagBefore === undefined) known.lagBefore = waiting;
         known.lag = { at, now: waiting };
       });
     }
   }
 }
 
-/** undefined while one of the two is not known, e.g. because another process led before the update. */
+/** undefined while it cannot be measured. */
 export function lagOf(memory: EvidenceMemory, stamp: string, now: Instant): MemberSignals["queueLag"] {
   const { lag, lagBefore } = memory.members.get(stamp) ?? {};
   if (lag === undefined || lagBefore === undefined || now - lag.at > signalsFreshMs) return undefined;

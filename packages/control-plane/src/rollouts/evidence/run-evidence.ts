@@ -7,6 +7,7 @@ import {
   StampyardError,
 } from "@stampyard/domain";
 import type { WriteContext } from "../../store/port.ts";
+import type { RouterCounts } from "../../store/rollout-port.ts";
 import type { ReconcileDeps, Turn } from "../../reconcilers/turn.ts";
 import { type EvidenceMemory, forget } from "./evidence-memory.ts";
 import { followIngressLog, type IngressLog } from "./ingress-log.ts";
@@ -37,26 +38,53 @@ export async function runEvidence(deps: EvidenceDeps, token: FencingToken, signa
   await findLeftPresences(deps, memory, signal).catch((caught: unknown) => {
     if (!signal.aborted) deps.log.warn({ err: caught }, "tenants of ours that were left cannot be looked for");
   });
-  let prunedAt = deps.clock.now();
-  let trouble: string | undefined;
-  while (!signal.aborted) {
-    try {
-      await observeEvidence(deps, memory, turn, ingress);
-      if (deps.clock.now() - prunedAt >= pruneEveryMs) {
-        prunedAt = deps.clock.now();
-        await deps.store.evidence.prune(keepMs);
+  // Members of a rollout are looked at from before their first update on.
+  let wake = () => {};
+  const unwatch = deps.store.watch((event) => {
+    if (event.kind === "rollout" && memory.watched.size === 0) wake();
+  });
+  const tell = createTrouble(deps);
+  try {
+    while (!signal.aborted) {
+      try {
+        await observeEvidence(deps, memory, turn, ingress);
+        await prune(deps, memory);
+        tell(undefined);
+      } catch (caught) {
+        if (signal.aborted) return;
+        tell(caught);
       }
-      trouble = undefined;
-    } catch (caught) {
-      if (signal.aborted) return;
-      const error = StampyardError.from(caught);
-      if (error.code === "STALE_LEADER") throw error;
-      if (error.message !== trouble) deps.log.warn({ code: error.code, err: error }, "evidence cannot be gathered");
-      trouble = error.message;
+      const often = Math.min(1_000, memory.spanMs * 0.4);
+      const everyMs = memory.watched.size > 0 ? often : Math.min(idleEveryMs, memory.spanMs);
+      const woken = new AbortController();
+      wake = () => woken.abort();
+      await deps.clock.sleep(everyMs, AbortSignal.any([signal, woken.signal])).catch(() => {});
     }
-    const every = memory.watched.size > 0 ? Math.min(1_000, memory.spanMs * 0.4) : Math.min(idleEveryMs, memory.spanMs);
-    await deps.clock.sleep(every, signal).catch(() => {});
+  } finally {
+    unwatch();
   }
+}
+
+/** Says a failure once, for as long as it is the same one. @throws StampyardError STALE_LEADER */
+function createTrouble({ log }: EvidenceDeps): (caught: unknown) => void {
+  let said: string | undefined;
+  return (caught) => {
+    if (caught === undefined) {
+      said = undefined;
+      return;
+    }
+    const error = StampyardError.from(caught);
+    if (error.code === "STALE_LEADER") throw error;
+    if (error.message !== said) log.warn({ code: error.code, err: error }, "evidence cannot be gathered");
+    said = error.message;
+  };
+}
+
+async function prune({ store, clock }: EvidenceDeps, memory: EvidenceMemory): Promise<void> {
+  const now = clock.now();
+  if (now - memory.prunedAt < pruneEveryMs) return;
+  memory.prunedAt = now;
+  await store.evidence.prune(keepMs);
 }
 
 /** One turn. @returns what it saved */
@@ -81,10 +109,31 @@ export async function observeEvidence(
   const logged = await ingress?.read(now);
   const tellers = ingress === undefined ? live : [...live, ingress.teller];
   memory.counter.note(logged === undefined ? reports : [...reports, logged], tellers, now);
+  if (open.length > 0) tellOfSilent(deps, memory, live, reports);
   const buckets = memory.counter.take(now, memory.watched);
   if (buckets.length > 0) await store.evidence.saveBuckets(buckets, ctx);
   return buckets;
 }
+
+/** A router that is older than these reports, or cut off from us alone, keeps every span from being whole: that is said once. */
+function tellOfSilent(
+  { log, clock }: EvidenceDeps,
+  { silent }: EvidenceMemory,
+  live: readonly string[],
+  reports: readonly RouterCounts[],
+): void {
+  const now = clock.now();
+  const heard = new Map(reports.map(({ router, receivedAt }) => [router, receivedAt]));
+  for (const router of live) {
+    if (now - (heard.get(router) ?? 0) <= silentMs) silent.delete(router);
+    else if (!silent.has(router)) {
+      silent.add(router);
+      log.warn({ router }, "a live router tells no counts: no release can be judged by requests until it does");
+    }
+  }
+}
+
+const silentMs = 60_000;
 
 export interface OpenRollout {
   readonly rollout: Rollout;

@@ -30,30 +30,30 @@ interface Lacking {
  * How many requests of ours each stamp gets while a wave bakes: what real ones leave undone of the least that a verdict
  * needs, in equal parts. Members and siblings alike, or the two could not be compared.
  */
-export function planSynthetic(
-  { rollout, members }: OpenRollout,
-  buckets: readonly EvidenceBucket[],
-  spanMs: number,
-): SyntheticRates {
+export function planSynthetic(open: OpenRollout, buckets: readonly EvidenceBucket[], spanMs: number): SyntheticRates {
   const rates = new Map<string, number>();
-  const { state, strategy } = rollout;
+  const { state } = open.rollout;
   if (state.kind !== "baking") return rates;
-  const { leastRequests } = strategy.gate.errors;
-  const updated = members.flatMap(({ stamp, wave, state: of }) =>
-    of.kind === "updated" && wave === state.wave ? [stamp] : [],
-  );
   const bakeMs = Math.max(spanMs, state.until - state.since);
-  const sides: readonly Lacking[] = [
-    { stamps: updated.slice(0, mostStamps.updated), least: leastRequests.updated },
-    { stamps: siblingsOf(rollout, members).slice(0, mostStamps.siblings), least: leastRequests.siblings },
-  ];
-  for (const { stamps, least } of sides) {
+  for (const { stamps, least } of sidesOf(open)) {
     const real = sumOfRates(buckets, new Set(stamps), spanMs);
     const missing = (least * 1_000) / bakeMs - real;
     if (missing <= 0) continue;
     for (const stamp of stamps) rates.set(stamp, Math.min(mostPerSecond, missing / stamps.length));
   }
   return rates;
+}
+
+function sidesOf({ rollout, members }: OpenRollout): readonly Lacking[] {
+  const { state, strategy } = rollout;
+  const { leastRequests } = strategy.gate.errors;
+  const updated = members.flatMap(({ stamp, wave, state: of }) =>
+    of.kind === "updated" && "wave" in state && wave === state.wave ? [stamp] : [],
+  );
+  return [
+    { stamps: updated.slice(0, mostStamps.updated), least: leastRequests.updated },
+    { stamps: siblingsOf(rollout, members).slice(0, mostStamps.siblings), least: leastRequests.siblings },
+  ];
 }
 
 /** Real requests a second of all of them together. */
@@ -79,7 +79,7 @@ export async function planAllSynthetic(
   if (baking.length > 0 && now - memory.synthetic.plannedAt < Math.min(planEveryMs, memory.spanMs * 2)) return;
   const rates = new Map<string, number>();
   for (const one of baking) {
-    const stamps = one.members.map(({ stamp }) => stamp);
+    const stamps = sidesOf(one).flatMap((side) => side.stamps);
     const buckets = await store.evidence.buckets(stamps, now - (spansCounted + 4) * memory.spanMs);
     for (const [stamp, rate] of planSynthetic(one, buckets, memory.spanMs)) rates.set(stamp, rate);
   }
