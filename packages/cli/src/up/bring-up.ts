@@ -116,13 +116,15 @@ export async function waitForLead(client: Client, timeoutMs: number, signal: Abo
 /** Longer than any lease. */
 const leadWithinMs = 30_000;
 
-/**
- * Applies what was planned, and nothing else: a fleet that moved on in between is planned again. Also without a change:
- * files of its release that were lost are kept again.
- */
-async function applyFiles(client: Client, manifests: ManifestTexts, signal: AbortSignal): Promise<AppliedView> {
+/** Applies what was planned, and nothing else: a fleet that moved on in between is planned again. */
+async function applyFiles(
+  client: Client,
+  manifests: ManifestTexts,
+  signal: AbortSignal,
+): Promise<Pick<AppliedView, "plan" | "rollout">> {
   for (let attempt = 1; ; attempt++) {
     const plan = await client.plan({ body: manifests, signal });
+    if (plan.changes.length === 0) return { plan };
     try {
       const body = { ...manifests, expectedFleetRevision: plan.fleetRevision };
       return await client.apply({ body, signal });
