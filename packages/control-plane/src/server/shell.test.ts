@@ -51,6 +51,7 @@ const bodies: Partial<Record<EndpointName, unknown>> = {
   tokenCreate: { name: "ci", role: "viewer" },
   directoryAck: { router: "r1", incarnation: 1, version: 2, chain },
   holdAcknowledge: { router: "r1", tenant: "acme", moveId: "m1", inFlight: 0 },
+  feedCounts: { router: "r1", life: "l1", number: 1, countedAt: 1, stamps: {}, failing: [] },
   directoryReport: { router: "r1", incarnation: 1, version: 2, chain, part: 0, last: true, changes: [] },
 };
 const queries: Partial<Record<EndpointName, string>> = { directoryFeed: "?router=r1", directoryConfirm: "?batch=1" };
