@@ -27,11 +27,11 @@ interface MatrixFacts {
 }
 
 export async function readMatrix({ store, clock }: Pick<ServerDeps, "store" | "clock">): Promise<ReleaseMatrixView> {
-  const [rows, observed, fleet, goals, pins, releases] = await Promise.all([
+  const [rows, observed, fleet, open, pins, releases] = await Promise.all([
     store.stamps.all(),
     store.stamps.observations(),
     store.fleet.read(),
-    store.fleet.goals(),
+    readOpen(store),
     store.pins.byStamp(),
     store.fleet.releases({ limit: mostReleases }),
   ]);
@@ -43,24 +43,32 @@ export async function readMatrix({ store, clock }: Pick<ServerDeps, "store" | "c
     stamps,
     observed,
     releases: releases.items,
-    wanted: new Set([...(current === undefined ? [] : [current]), ...goals.map(({ release }) => release)]),
+    wanted: new Set([...(current === undefined ? [] : [current]), ...open.releases]),
     current,
     pins,
-    rollouts: await rolloutsByStamp(store),
+    rollouts: open.byStamp,
   });
 }
 
 const underWay: readonly MemberPhase[] = ["waiting", "updating", "returning"];
 
-async function rolloutsByStamp({ rollouts }: Pick<Store, "rollouts">): Promise<ReadonlyMap<string, string>> {
+interface OpenRollouts {
+  readonly byStamp: ReadonlyMap<string, string>;
+  /** What they bring, but for those that go back. */
+  readonly releases: readonly Digest[];
+}
+
+async function readOpen({ rollouts }: Pick<Store, "rollouts">): Promise<OpenRollouts> {
   const found = new Map<string, string>();
+  const releases: Digest[] = [];
   for (const id of await rollouts.open()) {
     const [row, members] = await Promise.all([rollouts.read(id), rollouts.members(id)]);
+    if (row !== undefined && row.value.state.kind !== "aborting") releases.push(row.value.release);
     for (const { stamp, state } of members) {
       if (row !== undefined && underWay.includes(state.kind) && !found.has(stamp)) found.set(stamp, id);
     }
   }
-  return found;
+  return { byStamp: found, releases };
 }
 
 /** Which stamp runs which release, and what wants somebody's eye. Pure. */
