@@ -114,7 +114,9 @@ function errorsCheck(rule: GateRule, found: Difference, alpha: number): GateChec
 }
 
 /** From so many members on, one that fails alone says more of itself than of the release. */
-const fewestOfMany = 3;
+const fewestOfMany = 2;
+/** What the others show need not be enough by itself, only more than luck gives them five times of a hundred. */
+const shownByOthers = 0.05;
 
 /**
  * What a release does, it does to more than one of many stamps. One bad hour of a single tenant comes in every fleet, and
@@ -124,7 +126,7 @@ function ofOneAlone(check: GateCheck, found: Found): GateCheck {
   const furthest = found.difference?.furthest;
   if (check.verdict !== "abort" || furthest === undefined) return check;
   const rest = found.without(furthest);
-  if (rest === undefined || rest.p <= found.alpha) return check;
+  if (rest === undefined || rest.p <= shownByOthers) return check;
   return { ...check, verdict: "inconclusive", text: `${check.text}; of ${furthest} alone, and not of the others` };
 }
 
