@@ -20,6 +20,8 @@ export async function probeByHttp(deps: EvidenceDeps, probe: HttpProbe, stamp: s
   if (carried !== undefined && carried.status === undefined) {
     return { name, ok: undefined, text: `${path} through a router: ${carried.why}` };
   }
+  // Routers count it, as they count whatever comes in.
+  if (carried !== undefined) memory.counter.noteSynthetic(stamp, deps.clock.now());
   const answer = carried ?? (await atIngress(deps, probe, stamp));
   if (answer === undefined) return { name, ok: undefined, text: "no endpoint of its ingress is known" };
   if (answer.status === undefined) return { name, ok: false, text: `${path}: ${answer.why}` };

@@ -94,10 +94,15 @@ async function open(deps: PresenceDeps, name: string, presence: Presence, turn: 
 
 async function removeVerifyTenant(deps: PresenceDeps, name: string, turn: Turn): Promise<void> {
   const row = await deps.store.stamps.read(name);
-  // It took the tenant with it, or is shown to work just now, by the same tenant.
-  if (row === undefined || !isServing(row.value.state.kind)) return;
+  const phase = row?.value.state.kind;
+  // It took the tenant with it, or is shown to work just now by the same tenant.
+  if (row === undefined || phase === "verifying") return;
   const { value: stamp } = row;
   const tenant = verifyTenantKey(name);
+  if (!isServing(stamp.state.kind)) {
+    await change(deps, name, { kind: "tenant-remove", tenant }, turn);
+    return;
+  }
   const spec = await deps.specOf(stamp);
   await deps.homes.close(spec, tenant, epoch, turn.signal);
   await deps.hooks.call({ hook: "tenant.onDelete", stamp, spec, tenant, epoch }, turn);
