@@ -22,11 +22,14 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const cli = join(root, "packages/cli/bin/stampyard.js");
 let dir: string;
+/** What lies beside stamp.yaml belongs to the release. */
+let aside: string;
 let state: string;
 let front: string;
 
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "stampyard-restore-"));
+  aside = mkdtempSync(join(tmpdir(), "stampyard-restore-aside-"));
   state = join(dir, "state");
   // Each stamp runs as a user of its own, who has to get through here.
   chmodSync(dir, 0o755);
@@ -72,7 +75,7 @@ afterAll(async () => {
   const down = existsSync(state) ? await run("down", "--destroy", "--yes") : undefined;
   // Without its directory nobody could end what still runs.
   if (down !== undefined) expect(down).toMatchObject({ code: 0 });
-  rmSync(dir, { recursive: true, force: true });
+  for (const folder of [dir, aside]) rmSync(folder, { recursive: true, force: true });
 }, 120_000);
 
 function run(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
@@ -228,7 +231,7 @@ describe("a control plane that lost what it knew", { timeout: 180_000 }, () => {
     front = (await up()).router;
     await create(keys("early", 60));
     const early = await settled(60);
-    const backup = join(dir, "notes.backup");
+    const backup = join(aside, "notes.backup");
     expect((await run("controlplane", "backup", backup)).code).toBe(0);
 
     await create(keys("late", 45));
@@ -286,7 +289,7 @@ describe("a control plane that lost what it knew", { timeout: 180_000 }, () => {
 
   test("a store that was set back by other means is noticed before it serves a version (I42)", async () => {
     const store = join(state, "store");
-    const copy = join(dir, "store-of-yesterday");
+    const copy = join(aside, "store-of-yesterday");
     await stopControlPlane();
     // With owners and modes: its database runs as a user of its own.
     execFileSync("cp", ["-a", store, copy]);
