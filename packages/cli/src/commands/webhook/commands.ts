@@ -10,7 +10,7 @@ export const webhookAdd = command<{ readonly events?: string }>({
     "Messages follow the Standard Webhooks specification: webhook-id, webhook-timestamp, webhook-signature. The secret alone goes to stdout, so that a redirect keeps it.",
   options: (c) => c.option("--events <names>", "which, e.g. rollout.paused,rollout.aborted (default: rollout.*)"),
   examples: [
-    ["webhook add https://hooks.example.com/stampyard > hook.secret", "everything that happens to rollouts"],
+    ["webhook add https://hooks.example.com/stampyard > ~/hook.secret", "everything that happens to rollouts"],
     ["webhook add https://pager.example.com/in --events rollout.paused,rollout.aborted", "what wants a person"],
   ],
   run: async (run) => {
