@@ -1,6 +1,7 @@
 import { readRecorded } from "../state-dir.ts";
 import { followDemoStamp } from "./follow-stamp.ts";
 import { waitUntilBack } from "./back.ts";
+import { stoppedText, tryBadRelease } from "./bad-release.ts";
 import { killControlPlane, killStamp } from "./damage.ts";
 import { movedText, moveTenant } from "./move-tenant.ts";
 import type { Stage } from "./stage.ts";
@@ -29,6 +30,7 @@ export const demoActions: readonly DemoAction[] = [
   { key: "k", does: "kill -9 the control plane, or start it again", run: toggleControlPlane },
   { key: "s", does: "kill -9 a whole stamp", run: loseStamp },
   { key: "m", does: "move a tenant to another stamp under load, and back the next time", run: moveOne },
+  { key: "b", does: "a bad release: stopped at the first stamp, and taken back by itself", run: releaseBadly },
   { key: "n", does: "another stamp", run: addStamp },
   { key: "t", does: "another tenant", run: addTenant },
 ];
@@ -69,6 +71,12 @@ async function moveOne(context: DemoContext): Promise<void> {
   if (!hasControlPlane(stage)) return say("Moves are driven by the control plane, which is dead: press k first");
   const moved = await moveTenant(context, demoTenants[0] ?? "");
   say(movedText(moved));
+}
+
+async function releaseBadly(context: DemoContext): Promise<void> {
+  const { stage, say } = context;
+  if (!hasControlPlane(stage)) return say("Rollouts are driven by the control plane, which is dead: press k first");
+  say(stoppedText(await tryBadRelease(context)));
 }
 
 async function addStamp(context: DemoContext): Promise<void> {
