@@ -2,6 +2,7 @@ import { type Sha256, type Stamp, StampyardError, type StampSpec } from "@stampy
 import { formatRouteKeys } from "@stampyard/guard";
 import { renderStamp } from "@stampyard/manifest";
 import type { Contents } from "../rollouts/content.ts";
+import { placeFiles } from "../rollouts/place-files.ts";
 import type { Store } from "../store/port.ts";
 
 /**
@@ -26,11 +27,13 @@ export async function readStampSpec(
     throw new StampyardError("RELEASE_NOT_FOUND", `No release ${stamp.releaseDigest}, which stamp ${name} is to run`);
   }
   const { content } = release;
+  const rendered = renderStamp(release.template, { name, pool, region }, stamp.parameters, sha256, content);
+  // A release from before files were kept runs from where it was applied.
+  const sourceDir = content === undefined || contents === undefined ? release.sourceDir : contents.dirOf(content);
   const [secrets, keys] = await Promise.all([store.stamps.secrets(name), store.stamps.routeKeys(name)]);
   return {
-    rendered: renderStamp(release.template, { name, pool, region }, stamp.parameters, sha256, content),
-    // A release from before files were kept runs from where it was applied.
-    sourceDir: content === undefined || contents === undefined ? release.sourceDir : contents.dirOf(content),
+    rendered: contents === undefined ? rendered : placeFiles(rendered, sourceDir, contents),
+    sourceDir,
     secrets,
     // A stamp takes them all alike: in an order that a promotion does not change, it need not restart for one (D7).
     routeKeys: formatRouteKeys([...keys].sort((a, b) => (a.kid < b.kid ? -1 : 1))),

@@ -5,6 +5,7 @@ import type { Release } from "../store/port.ts";
 import { systemSha256 } from "../system-ports.ts";
 import { composeRelease, isComposed } from "./compose-release.ts";
 import { diffReleases } from "./diff-releases.ts";
+import { placeFiles } from "./place-files.ts";
 
 const contents: Record<string, Digest> = { "1.0.0": "sha256:aa", "2.0.0": "sha256:bb" };
 
@@ -83,6 +84,19 @@ test("composeRelease() runs a part from the files of its own release, with the p
   // Back to its own release's, there is nothing to say.
   const again = composeRelease({ ...one, ...composed }, one, ["api"], systemSha256);
   expect(rendered(again).get("api")).toEqual(rendered(one).get("api"));
+});
+
+test("placeFiles() starts a part in the files of the release that it was taken from, and leaves the others", () => {
+  const composed = composeRelease(one, two, ["api", "search"], systemSha256);
+  const stamp = renderStamp(composed.template, identity, {}, systemSha256, composed.content);
+  const dirOf = (content: Digest) => `/state/releases/${content.slice("sha256:".length)}/content`;
+  const placed = placeFiles(stamp, dirOf(contents["1.0.0"] as Digest), { dirOf });
+  expect(placed.stampDigest).toBe(stamp.stampDigest);
+  const [api, , migrate] = componentsOf(placed);
+  expect(api).toMatchObject({ name: "api", workdir: "../../bb/content" });
+  expect(api).not.toHaveProperty("content");
+  expect(migrate).toMatchObject({ name: "migrate" });
+  expect(migrate).not.toHaveProperty("workdir");
 });
 
 test("composeRelease() refuses parts that nobody has, and parts without what they need", () => {

@@ -156,7 +156,7 @@ export function planLaunch(
   };
   if (port !== undefined) env["PORT"] = String(port);
   for (const [name, text] of Object.entries(component.env)) env[name] = fillText(text, values, self);
-  const cwd = resolve(filesOf(goal, component), component.workdir ?? ".");
+  const cwd = resolve(goal.sourceDir, component.workdir ?? ".");
   return {
     component: component.name,
     replica,
@@ -166,11 +166,6 @@ export function planLaunch(
     uid: serviceUid(host, cwd),
     resources: component.resources,
   };
-}
-
-/** A component that was taken from another release runs from that one's kept files, which lie beside its own release's. */
-function filesOf({ sourceDir }: Goal, { content }: ServiceComponent | JobComponent): string {
-  return content === undefined ? sourceDir : join(sourceDir, "..", "..", content.replace("sha256:", ""), "content");
 }
 
 /** Services need to read the application's files; where the stamp's user cannot, they run as we do, and we say so. */
