@@ -30,6 +30,18 @@ test("noteTenant() sees a long-good tenant fail within a window, and when that b
   expect((window?.errors ?? 0) / (window?.requests ?? 1)).toBeGreaterThan(0.5);
 });
 
+test("noteTenant() does not take a tenant for newly failing that fails now and then, or nearly failed before", () => {
+  const { failing, clock, note } = table();
+  for (let n = 0; n < 200; n++) note("acme", n % 20 === 0);
+  expect(failing.get("acme")?.since).toBe(0);
+  clock.now = 5_000;
+  for (let n = 0; n < 100; n++) note("acme", n % 5 < 2);
+  expect(failing.get("acme")?.since).toBe(5_000);
+  clock.now = 9_000;
+  note("acme", true, 64);
+  expect(failing.get("acme")?.since).toBe(5_000);
+});
+
 test("noteTenant() forgets a tenant that is well again", () => {
   const { failing, note } = table();
   note("acme", true, 30);

@@ -2,7 +2,7 @@
 export interface TenantWindow {
   requests: number;
   errors: number;
-  /** Since when at least half of them fail, milliseconds since 1970; 0 = they do not. */
+  /** Since when a third of them or more fail, milliseconds since 1970; 0 = they do not. It ends below a sixth. */
   since: number;
   /** When the last one failed. */
   failedAt: number;
@@ -33,8 +33,9 @@ export function noteTenant(
     window.errors += 1;
     window.failedAt = now();
   }
-  if (window.errors * 2 < window.requests) window.since = 0;
-  else if (window.since === 0) window.since = window.failedAt;
+  // Far below the half that is a failing tenant: one that was nearly failing before does not begin to now.
+  if (window.errors * 6 < window.requests) window.since = 0;
+  else if (window.since === 0 && window.errors * 3 >= window.requests) window.since = window.failedAt;
   if (window.requests < longest) return;
   window.requests >>= 1;
   window.errors >>= 1;

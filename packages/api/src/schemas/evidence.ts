@@ -30,7 +30,7 @@ export const countsReportSchema = z
           tenant: tenantKeySchema,
           requests: count,
           errors: count,
-          /** How long at least half of its requests have failed. Milliseconds. */
+          /** How long a third of its requests or more have failed. Milliseconds. */
           forMs: count,
         }),
       )

@@ -105,7 +105,7 @@ export interface RouterCounts {
     readonly tenant: string;
     readonly requests: number;
     readonly errors: number;
-    /** How long at least half of its requests have failed, when it was counted. Milliseconds. */
+    /** How long a third of its requests or more have failed, when it was counted. Milliseconds. */
     readonly forMs: number;
   }[];
 }

@@ -106,7 +106,7 @@ export interface FailingTenant {
   readonly tenant: string;
   readonly requests: number;
   readonly errors: number;
-  /** It failed like that before the update began. */
+  /** It failed like that before the update began, or siblings have as many that newly fail: not for the update to answer. */
   readonly wasFailing: boolean;
 }
 

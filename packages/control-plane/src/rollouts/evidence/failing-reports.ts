@@ -1,4 +1,4 @@
-import { type FailingTenant, type Instant, verifyTenantKey } from "@stampyard/domain";
+import { type FailingTenant, type GateRule, type Instant, verifyTenantKey } from "@stampyard/domain";
 import type { Store } from "../../store/port.ts";
 
 interface Failing {
@@ -42,4 +42,31 @@ export function failingOf(reports: FailingReports, stamp: string, begunAt: Insta
       // Our own is judged by what it asks for: its requests may fail because they are meant to.
       .filter(({ tenant }) => tenant !== verifyTenantKey(stamp))
   );
+}
+
+/**
+ * As `failingOf`, beside siblings: where each of them has as many tenants that newly fail, it is not the update that they
+ * fail of, but something that all of them share.
+ */
+export function failingBeside(
+  reports: FailingReports,
+  stamp: string,
+  beside: {
+    readonly begunAt: Instant;
+    readonly siblings: readonly string[];
+    readonly rule: GateRule["tenant"];
+  },
+): readonly FailingTenant[] {
+  const { begunAt, siblings, rule } = beside;
+  const own = failingOf(reports, stamp, begunAt);
+  const isNew = ({ requests, errors, wasFailing }: FailingTenant) =>
+    !wasFailing && requests >= rule.leastRequests && errors >= rule.errorShare * requests;
+  const newly = own.filter(isNew).length;
+  if (newly === 0 || siblings.length === 0) return own;
+  const elsewhere = siblings.reduce(
+    (sum, sibling) => sum + failingOf(reports, sibling, begunAt).filter(isNew).length,
+    0,
+  );
+  if (elsewhere / siblings.length < newly) return own;
+  return own.map((tenant) => ({ ...tenant, wasFailing: true }));
 }

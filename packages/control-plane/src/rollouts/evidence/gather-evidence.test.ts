@@ -222,3 +222,18 @@ test("gatherEvidence() reads what is long over once, and what may still change a
   expect(from[0]).toBeLessThan(now - 3_600_000);
   expect(from[1]).toBeGreaterThan(now - 120_000);
 });
+
+test("tenants that newly fail everywhere are not the update's, and more of them than elsewhere are", async () => {
+  const row = (stamp: string, tenant: string) => ({ stamp, tenant, requests: 30, errors: 30, forMs: 5_000 });
+  const waiting: MemberState = { kind: "waiting" };
+  const { rollout, members } = rolloutOf([member("a", updated), member("b", waiting), member("c", waiting)]);
+  const blamed = async (failing: readonly ReturnType<typeof row>[]) => {
+    const deps = depsOf({ reports: [{ receivedAt: now, failing }] });
+    const { signals } = await gatherEvidence(deps, rollout, members, now);
+    return signals[0]?.failingTenants.filter(({ wasFailing }) => !wasFailing).map(({ tenant }) => tenant);
+  };
+  expect(await blamed([row("a", "t1")])).toEqual(["t1"]);
+  expect(await blamed([row("a", "t1"), row("b", "t2")])).toEqual(["t1"]);
+  expect(await blamed([row("a", "t1"), row("b", "t2"), row("c", "t3")])).toEqual([]);
+  expect(await blamed([row("a", "t1"), row("a", "t4"), row("b", "t2"), row("c", "t3")])).toEqual(["t1", "t4"]);
+});

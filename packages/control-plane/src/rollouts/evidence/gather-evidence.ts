@@ -9,7 +9,7 @@ import {
 } from "@stampyard/domain";
 import type { ObservedStamp } from "../../store/port.ts";
 import { type EvidenceMemory, memoryOf } from "./evidence-memory.ts";
-import { failingOf, type FailingReports, readFailing } from "./failing-reports.ts";
+import { failingBeside, type FailingReports, readFailing } from "./failing-reports.ts";
 import { mostUpdated, siblingsOf, updatedOf } from "./members.ts";
 import { noteMember, sickOf } from "./note-members.ts";
 import { askProbes } from "./ask-probes.ts";
@@ -48,7 +48,7 @@ export async function gatherEvidence(
     readFailing(store),
   ]);
   const wave = "wave" in rollout.state ? rollout.state.wave : 0;
-  const about = { memory, rollout, now, failing };
+  const about = { memory, rollout, now, failing, siblings };
   const signals = members
     .filter(({ stamp }) => names.includes(stamp))
     .map((member) => signalsOf(deps, { ...about, member }, observations.get(member.stamp)));
@@ -106,10 +106,11 @@ interface About {
   readonly member: RolloutMember;
   readonly now: Instant;
   readonly failing: FailingReports;
+  readonly siblings: readonly string[];
 }
 
 function signalsOf(deps: EvidenceDeps, about: About, observed: ObservedStamp | undefined): MemberSignals {
-  const { memory, rollout, member, now, failing } = about;
+  const { memory, rollout, member, now, failing, siblings } = about;
   const { stamp } = member;
   const { gate } = rollout.strategy;
   if (observed !== undefined) noteMember(memory, member, observed);
@@ -125,7 +126,11 @@ function signalsOf(deps: EvidenceDeps, about: About, observed: ObservedStamp | u
       .filter(({ status }) => status === "failed")
       .map(({ name, reason }) => (reason === undefined ? name : `${name} (${reason})`)),
     ...(lag === undefined ? {} : { queueLag: lag }),
-    failingTenants: failingOf(failing, stamp, member.state.kind === "updated" ? member.state.since : now),
+    failingTenants: failingBeside(failing, stamp, {
+      begunAt: member.state.kind === "updated" ? member.state.since : now,
+      siblings,
+      rule: gate.tenant,
+    }),
     probes: askProbes(deps, { memory, rollout, member, now }),
     queries: askQueries(deps, { memory, rollout, member, now }),
   };
