@@ -103,6 +103,8 @@ describe("endOfWindow()", () => {
     // 02:30 of 2026-10-25 comes twice in Berlin, and 02:30 of 2026-03-29 never.
     const until = (to: string) => ({ ...christmas, zone: "Europe/Berlin", from: "2026-01-01T00:00", to }) as const;
     expect(iso(endOfWindow(until("2026-10-25T02:30"), at("2026-10-24T12:00:00Z")))).toBe("2026-10-25T00:30:00.000Z");
+    // The clock shows a quarter past two again, so the end is still to come.
+    expect(iso(endOfWindow(until("2026-10-25T02:30"), at("2026-10-25T01:15:00Z")))).toBe("2026-10-25T01:30:00.000Z");
     expect(iso(endOfWindow(until("2026-03-29T02:30"), at("2026-03-28T12:00:00Z")))).toBe("2026-03-29T01:00:00.000Z");
   });
 

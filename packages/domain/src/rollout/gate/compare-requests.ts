@@ -139,7 +139,7 @@ function latencyCheck(rule: GateRule, found: Difference, alpha: number, slowerMs
   const isWorse = slowerMs >= nearlyAll * rule.latency.worseMs;
   if (isWorse && found.p <= alpha)
     return { name, verdict: "abort", text: `${seen}; by chance with ${chance(found.p)}` };
-  if (isWorse && found.p <= rule.alpha) {
+  if (isWorse && (found.p <= rule.alpha || slowerMs >= rule.latency.worseMs)) {
     return { name, verdict: "inconclusive", text: `${seen}, which may be chance (${chance(found.p)})` };
   }
   return { name, verdict: "go", text: seen };

@@ -254,9 +254,18 @@ describe("judgeGate() is inconclusive, and never good (I35),", () => {
   test("where requests differ so much that five points could not be seen", () => {
     // Each stamp has minutes in which half of its requests fail.
     const swings = evidence((stamp, at) => ({
+      errors: Math.floor(at / (5 * minute) + 3 + Number(stamp.slice(2))) % 7 === 0 ? 25 : 0,
+    }));
+    expect(of("errors", swings)).toMatchObject({ verdict: "inconclusive" });
+    expect(of("errors", swings).text).toContain("could have gone unseen");
+  });
+
+  test("where five points more are seen, and only their proof is lacking", () => {
+    const swings = evidence((stamp, at) => ({
       errors: Math.floor(at / (5 * minute) + Number(stamp.slice(2))) % 7 === 0 ? 25 : 0,
     }));
     expect(of("errors", swings)).toMatchObject({ verdict: "inconclusive" });
+    expect(of("errors", swings).text).toContain("which may be chance");
   });
 
   test("when one of its checks is, whatever the others say", () => {
