@@ -70,7 +70,7 @@ export function webhookStore(base: Sealer): WebhookStore {
         return message;
       }),
     async due(limit) {
-      const { rows } = await db.query<MessageRow & { url: string; master_key_id: string; sealed: Buffer }>(
+      const { rows } = await db.query<DueRow>(
         `SELECT DISTINCT ON (m.webhook) m.id, m.webhook, m.event, m.body, m.at, m.attempt, m.retry_at, m.state,
            m.outcome, h.url, h.master_key_id, h.sealed
          FROM webhook_messages m JOIN webhooks h ON h.id = m.webhook
@@ -78,11 +78,7 @@ export function webhookStore(base: Sealer): WebhookStore {
          ORDER BY m.webhook, m.retry_at, m.number LIMIT $1`,
         [limit],
       );
-      return rows.map((row) => ({
-        message: toMessage(row),
-        url: row.url,
-        secret: openWebhookSecret(base.masters, { ...row, id: row.webhook }),
-      }));
+      return opened(base, rows);
     },
     settle: (id, outcome, ctx) => settle(base, id, outcome, ctx),
     async messages(webhook) {
@@ -101,6 +97,25 @@ export function webhookStore(base: Sealer): WebhookStore {
       return rowCount;
     },
   };
+}
+
+type DueRow = MessageRow & { url: string; master_key_id: string; sealed: Buffer };
+type Due = Awaited<ReturnType<WebhookStore["due"]>>[number];
+
+/** One that was sealed under a lost key must not hold up the others. @throws StampyardError when none opens */
+function opened({ masters }: Sealer, rows: readonly DueRow[]): readonly Due[] {
+  const due: Due[] = [];
+  let failure: unknown;
+  for (const row of rows) {
+    try {
+      const secret = openWebhookSecret(masters, { ...row, id: row.webhook });
+      due.push({ message: toMessage(row), url: row.url, secret });
+    } catch (caught) {
+      failure = caught;
+    }
+  }
+  if (due.length === 0 && failure !== undefined) throw failure;
+  return due;
 }
 
 async function addWebhook(

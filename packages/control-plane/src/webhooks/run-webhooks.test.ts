@@ -1,12 +1,15 @@
-import { createHmac } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Log } from "../reconcilers/turn.ts";
 import type { Store, WebhookMessage, WriteContext } from "../store/port.ts";
+import { openStore } from "../store/open.ts";
+import { makeMasterKey } from "../store/seal.ts";
 import { openLed } from "../store/test-moves.ts";
 import { run, startTestPostgres, type TestPostgres } from "../store/test-postgres.ts";
 import { aborting, fleetOf, rolloutFixture, step, updating } from "../store/test-rollouts.ts";
+import { testKeys } from "../store/test-store.ts";
 import { systemClock, systemRandom } from "../system-ports.ts";
 import { runWebhooks } from "./run-webhooks.ts";
 import { signedHeaders } from "./sign-message.ts";
@@ -260,6 +263,22 @@ test("webhooks.add() refuses what it could not post to, and seals the secret tha
   const tooLong = store.webhooks.send("rollout.x", { text: "x".repeat(20_000) }, ctx);
   await expect(tooLong).rejects.toMatchObject({ code: "INVALID_REQUEST" });
   expect(await store.webhooks.messages(webhook.id)).toEqual([]);
+
+  await store.webhooks.test(webhook.id, ctx);
+  const fresh = makeMasterKey(randomBytes(32));
+  await using both = await openStore({ url, keys: [fresh, ...testKeys] });
+  expect(await both.rewrapSecrets(ctx)).toBe(1);
+  await using only = await openStore({ url, keys: [fresh] });
+  expect(await only.webhooks.due(9)).toMatchObject([{ secret, url: webhook.url }]);
+  await expect(store.webhooks.due(9)).rejects.toMatchObject({
+    code: "INTERNAL",
+    message: expect.stringContaining(fresh.id),
+  });
+  // Whose secret does not open holds up nobody else.
+  const another = await store.webhooks.add({ url: "https://example.com/", events: ["*"] }, ctx);
+  await store.webhooks.test(another.webhook.id, ctx);
+  expect(await store.webhooks.due(9)).toMatchObject([{ secret: another.secret }]);
+  await store.webhooks.remove(another.webhook.id, ctx);
   await store.webhooks.remove(webhook.id, ctx);
   await expect(store.webhooks.remove(webhook.id, ctx)).rejects.toMatchObject({ code: "NOT_FOUND" });
   expect(await store.webhooks.list()).toEqual([]);

@@ -4,6 +4,8 @@ import type { Store } from "../store/port.ts";
 import { type Delivered, deliverMessage } from "./deliver-message.ts";
 
 const everyMs = 1_000;
+/** After the store could not be asked: what is wrong with it is logged no more often. */
+const everyWhileWrongMs = 10_000;
 const pruneEveryMs = 600_000;
 const keepMs = 7 * 24 * 60 * 60_000;
 /** One to each webhook at a time; a slow receiver holds up nobody else's. */
@@ -36,6 +38,7 @@ export async function runWebhooks(deps: WebhookDeps, token: FencingToken, signal
   try {
     while (!ending.aborted) {
       wake = new AbortController();
+      let restMs = everyMs;
       try {
         for (const due of await deps.store.webhooks.due(mostAtATime)) {
           const { webhook } = due.message;
@@ -53,9 +56,10 @@ export async function runWebhooks(deps: WebhookDeps, token: FencingToken, signal
           pruneAt = deps.clock.now() + pruneEveryMs;
         }
       } catch (caught) {
+        restMs = everyWhileWrongMs;
         complain(deps, caught, lost);
       }
-      await deps.clock.sleep(everyMs, AbortSignal.any([ending, wake.signal])).catch(() => {});
+      await deps.clock.sleep(restMs, AbortSignal.any([ending, wake.signal])).catch(() => {});
     }
   } finally {
     unwatch();
