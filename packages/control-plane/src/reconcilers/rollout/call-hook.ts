@@ -22,6 +22,8 @@ const passing: ReadonlySet<number> = new Set([408, 425, 429, 502, 503, 504]);
 /** EX_TEMPFAIL of sysexits.h. */
 const tryAgain = 75;
 const mostOutput = 4_096;
+/** How long the words of a command that has ended are waited for. */
+const lastWordsMs = 200;
 
 type Attempt =
   | { readonly kind: "done" }
@@ -115,16 +117,20 @@ function run([program = "", ...args]: readonly string[], { key, text, signal }: 
     child.on("error", (error: NodeJS.ErrnoException) => {
       resolve({ kind: "refused", what: `could not be started: ${error.code ?? "unknown"}` });
     });
-    // Not `close`: what it left behind may hold its pipes open.
-    child.on("exit", (code) => {
+    child.on("close", (code) => resolve(outcomeOf(code, said, signal)));
+    child.on("exit", () => {
       signal.removeEventListener("abort", end);
-      child.stderr.destroy();
-      if (code === 0) return resolve({ kind: "done" });
-      const line = said.trim().split("\n").at(-1) ?? "";
-      const what = `ended with ${code ?? "a signal"}${line === "" ? "" : `: ${quote(line.slice(0, 200))}`}`;
-      resolve({ kind: code === tryAgain || signal.aborted ? "again" : "refused", what });
+      // What it left behind may hold its pipes open.
+      setTimeout(() => child.stderr.destroy(), lastWordsMs).unref();
     });
   });
+}
+
+function outcomeOf(code: number | null, said: string, signal: AbortSignal): Attempt {
+  if (code === 0) return { kind: "done" };
+  const line = said.trim().split("\n").at(-1) ?? "";
+  const what = `ended with ${code ?? "a signal"}${line === "" ? "" : `: ${quote(line.slice(0, 200))}`}`;
+  return { kind: code === tryAgain || signal.aborted ? "again" : "refused", what };
 }
 
 function failed({ name, point }: RolloutHook, what: string): StampyardError {
