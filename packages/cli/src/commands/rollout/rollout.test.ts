@@ -1,10 +1,24 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { RolloutDetailView, RolloutMemberView } from "@stampyard/api";
-import { defaultStrategy } from "@stampyard/domain";
+import type { RolloutDetailView } from "@stampyard/api";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { problem, runLine, type StubAnswer, type StubApi, type StubRequest, stubFetch } from "../../test-io.ts";
+import {
+  aborted,
+  at,
+  baking,
+  begun,
+  digestOf,
+  done,
+  ended,
+  looks,
+  member,
+  members,
+  none,
+  paused,
+  releases,
+} from "./test-rollouts.ts";
 
 let dir: string;
 let env: Readonly<Record<string, string>>;
@@ -15,113 +29,14 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-const at = "2026-11-23T05:00:00.000Z";
-const digestOf = (hex: string) => `sha256:${hex.repeat(64)}` as const;
-const aim = (hex: string, version: string): RolloutMemberView["from"] => ({
-  release: digestOf(hex),
-  version,
-  stampDigest: digestOf(hex),
-  parameters: {},
-  capacity: { tenants: 5, units: {} },
-});
-const member = (stamp: string, wave: number, change: Partial<RolloutMemberView> = {}): RolloutMemberView => ({
-  stamp,
-  wave,
-  place: 0,
-  phase: "waiting",
-  from: aim("a", "1.0.0"),
-  to: aim("b", "1.1.0"),
-  ...change,
-});
-const { waves: _, hooks: __, ...strategy } = defaultStrategy;
-const none = { waiting: 0, updating: 0, updated: 0, failed: 0, returning: 0, returned: 0, skipped: 0 };
-const begun: RolloutDetailView = {
-  id: "ro-1",
-  release: digestOf("b"),
-  version: "1.1.0",
-  components: [],
-  phase: "updating",
-  wave: 0,
-  waves: [
-    { name: "canary", bakeMs: 600_000, maxUnavailable: 1, approval: false },
-    { name: "rest", bakeMs: 0, maxUnavailable: 2, approval: true },
-  ],
-  since: at,
-  waitingOn: "stamp shared-1 to run 1.1.0",
-  members: { ...none, waiting: 1, updating: 1 },
-  hotfix: false,
-  startedBy: "token:tok_1",
-  spent: { activeMs: 60_000, bakingMs: 600_000, waitingMs: 0 },
-  revision: 1,
-  createdAt: at,
-  updatedAt: at,
-  strategy: {
-    ...strategy,
-    waves: [],
-    hooks: [],
-    gate: { ...strategy.gate, probes: [], queries: [] },
-  } as RolloutDetailView["strategy"],
-  looks: 0,
-  hooksDone: [],
-};
-const gate: NonNullable<RolloutDetailView["gate"]> = {
-  at,
-  verdict: "inconclusive",
-  checks: [
-    { name: "health", verdict: "go", text: "every component of shared-1 is healthy" },
-    { name: "errors", verdict: "inconclusive", text: "120 of 300 requests so far" },
-  ],
-  enoughInMs: 90_000,
-};
-const baking: RolloutDetailView = {
-  ...begun,
-  phase: "baking",
-  until: "2026-11-23T05:12:00.000Z",
-  waitingOn: "the bake of wave canary",
-  members: { ...none, waiting: 1, updated: 1 },
-  gate,
-};
-const { wave: ___, ...ended } = { ...baking, waitingOn: undefined };
-const done = { ...ended, phase: "done", members: { ...none, updated: 2 } } as unknown as RolloutDetailView;
-const aborted = {
-  ...ended,
-  phase: "aborted",
-  why: "errors: 6.1% beside 1.0% of siblings",
-  endedBy: "gate",
-  members: { ...none, waiting: 1, returned: 1 },
-} as unknown as RolloutDetailView;
-const paused: RolloutDetailView = { ...baking, phase: "paused", why: "too little traffic to judge", endedBy: "gate" };
-
 let sent: unknown[];
 beforeEach(() => {
   sent = [];
 });
 
-/** Answers looks one after the other; the last repeats. */
-function looks(...rollouts: readonly RolloutDetailView[]): () => StubAnswer {
-  const left = [...rollouts];
-  return () => ({ json: left.length > 1 ? left.shift() : left[0] });
-}
 const asking = (answer: StubAnswer) => (request: StubRequest) => {
   sent.push(request.body);
   return answer;
-};
-const members = (...items: readonly RolloutMemberView[]): StubApi => ({
-  "GET /v1/rollouts/ro-1/members": { json: { items } },
-});
-const releases: StubApi = {
-  "GET /v1/releases": {
-    json: {
-      items: ["b", "c"].map((hex) => ({
-        digest: digestOf(hex),
-        template: "notes",
-        version: hex === "b" ? "1.1.0" : "1.2.0",
-        createdAt: at,
-        current: hex === "b",
-        stamps: 2,
-      })),
-    },
-  },
 };
 const run = (api: StubApi, ...argv: string[]) => runLine(argv, { env, fetch: stubFetch(api) });
 
@@ -350,73 +265,4 @@ describe("what a person says to a rollout", () => {
     expect(code).toBe(0);
     expect(sent).toEqual([{ reason: "reports are wrong", overrideFreeze: true }]);
   });
-});
-
-describe("rollout list and show", () => {
-  test("list names release, wave and what each waits for", async () => {
-    let query = "";
-    const api: StubApi = {
-      ...releases,
-      "GET /v1/rollouts": (request) => {
-        query = request.query.toString();
-        return { json: { items: [begun, aborted] } };
-      },
-    };
-    const { out } = await run(api, "rollout", "list", "--open", "--stamp", "shared-1", "--release", "1.1.0");
-    expect(query).toBe(`limit=100&stamp=shared-1&release=${encodeURIComponent(digestOf("b"))}&open=true`);
-    expect(out).toMatch(
-      /^ro-1 +1\.1\.0 +- +updating +canary \(1 of 2\) +0 +0 +2 +\w+ +stamp shared-1 to run 1\.1\.0$/m,
-    );
-    expect(out).toMatch(/^ro-1 +1\.1\.0 +- +aborted +- .*errors: 6\.1% beside 1\.0% of siblings$/m);
-  });
-
-  test("show says what it waits for, since when and until when, and prints waves, stamps and gate", async () => {
-    const api: StubApi = {
-      ...members(
-        member("shared-1", 0, { phase: "updated", since: at, at }),
-        member("shared-2", 1, { phase: "skipped", why: "it is pinned" }),
-      ),
-      "GET /v1/rollouts": ({ query }) => ({ json: { items: query.get("stamp") === "shared-1" ? [begun] : [] } }),
-      "GET /v1/rollouts/ro-1": looks(baking),
-    };
-    const { out } = await run(api, "rollout", "show", "shared-1");
-    expect(out).toMatch(/^Waiting on: +the bake of wave canary$/m);
-    expect(out).toMatch(/^Since: +2026-11-23T05:00:00\.000Z \(\w+\)$/m);
-    expect(out).toMatch(/^Until: +2026-11-23T05:12:00\.000Z \(.+\)$/m);
-    expect(out).toMatch(/^Time: +active 60 s, baking 10 min, waiting 0 ms$/m);
-    expect(out).toMatch(/^rest +1 +0 ms +2 +wanted$/m);
-    expect(out).toMatch(/^shared-2 +rest +skipped +1\.0\.0 to 1\.1\.0 +it is pinned$/m);
-    expect(out).toContain("Gate: inconclusive at 2026-11-23T05:00:00.000Z; enough to tell in about 90 s");
-    const nothing = await run({ ...api }, "rollout", "show", "nowhere");
-    expect(nothing.code).toBe(1);
-    expect(nothing.err).toContain('No rollout "nowhere", and none with a stamp of that name');
-  });
-});
-
-test("status names rollouts that go on, freezes in force, and stamps that want somebody's eye", async () => {
-  const status = {
-    fleet: "notes",
-    fleetRevision: 3,
-    mode: "normal",
-    role: "leader",
-    leader: "cp-1",
-    version: "0.1.0",
-    directory: { incarnation: 1, version: 9 },
-    stamps: { active: 2 },
-    tenants: {},
-    routers: [],
-    held: [],
-    rollouts: [begun],
-    frozen: ["moves of pool gold: the fair (fz-1, by token:tok_1)"],
-    alerts: Array.from({ length: 12 }, (_, n) => ({ kind: "release-age", stamp: `s-${n}`, text: "25 h behind" })),
-    waitingOn: [],
-  };
-  const { out } = await run({ "GET /v1/status": { json: status } }, "status");
-  expect(out).toMatch(/^ro-1 +1\.1\.0 +- +updating +canary \(1 of 2\)/m);
-  expect(out).toContain("Frozen: moves of pool gold: the fair (fz-1, by token:tok_1)\n");
-  expect(out).toMatch(/^release-age +s-9 +25 h behind$/m);
-  expect(out).toContain("and 2 more: stampyard release matrix\n");
-  const { rollouts: _, frozen: __, alerts: ___, ...older } = status;
-  const before = await run({ "GET /v1/status": { json: older } }, "status");
-  expect(before.code, "an older control plane says nothing of them").toBe(0);
 });
