@@ -1,5 +1,4 @@
 import type { RolloutDetailView, RolloutMemberView } from "@stampyard/api";
-import { defaultStrategy } from "@stampyard/domain";
 import type { StubAnswer, StubApi } from "../../test-io.ts";
 
 /** A rollout over two stamps, as the API shows it at its stages. */
@@ -22,7 +21,29 @@ export const member = (stamp: string, wave: number, change: Partial<RolloutMembe
   to: aim("b", "1.1.0"),
   ...change,
 });
-const { waves: _, hooks: __, ...strategy } = defaultStrategy;
+const strategy: RolloutDetailView["strategy"] = {
+  canary: { leastPerMinute: 60, bakeMs: 600_000 },
+  waves: [],
+  maxUnavailable: 1,
+  bakeMs: 300_000,
+  updateWithinMs: 600_000,
+  lateRing: true,
+  gate: {
+    enforced: true,
+    errors: { worse: 0.01, leastRequests: { updated: 300, siblings: 1_000 } },
+    latency: { worseMs: 300 },
+    mostErrors: 0.25,
+    tenant: { leastRequests: 20, errorShare: 0.5 },
+    mostRestarts: 2,
+    probes: [],
+    queries: [],
+    alpha: 0.01,
+    waitMs: 900_000,
+  },
+  hooks: [],
+  onAbort: "rollback",
+  onNewer: "queue",
+};
 export const none = { waiting: 0, updating: 0, updated: 0, failed: 0, returning: 0, returned: 0, skipped: 0 };
 export const begun: RolloutDetailView = {
   id: "ro-1",
@@ -44,12 +65,7 @@ export const begun: RolloutDetailView = {
   revision: 1,
   createdAt: at,
   updatedAt: at,
-  strategy: {
-    ...strategy,
-    waves: [],
-    hooks: [],
-    gate: { ...strategy.gate, probes: [], queries: [] },
-  } as RolloutDetailView["strategy"],
+  strategy,
   looks: 0,
   hooksDone: [],
 };
