@@ -53,8 +53,9 @@ export async function runRollouts(
     onError: (rollout, caught) => {
       const error = StampyardError.from(caught);
       if (error.code === "STALE_LEADER") lost.abort(error);
-      // Another one began first, or the store is being put right: both are looked at again.
-      if (error.code === "RECOVERING" || error.code === "WRONG_PHASE") return;
+      if (error.code === "RECOVERING") return;
+      // The store's word on what may follow what is the last one; the next look is at what there is then.
+      if (error.code === "WRONG_PHASE") return log.warn({ rollout, code: error.code }, error.message);
       log.error({ rollout, code: error.code, err: error }, "a turn of a rollout failed");
     },
   });
