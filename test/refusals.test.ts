@@ -70,7 +70,7 @@ describe.runIf(process.platform === "linux")("a refusal", { timeout: 60_000 }, (
   test("of a restore leaves the control plane running and the store as it is", async () => {
     await fleet.json("tenant", "create", "acme", "--wait");
     const before = controlPlane();
-    const backup = join(fleet.dir, "a.backup");
+    const backup = join(fleet.state, "a.backup");
     expect((await fleet.run(["controlplane", "backup", backup])).code).toBe(0);
     const restore = (...argv: string[]) => fleet.run(["controlplane", "restore", "--yes", ...argv]);
 
@@ -80,7 +80,7 @@ describe.runIf(process.platform === "linux")("a refusal", { timeout: 60_000 }, (
     writeFileSync(key, `${randomBytes(32).toString("base64")}\n`);
     expect(await restore(backup, "--replace")).toMatchObject({ code: 1, err: expect.stringContaining("master key") });
     writeFileSync(key, kept);
-    const broken = join(fleet.dir, "broken.backup");
+    const broken = join(fleet.state, "broken.backup");
     writeFileSync(broken, readFileSync(backup).subarray(0, -100));
     expect(await restore(broken, "--replace")).toMatchObject({ code: 1, err: expect.stringContaining("Nothing was") });
 
@@ -93,7 +93,7 @@ describe.runIf(process.platform === "linux")("a refusal", { timeout: 60_000 }, (
     const { pid } = controlPlane();
     process.kill(pid, "SIGKILL");
     await until("its end", () => (existsSync(`/proc/${pid}`) ? undefined : true));
-    const restored = await fleet.run(["controlplane", "restore", "--yes", "--replace", join(fleet.dir, "a.backup")]);
+    const restored = await fleet.run(["controlplane", "restore", "--yes", "--replace", join(fleet.state, "a.backup")]);
     expect(restored).toMatchObject({ code: 0, err: expect.stringContaining("The present store is saved as") });
     const [saved = ""] = savedStores();
     expect(readFileSync(join(fleet.state, saved), "utf8")).toContain('"acme"');

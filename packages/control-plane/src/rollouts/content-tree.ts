@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
-import { type FileHandle, lstat, open, readdir, readlink, realpath } from "node:fs/promises";
+import { type FileHandle, lstat, open, readdir, readFile, readlink, realpath } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { StampyardError } from "@stampyard/domain";
+import { type IsLeftOut, leaveOutName, readLeftOut } from "./left-out.ts";
 
 /** What of a folder belongs to a release, and what does not. Looks only; `content.ts` copies. */
 
@@ -30,8 +31,8 @@ const packagesName = "node_modules";
 const lockNames = ["package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb"];
 
 /**
- * Looks through the folder that commands start from. Left out: version control, the state directory, the manifests (they
- * are the release's other part), links to nothing, sockets and devices.
+ * Looks through the folder that commands start from. Left out: what `.stampyardignore` names, version control, the state
+ * directory, the manifests (they are the release's other part), links to nothing, sockets and devices.
  * @throws StampyardError INVALID_MANIFEST for no folder or a link that leads out, PAYLOAD_TOO_LARGE beyond the bounds
  */
 export async function readContentTree(
@@ -46,7 +47,8 @@ export async function readContentTree(
     });
   });
   const state = await realpath(stateDir).catch(() => stateDir);
-  const walk: Walk = { folder, state, bounds, entries: [], bytes: 0, files: 0, sizes: new Map() };
+  const isLeftOut = readLeftOut(await readFile(join(folder, leaveOutName), "utf8").catch(() => ""));
+  const walk: Walk = { folder, state, bounds, isLeftOut, entries: [], bytes: 0, files: 0, sizes: new Map() };
   await walkFolder(walk, "");
   const above = await packagesAbove(dirname(folder));
   const entries = walk.entries.sort((a, b) => (a.path < b.path ? -1 : 1));
@@ -57,6 +59,7 @@ interface Walk {
   readonly folder: string;
   readonly state: string;
   readonly bounds: ContentBounds;
+  readonly isLeftOut: IsLeftOut;
   readonly entries: ContentEntry[];
   bytes: number;
   files: number;
@@ -69,7 +72,7 @@ async function walkFolder(walk: Walk, path: string): Promise<void> {
   for (const child of children) {
     const mine = path === "" ? child.name : `${path}/${child.name}`;
     const full = join(walk.folder, mine);
-    if (child.name === ".git" || full === walk.state) continue;
+    if (child.name === ".git" || mine === leaveOutName || full === walk.state || walk.isLeftOut(mine)) continue;
     if (child.name === packagesName && (child.isDirectory() || child.isSymbolicLink())) {
       const to = await realpath(full).catch(() => undefined);
       if (to !== undefined) walk.entries.push({ kind: "packages", path: mine, to });
@@ -104,7 +107,7 @@ function tooLarge({ folder, bounds, sizes, files, bytes }: Walk): StampyardError
     "PAYLOAD_TOO_LARGE",
     `The folder ${folder} is too large for a release: ${found}${most}; ${limit} are the limit`,
     {
-      mend: "Keep data and build leftovers out of the template's folder, or move stamp.yaml into a folder of its own.",
+      mend: "Name data and build leftovers in .stampyardignore, or move stamp.yaml into a folder of its own.",
     },
   );
 }

@@ -95,6 +95,22 @@ test("keep() copies what commands run from: no manifests, no version control, no
   expect(readdirSync(join(state, "releases"))).toEqual([content.slice("sha256:".length)]);
 });
 
+test("keep() leaves out what .stampyardignore names: it is no part of the release", async () => {
+  const { content } = await keep();
+  put(".stampyardignore", "# ours\n*.log\n\n/backups/\ndist/*.map\nnotes.[x]\n");
+  expect((await keep()).content).toBe(content);
+  mkdirSync(join(source, "backups"));
+  for (const path of ["a.log", "dist/b.log", "backups/c.js", "dist/d.map", "notes.[x]"]) put(path, "x");
+  expect((await keep()).content).toBe(content);
+  mkdirSync(join(source, "dist", "backups"));
+  put("dist/backups/e.js", "x");
+  put("d.map", "x");
+  const { at, content: other } = await keep();
+  expect(other).not.toBe(content);
+  expect(readdirSync(at).sort()).toEqual(["config.yaml", "d.map", "dist", "run.sh"]);
+  expect(readdirSync(join(at, "dist")).sort()).toEqual(["api.js", "backups", "http"]);
+});
+
 test("keep() of the same files is the same release, whatever their dates, umask and place; of others another", async () => {
   const contents = openContents(state);
   const { content } = await keep();
