@@ -24,8 +24,9 @@ const pastWorth = { least: 100, most: 3_000 };
 const driftWorth = 30;
 const mostReach = 24;
 
-/** Rounds in which usual shares and drift are read from each other; they hardly change after a few. */
-const rounds = 6;
+/** Rounds in which usual shares and drift are read from each other. A few will do, but where pasts differ much in length. */
+const mostRounds = 30;
+const settled = 2e-5;
 
 /**
  * Usual shares of stamps, and a drift that all have in common, are read together from every span of an unchanged stamp.
@@ -57,7 +58,8 @@ export function expectationOf(judged: readonly Series[], beside: readonly Series
   const usual = new Map<Series, Usual>();
   const expectation = { usual, fleet, restUntil, trialsUntil, reach };
   for (const { series, hits, trials } of all) usual.set(series, { share: trials === 0 ? 0 : hits / trials, trials });
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0, change = 1; round < mostRounds && change > settled; round++) {
+    change = 0;
     sumRests(all, expectation);
     for (const { series, to, hits, trials } of all) {
       if (trials === 0) continue;
@@ -65,7 +67,9 @@ export function expectationOf(judged: readonly Series[], beside: readonly Series
       for (let span = series.since; span < to; span++) {
         drifted += (series.trials[span] ?? 0) * driftAt(span, expectation, undefined);
       }
-      usual.set(series, { share: Math.max(0, (hits - drifted) / trials), trials });
+      const share = Math.max(0, (hits - drifted) / trials);
+      change = Math.max(change, Math.abs(share - (usual.get(series)?.share ?? 0)));
+      usual.set(series, { share, trials });
     }
   }
   const worth = worthOfFleet([...usual.values()], fleet);
