@@ -147,7 +147,8 @@ async function act(
       });
     }
     deps.log.info({ stamp: name, why: action.why }, "apply");
-    const seen = await deps.heavy.pass(signal, () => deps.engine.apply(spec, options));
+    const isUrgent = isServing(stamp.state.kind);
+    const seen = await deps.heavy.pass(signal, () => deps.engine.apply(spec, options), isUrgent);
     await deps.store.stamps.observe(seen, writeContext(turn));
     const lack = whatIsLacking(stamp, seen);
     if (lack !== undefined) throw unfinished(name, `was applied, yet ${lack}`);

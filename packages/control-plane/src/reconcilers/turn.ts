@@ -123,9 +123,12 @@ export function writeContext(turn: Turn, reason?: string): WriteContext {
   };
 }
 
-/** Lets so many at a time through, first come, first served. */
+/**
+ * Lets so many at a time through, first come, first served. What is urgent passes while not twice as many are inside: a
+ * stamp that serves tenants, and goes back to what it ran, does not wait for others that are being built.
+ */
 export interface Gate {
-  pass<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T>;
+  pass<T>(signal: AbortSignal, work: () => Promise<T>, isUrgent?: boolean): Promise<T>;
 }
 
 export function createGate(width: number): Gate {
@@ -135,8 +138,8 @@ export function createGate(width: number): Gate {
     for (const wake of waiting) wake();
   };
   return {
-    async pass(signal, work) {
-      while (inside >= width) {
+    async pass(signal, work, isUrgent = false) {
+      while (inside >= (isUrgent ? 2 * width : width)) {
         signal.throwIfAborted();
         await new Promise<void>((resolve) => {
           const wake = () => {

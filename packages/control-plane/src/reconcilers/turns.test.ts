@@ -147,3 +147,27 @@ test("createGate() lets so many through, loses nobody and admits nobody after an
     expect(done).toBe(20);
   });
 });
+
+test("createGate() lets what is urgent through beside what fills it, and twice its width at most", async () => {
+  const gate = createGate(2);
+  const never = new AbortController().signal;
+  const inside: string[] = [];
+  const finish = new Map<string, () => void>();
+  const pass = (name: string, isUrgent = false) => {
+    const work = () => {
+      inside.push(name);
+      return new Promise<void>((resolve) => finish.set(name, resolve));
+    };
+    return gate.pass(never, work, isUrgent);
+  };
+  const done = [pass("built-1"), pass("built-2"), pass("built-3")];
+  done.push(pass("back-1", true), pass("back-2", true), pass("back-3", true));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(inside).toEqual(["built-1", "built-2", "back-1", "back-2"]);
+  finish.get("built-1")?.();
+  await expect.poll(() => inside.at(-1)).toBe("back-3");
+  for (const name of ["built-2", "back-1", "back-2", "back-3"]) finish.get(name)?.();
+  await expect.poll(() => inside.at(-1)).toBe("built-3");
+  finish.get("built-3")?.();
+  await Promise.all(done);
+});
