@@ -12,7 +12,8 @@ import {
   updating,
 } from "../store/test-rollouts.ts";
 import { digest } from "../store/test-store.ts";
-import { startTestServer, type TestServer } from "./test-server.ts";
+import { files } from "./test-files.ts";
+import { activateStamp, startTestServer, type TestServer } from "./test-server.ts";
 
 let postgres: TestPostgres;
 let server: TestServer;
@@ -105,6 +106,33 @@ describe("rollouts", () => {
     expect(await codeOf(operator.rolloutStart({ query: {}, body: { overrideFreeze: true } }))).toBe("INVALID_REQUEST");
     expect(await codeOf(operator.rolloutStart({ query: {}, body: { components: ["No"] } }))).toBe("INVALID_NAME");
     expect(await codeOf(viewer.rolloutStart({ query: { dryRun: true }, body: {} }))).toBe("FORBIDDEN");
+  });
+
+  test("take a strategy in the words of the fleet file, and say every place of one that is none", async () => {
+    const { operator, viewer } = server.clients;
+    await operator.apply({ body: files });
+    for (const name of ["shared-1", "shared-2"]) await activateStamp(server, name);
+    const templateYaml = files.templateYaml.replace("version: 1.0.0", "version: 2.0.0");
+    const { rollout: id = "", releaseDigest: release } = await operator.apply({ body: { ...files, templateYaml } });
+    await operator.rolloutAbort({ params: { id }, body: {} });
+    const preview = (strategy: Record<string, unknown>) =>
+      operator.rolloutStart({ query: { dryRun: true }, body: { release, strategy } });
+    const asked = await preview({ canary: { stamp: "shared-2", bake: "3m" }, bake: "10m", maxUnavailable: 3 });
+    expect(asked).toMatchObject({
+      dryRun: true,
+      preview: {
+        strategy: { canary: { stamp: "shared-2", bakeMs: 180_000 }, bakeMs: 600_000, maxUnavailable: 3 },
+        canary: { stamp: "shared-2" },
+      },
+    });
+    const wrong = await preview({ bake: "soon", maxUnavailable: 0 }).then(
+      () => undefined,
+      (error: { code: string; problems: readonly { message: string }[] }) => error,
+    );
+    expect(wrong?.code).toBe("INVALID_REQUEST");
+    expect(wrong?.problems.length, "both at once").toBe(2);
+    expect(await codeOf(preview({ canary: { stamp: "zz" } }))).toBe("STAMP_NOT_FOUND");
+    expect((await viewer.rolloutList({ query: { open: true } })).items, "and nothing was begun").toEqual([]);
   });
 
   test("tell of their phases as events, and the status names them with what they wait for", async () => {

@@ -26,6 +26,7 @@ export function rolloutNode(
     state: stateOf(rollout),
     detail: detailOf(rollout, options),
     children: [
+      ...(options.isLive ? lineNodes(rollout) : []),
       ...waveNodes(rollout, members, options),
       ...(rollout.gate === undefined || !isGateAsked(rollout) ? [] : [gateNode(rollout.gate)]),
     ],
@@ -61,12 +62,25 @@ function stateOf({ phase }: RolloutView): NodeState {
 /** `baking, until 12:30:05 (4 min); 1 of 3 stamps updated; waits for …`. */
 function detailOf(rollout: RolloutDetailView, { isLive, nowMs }: TreeOptions): string {
   const parts = [phaseText(rollout, { isLive, nowMs }), progressText(rollout)];
+  if (isLive) return parts.join("; ");
   if (rollout.why !== undefined) parts.push(rollout.why);
   if (!hasEnded(rollout) && rollout.waitingOn !== undefined && rollout.waitingOn !== rollout.why) {
     parts.push(`waiting: ${rollout.waitingOn}`);
   }
-  if (isLive || hasEnded(rollout)) parts.push(spentText(rollout));
+  if (hasEnded(rollout)) parts.push(spentText(rollout));
   return parts.join("; ");
+}
+
+/** Why, what it waits for, and its time: each in a line of its own, where long lines are cut. */
+function lineNodes(rollout: RolloutDetailView): ProgressNode[] {
+  const { why, waitingOn } = rollout;
+  return [
+    ...(why === undefined ? [] : [{ label: "why", state: "waiting", detail: why } as const]),
+    ...(hasEnded(rollout) || waitingOn === undefined || waitingOn === why
+      ? []
+      : [{ label: "waiting", state: "waiting", detail: waitingOn } as const]),
+    { label: "time", state: "waiting", detail: spentText(rollout) },
+  ];
 }
 
 function phaseText({ phase, since, until }: RolloutView, { isLive, nowMs }: TreeOptions): string {
@@ -105,7 +119,10 @@ function waveNode(
           ...(wave?.bakeMs === undefined || wave.bakeMs === 0 ? [] : [`bakes ${durationText(wave.bakeMs)}`]),
         ].join(", ");
   const shown = isNow ? mine.filter(({ phase }) => phase !== "skipped" || hasEnded(rollout)) : [];
-  const few = shown.slice(0, mostMembers).map((member) => memberNode(member, options));
+  const few = shown
+    .sort((a, b) => interest.indexOf(a.phase) - interest.indexOf(b.phase))
+    .slice(0, mostMembers)
+    .map((member) => memberNode(member, options));
   const more = shown.length - few.length;
   return {
     label: `wave ${wave?.name ?? index + 1}`,
@@ -127,6 +144,17 @@ function waveState(rollout: RolloutView, index: number, isWhole: boolean): NodeS
   return waitsForPerson(rollout) ? "waiting" : "working";
 }
 
+/** Those that something happens to come first. */
+const interest: readonly RolloutMemberView["phase"][] = [
+  "failed",
+  "returning",
+  "updating",
+  "returned",
+  "updated",
+  "waiting",
+  "skipped",
+];
+
 const memberStates: Readonly<Record<RolloutMemberView["phase"], NodeState>> = {
   waiting: "waiting",
   updating: "working",
@@ -139,6 +167,7 @@ const memberStates: Readonly<Record<RolloutMemberView["phase"], NodeState>> = {
 
 function memberNode(member: RolloutMemberView, { isLive, nowMs }: TreeOptions): ProgressNode {
   const { phase, since, why, from, to } = member;
+  if (phase === "waiting") return { label: member.stamp, state: "waiting" };
   const way = phase === "returning" || phase === "returned" ? wayText(to, from) : wayText(from, to);
   const isMoving = phase === "updating" || phase === "returning";
   const time =
