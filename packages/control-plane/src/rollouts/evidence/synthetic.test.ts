@@ -43,6 +43,14 @@ test("planSynthetic() does not count its own requests as real, and stays below t
   expect(Math.max(...planSynthetic(greedy, [], spanMs).values())).toBe(10);
 });
 
+test("planSynthetic() asks members of earlier waves where the last wave has no siblings any more", () => {
+  const { rollout, members } = baking({ a: "updated", b: "updated" });
+  const [a, b] = members as [RolloutMember, RolloutMember];
+  const state = { kind: "baking", wave: 1, since: 0, until: 60_000 } as const;
+  const open = { rollout: { ...rollout, state }, members: [a, { ...b, wave: 1 }] };
+  expect(Object.fromEntries(planSynthetic(open, [], spanMs))).toEqual({ a: 10, b: 5 });
+});
+
 test("planSynthetic() asks nobody where there is enough, or nothing bakes", () => {
   const open = baking({ a: "updated", b: "waiting" });
   expect(planSynthetic(open, [...traffic("a", 30), ...traffic("b", 60)], spanMs).size).toBe(0);

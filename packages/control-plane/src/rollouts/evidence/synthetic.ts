@@ -47,12 +47,15 @@ export function planSynthetic(open: OpenRollout, buckets: readonly EvidenceBucke
 function sidesOf({ rollout, members }: OpenRollout): readonly Lacking[] {
   const { state, strategy } = rollout;
   const { leastRequests } = strategy.gate.errors;
-  const updated = members.flatMap(({ stamp, wave, state: of }) =>
-    of.kind === "updated" && "wave" in state && wave === state.wave ? [stamp] : [],
-  );
+  const now = "wave" in state ? state.wave : -1;
+  const arrived = updatedOf(members);
+  const updated = arrived.filter(({ wave }) => wave === now).map(({ stamp }) => stamp);
+  // Those of earlier waves stand beside the last one, which has no siblings any more.
+  const earlier = arrived.filter(({ wave }) => wave < now).map(({ stamp }) => stamp);
+  const beside = [...siblingsOf(rollout, members), ...earlier];
   return [
     { stamps: updated.slice(0, mostStamps.updated), least: leastRequests.updated },
-    { stamps: siblingsOf(rollout, members).slice(0, mostStamps.siblings), least: leastRequests.siblings },
+    { stamps: beside.slice(0, mostStamps.siblings), least: leastRequests.siblings },
   ];
 }
 
