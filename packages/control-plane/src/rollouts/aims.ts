@@ -48,6 +48,25 @@ export function aimAt(
   return { to: aimOf(made.stamp), secrets: made.secrets };
 }
 
+/**
+ * What a stamp would be by a release that is composed of what it runs and of parts of another one: its parameters stay as
+ * they are, those that a part brings along come from the pool, and its places are not counted anew.
+ * @throws StampyardError INVALID_MANIFEST naming parameters that nobody gives
+ */
+export function aimAtPart(
+  deps: AimDeps,
+  composed: ReleaseParts,
+  stamp: Stamp,
+  pool: Pool,
+  present: Fleet | undefined,
+): NewAim {
+  const known = Object.entries({ ...pool.parameters, ...stamp.parameters }).filter(([name]) =>
+    Object.hasOwn(composed.template.parameters, name),
+  );
+  const { to, secrets } = aimAt(deps, composed, stamp, { ...pool, parameters: Object.fromEntries(known) }, present);
+  return { to: { ...to, capacity: stamp.capacity }, secrets };
+}
+
 export function poolOf(fleet: Fleet | undefined, { pool }: Pick<Stamp, "pool">): Pool | undefined {
   return fleet?.pools.find((candidate) => candidate.name === pool);
 }

@@ -7,7 +7,7 @@ import {
   StampyardError,
 } from "@stampyard/domain";
 import type { FleetGoal, FleetRecord, Release, ReleaseInput, Revisioned, WriteContext } from "../store/port.ts";
-import { aimAt, aimOf, expectedAims, keptStamps, poolOf } from "./aims.ts";
+import { aimAt, aimAtPart, aimOf, expectedAims, keptStamps, poolOf } from "./aims.ts";
 import { type ApplyDeps, requireRelease } from "./apply-by-rollout.ts";
 import { composeRelease, isComposed } from "./compose-release.ts";
 import { changesSomething, type PreparedRollout, prepareRollout, type RolloutWish } from "./prepare-rollout.ts";
@@ -117,9 +117,7 @@ async function composeMembers(
     }
     const pool = poolOf(present.fleet, stamp);
     if (pool === undefined) continue;
-    const { to, secrets } = aimAt(deps, composed, stamp, pool, present.fleet);
-    // Parts of a stamp are no reason to count its places anew.
-    members.push({ stamp, to: { ...to, capacity: stamp.capacity }, secrets });
+    members.push({ stamp, ...aimAtPart(deps, composed, stamp, pool, present.fleet) });
   }
   return { members, composed: [...byPresent.values()] };
 }

@@ -6,7 +6,7 @@ import {
   type Stamp,
   StampyardError,
 } from "@stampyard/domain";
-import { aimAt, aimOf, poolOf } from "../../rollouts/aims.ts";
+import { aimAt, aimAtPart, aimOf, poolOf } from "../../rollouts/aims.ts";
 import { composeRelease } from "../../rollouts/compose-release.ts";
 import { gatherCandidates } from "../../rollouts/gather-candidates.ts";
 import type { Release, ReleaseInput, WriteContext } from "../../store/port.ts";
@@ -44,12 +44,10 @@ export async function findCandidates(
     const pool = stamp === undefined ? undefined : (poolOf(goal?.fleet, stamp) ?? poolOf(fleet, stamp));
     if (stamp === undefined || pool === undefined) continue;
     const parts = components.length === 0 ? release : await compose(deps, release, components, stamp, ctx);
-    const { to, secrets } = aimAt(deps, parts, stamp, pool, fleet);
+    const { to, secrets } = (components.length === 0 ? aimAt : aimAtPart)(deps, parts, stamp, pool, fleet);
     const known = await store.stamps.secrets(stamp.name);
     if (Object.keys(secrets).some((name) => !(name in known))) await store.stamps.addSecrets(stamp.name, secrets, ctx);
-    // Parts of a stamp are no reason to count its places anew.
-    const aim = components.length === 0 ? to : { ...to, capacity: stamp.capacity };
-    stamps.push({ stamp, from: aimOf(stamp), to: aim });
+    stamps.push({ stamp, from: aimOf(stamp), to });
   }
   return await gatherCandidates(deps, stamps, fleet);
 }
