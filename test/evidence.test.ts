@@ -263,8 +263,9 @@ test("stamps are watched while a rollout looks on, and routers tell more often t
     return number ?? 0;
   }, 10_000);
   const at = Date.now();
-  await eventually(async () => expect(await numberOf()).toBeGreaterThanOrEqual(first + 6), 10_000);
-  expect(Date.now() - at).toBeLessThan(6 * 1_000);
+  await eventually(async () => expect(await numberOf()).toBeGreaterThanOrEqual(first + 10), 15_000);
+  // While nobody looks on, one report a second.
+  expect(Date.now() - at).toBeLessThan(9_000);
   await server.store.evidence.watch([], Date.now(), server.ctx);
 }, 60_000);
 
