@@ -119,6 +119,10 @@ export function lineOf({ rollout, members }: Look): string {
  */
 export function concludeRollout<O>(run: Run<O>, rollout: RolloutDetailView): ExitCode {
   const { id, phase, why } = rollout;
+  const again =
+    rollout.members.failed > 0
+      ? `Try what failed again: stampyard rollout retry ${id}`
+      : `Go on: stampyard rollout resume ${id}`;
   if (run.io.signal.aborted && !hasEnded(rollout)) return sayGoesOn(run, rollout);
   switch (phase) {
     case "done":
@@ -141,7 +145,7 @@ export function concludeRollout<O>(run: Run<O>, rollout: RolloutDetailView): Exi
         "ROLLOUT_PAUSED",
         `Rollout ${id} is paused: ${why ?? rollout.waitingOn ?? "no cause known"}`,
         {
-          mend: `Go on: stampyard rollout resume ${id}; past this: rollout promote ${id}; take it back: rollout abort ${id}`,
+          mend: `${again}; past this: rollout promote ${id}; take it back: rollout abort ${id}`,
           exit: exitCode.notReady,
         },
       );

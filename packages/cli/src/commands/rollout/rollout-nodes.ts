@@ -56,7 +56,7 @@ function isGateAsked({ phase, gate }: RolloutDetailView): boolean {
 function stateOf({ phase }: RolloutView): NodeState {
   if (phase === "done") return "done";
   if (phase === "aborted" || phase === "aborting") return "failed";
-  return phase === "queued" || phase === "paused" || phase === "approval" ? "waiting" : "working";
+  return phase === "updating" || phase === "baking" ? "working" : "waiting";
 }
 
 /** `baking, until 12:30:05 (4 min); 1 of 3 stamps updated; waits for …`. */

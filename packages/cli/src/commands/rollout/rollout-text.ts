@@ -16,7 +16,7 @@ export function rolloutTable(rollouts: readonly RolloutView[], nowMs: number): s
       rollout.members.failed,
       rollout.members.waiting + rollout.members.updating,
       age(Date.parse(rollout.createdAt), nowMs),
-      rollout.why ?? rollout.waitingOn,
+      rollout.phase === "superseded" ? `made way for ${rollout.endedBy}` : (rollout.why ?? rollout.waitingOn),
     ]),
   );
 }
