@@ -1,7 +1,7 @@
 import type { FrozenThing } from "@stampyard/domain";
 import { createSeededRandom } from "@stampyard/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { createMoveWorld, type MoveWorld, to } from "../reconcilers/move/test-move-world.ts";
+import { createMoveWorld, from, type MoveWorld, to } from "../reconcilers/move/test-move-world.ts";
 import { reconcilePool } from "../reconcilers/reconcile-pool.ts";
 import { reconcileStamp } from "../reconcilers/reconcile-stamp.ts";
 import { settle } from "../reconcilers/test-world.ts";
@@ -77,6 +77,17 @@ describe("a freeze of moves", () => {
     await world.settleMove(id, undefined, isWaiting);
     await world.store.moves.abort(id, {}, world.ctx());
     expect((await world.settleMove(id)).state.kind).toBe("aborted");
+  });
+
+  test("does not hold one that takes another one back", async () => {
+    const tenant = `returned-${made++}`;
+    await world.createTenant(tenant, 3);
+    const first = (await world.store.moves.request({ tenant, to, restMs: 3_600_000 }, world.ctx())).value.id;
+    await world.settleMove(first, undefined, ({ state }) => state.kind === "resting");
+    await freeze("moves");
+    const back = await world.store.moves.rollback(first, { restMs: 0 }, world.ctx());
+    expect((await world.settleMove(back.value.id)).state.kind).toBe("done");
+    expect(await world.write(tenant, "at-home")).toBe(from);
   });
 
   test("of other stamps is none of its business", async () => {
