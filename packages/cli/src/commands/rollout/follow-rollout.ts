@@ -172,7 +172,7 @@ function whatText(rollout: RolloutDetailView): string {
 /** Ctrl-C ends the looking, not the rollout. */
 function sayGoesOn<O>(run: Run<O>, { id, phase }: RolloutDetailView): ExitCode {
   run.io.err.write(
-    `Rollout ${id} is ${phase} and goes on\n  watch it:     stampyard rollout watch ${id}\n  take it back: stampyard rollout abort ${id}\n`,
+    `Rollout ${id} ${phase === "approval" ? "waits for an approval" : `is ${phase} and goes on`}\n  watch it:     stampyard rollout watch ${id}\n  take it back: stampyard rollout abort ${id}\n`,
   );
   return run.io.signal.reason === "SIGTERM" ? exitCode.terminated : exitCode.interrupted;
 }
