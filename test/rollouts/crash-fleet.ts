@@ -173,11 +173,16 @@ export async function crashFleet(postgres: TestPostgres, names: readonly string[
       rmSync(state, { recursive: true, force: true });
     },
   };
-  await buildFleet(store, names);
-  await self.until("all stamps to be built", async () => {
-    return (await store.stamps.all()).every(({ value }) => value.state.kind === "active");
-  });
-  return self;
+  try {
+    await buildFleet(store, names);
+    await self.until("all stamps to be built", async () => {
+      return (await store.stamps.all()).every(({ value }) => value.state.kind === "active");
+    });
+    return self;
+  } catch (caught) {
+    await self[Symbol.asyncDispose]();
+    throw caught;
+  }
 }
 
 function templateOf(version: string, env: Readonly<Record<string, string>>): Template {
