@@ -50,7 +50,12 @@ async function served(): Promise<readonly string[]> {
 
 interface Shown {
   readonly observation: {
-    readonly components: readonly { readonly pid?: number; readonly restarts: number; readonly since: string }[];
+    readonly components: readonly {
+      readonly name: string;
+      readonly pid?: number;
+      readonly restarts: number;
+      readonly since: string;
+    }[];
   };
 }
 
@@ -121,3 +126,26 @@ test("a release that does not get healthy goes back by itself, and a finished on
   expect(load.failed).toEqual([]);
   expect(load.versions).toEqual(["2.0.0", "4.0.0", "2.0.0"]);
 }, 120_000);
+
+test("a part of a release runs from that release's files, and what stays does not notice", async () => {
+  const source = join(fleet.dir, "serve.mjs");
+  writeFileSync(
+    source,
+    readFileSync(source, "utf8").replace("process.env.VERSION)", 'process.env.VERSION + ", other files")'),
+  );
+  fleet.release("5.0.0", 0);
+  const { rollout } = await fleet.json<{ rollout: string }>("apply");
+  expect(await fleet.run(["rollout", "abort", rollout])).toMatchObject({ code: 0 });
+  expect(await fleet.run(["rollout", "watch", rollout])).toMatchObject({ code: 1 });
+  const pidOf = async (name: string) => {
+    const { observation } = await fleet.json<Shown>("stamp", "show", "shared-1");
+    return observation.components.find((component) => component.name === name)?.pid;
+  };
+  const before = await pidOf("slow");
+  const load = traffic();
+  expect(await fleet.run(["rollout", "start", "--release", "5.0.0", "--components", "api"])).toMatchObject({ code: 0 });
+  await expect.poll(served, { timeout: 10_000 }).toEqual(["5.0.0, other files"]);
+  await load.end();
+  expect(load.failed).toEqual([]);
+  expect(await pidOf("slow")).toBe(before);
+}, 60_000);

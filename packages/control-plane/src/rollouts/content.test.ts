@@ -256,6 +256,17 @@ test("keep() of a folder that stamps cannot enter stays closed to them", async (
   expect(statSync(dirname(closed.at)).mode & 0o777).toBe(0o755);
 });
 
+test.runIf(process.getuid?.() === 0)("keep() is outside of a state directory that stamps cannot enter", async () => {
+  mkdirSync(state, { mode: 0o700 });
+  const { at } = await keep();
+  try {
+    expect(at).toMatch(/^\/var\/lib\/stampyard\/releases\/[0-9a-f]{16}\//);
+    expect(statSync(dirname(at)).mode & 0o777).toBe(0o755);
+  } finally {
+    rmSync(dirname(dirname(at)), { recursive: true, force: true });
+  }
+});
+
 test("the notes example runs from its kept copy", async () => {
   const notes = fileURLToPath(new URL("../../../../examples/notes", import.meta.url));
   const contents = openContents(state);
