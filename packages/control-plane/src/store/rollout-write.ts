@@ -171,7 +171,9 @@ function requireMemberSteps({ id, state, waves }: Rollout, changes: readonly Aim
     }
     if (to !== "updating" || from === "updating") continue;
     if (state.kind !== "updating") throw wrongMember(id, after.stamp, `begins no update while it is ${state.kind}`);
-    if (after.wave > state.wave) throw wrongMember(id, after.stamp, `is of wave ${after.wave}, after ${state.wave}`);
+    // One that is tried again may be of a wave before.
+    const isOfWave = from === "waiting" ? after.wave === state.wave : after.wave <= state.wave;
+    if (!isOfWave) throw wrongMember(id, after.stamp, `is of wave ${after.wave}, and wave ${state.wave} is under way`);
   }
 }
 

@@ -220,6 +220,19 @@ test("rollouts.write() refuses what the tables do not allow, and leaves everythi
   await step(store, ctx, id, updating(2), { c: { kind: "skipped", why: "it is gone" } });
 });
 
+test("who was passed over begins in no later wave, unless it failed and is tried again (I34)", async () => {
+  await using led = await openLed(postgres);
+  const { store, ctx } = led;
+  await fleetOf(store, ctx, names);
+  const members = [memberFixture("a", 0), memberFixture("b", 0, { place: 1 }), memberFixture("c", 1)];
+  const { value } = await store.rollouts.start(rolloutFixture(["a", "c"], { members }), ctx);
+  await step(store, ctx, value.id, updating(), { b: begun });
+  await step(store, ctx, value.id, baking(), { b: { kind: "failed", since: 1, at: 2, cause: "no" } });
+  await step(store, ctx, value.id, updating(1));
+  await expect(step(store, ctx, value.id, updating(1), { a: begun })).rejects.toMatchObject({ code: "WRONG_PHASE" });
+  await step(store, ctx, value.id, updating(1), { b: begun, c: begun });
+});
+
 test("rollouts.write() of what is there already changes nothing, and of notes alone leaves no audit row", async () => {
   await using led = await openLed(postgres);
   const { store, ctx } = led;
