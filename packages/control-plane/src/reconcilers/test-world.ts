@@ -207,11 +207,8 @@ export async function createWorld(postgres: TestPostgres, edit: Partial<Template
     },
     /** One stamp in a region of its own, so that a test's tenant has exactly one possible home. */
     async createStamp(name: string, region = name): Promise<void> {
-      const identity = { name, pool: pool.name, region };
-      await store.stamps.create(
-        newStamp({ template: edited }, { identity, pool, own: {} }, systemSha256, random),
-        ctx(),
-      );
+      const wish = { identity: { name, pool: pool.name, region }, pool, own: {} };
+      await store.stamps.create(newStamp({ template: edited }, wish, systemSha256, random), ctx());
     },
     /** @returns its URL as the mover */
     async giveDatabase(stamp: string): Promise<string> {

@@ -41,25 +41,7 @@ export function stampHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       );
     },
 
-    async stampDelete(call) {
-      const { params, query, ifMatch } = call;
-      const { value: stamp } = await requireStamp(store, params.name);
-      const { pool, region } = stamp;
-      const override = query.overrideFreeze ? query.reason : undefined;
-      // Asked for before the freeze began, it waits for its end; asked for again, it is not refused.
-      if (stamp.goal !== "absent") {
-        await requireThawed(deps, "destroys", { stamp: params.name, pool, region }, override);
-      }
-      const options = {
-        force: query.force,
-        overridesFreeze: override !== undefined,
-        ...(ifMatch === undefined ? {} : { revision: ifMatch }),
-      };
-      return viewOfStamp(
-        store,
-        await store.stamps.remove(params.name, options, writeContext(deps, call, query.reason)),
-      );
-    },
+    stampDelete: (call) => removeStamp(deps, call),
 
     async stampLogs({ params, query, signal }) {
       requireBuilt(await requireStamp(store, params.name), "logs");
@@ -96,6 +78,27 @@ export function stampHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       return { stamp: name, step, kids: keys.map(({ kid }) => kid), ...(waitingOn === undefined ? {} : { waitingOn }) };
     },
   };
+}
+
+async function removeStamp(
+  deps: ServerDeps,
+  call: Parameters<Handlers["stampDelete"]>[0],
+): ReturnType<Handlers["stampDelete"]> {
+  const { store } = deps;
+  const { params, query, ifMatch } = call;
+  const { value: stamp } = await requireStamp(store, params.name);
+  const { pool, region } = stamp;
+  const override = query.overrideFreeze ? query.reason : undefined;
+  // Asked for before the freeze began, it waits for its end; asked for again, it is not refused.
+  if (stamp.goal !== "absent") {
+    await requireThawed(deps, "destroys", { stamp: params.name, pool, region }, override);
+  }
+  const options = {
+    force: query.force,
+    overridesFreeze: override !== undefined,
+    ...(ifMatch === undefined ? {} : { revision: ifMatch }),
+  };
+  return viewOfStamp(store, await store.stamps.remove(params.name, options, writeContext(deps, call, query.reason)));
 }
 
 /** What has to follow before the next step is safe (D7). */
