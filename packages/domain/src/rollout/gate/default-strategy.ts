@@ -36,5 +36,6 @@ export const defaultStrategy: RolloutStrategy = {
   gate: defaultGate,
   hooks: [],
   onAbort: "rollback",
-  onNewer: "queue",
+  // Thirty releases a day would never come through if each waited for all before it.
+  onNewer: "batch",
 };

@@ -95,8 +95,8 @@ function sumOfJudged(judged: readonly Series[], expectation: Expectation): Judge
   for (const series of judged) {
     const { after, trials } = series;
     // A stamp without a past cannot be told from what is usual in it; guards watch it all the same.
-    const past = expectation.usual.get(series)?.trials ?? 0;
-    if (past === 0) continue;
+    const usual = expectation.usual.get(series);
+    if (usual === undefined || usual.trials === 0) continue;
     const own = { trials: 0, variance: 0, rest: 0 };
     for (let span = after; span < trials.length; span++) {
       const n = trials[span] ?? 0;
@@ -114,7 +114,7 @@ function sumOfJudged(judged: readonly Series[], expectation: Expectation): Judge
     if (own.trials === 0) continue;
     all.trials += own.trials;
     all.variance += own.variance;
-    const uncertainty = own.variance * (1 + own.trials / past);
+    const uncertainty = own.variance * (1 + own.trials / usual.known);
     all.uncertainty += uncertainty;
     members.push({ stamp: series.stamp, rest: own.rest, trials: own.trials, deviation: Math.sqrt(uncertainty) });
     first = Math.min(first, after);

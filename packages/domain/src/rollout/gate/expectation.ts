@@ -15,11 +15,14 @@ export interface Expectation {
 
 export interface Usual {
   readonly share: number;
+  /** Requests of its own past. */
   readonly trials: number;
+  /** Requests that the share is known as well as from, with what the fleet adds to it. */
+  readonly known: number;
 }
 
 /** Of how many requests a stamp's own past must be to count as much as what is usual in the fleet. */
-const pastWorth = { least: 100, most: 3_000 };
+const pastWorth = { least: 100, most: 20_000 };
 /** A drift is read from requests of which so many are hits, or what is read is chance; and over so many spans at most. */
 const driftWorth = 30;
 const mostReach = 24;
@@ -57,7 +60,8 @@ export function expectationOf(judged: readonly Series[], beside: readonly Series
 
   const usual = new Map<Series, Usual>();
   const expectation = { usual, fleet, restUntil, trialsUntil, reach };
-  for (const { series, hits, trials } of all) usual.set(series, { share: trials === 0 ? 0 : hits / trials, trials });
+  for (const { series, hits, trials } of all)
+    usual.set(series, { share: trials === 0 ? 0 : hits / trials, trials, known: trials });
   for (let round = 0, change = 1; round < mostRounds && change > settled; round++) {
     change = 0;
     sumRests(all, expectation);
@@ -69,12 +73,13 @@ export function expectationOf(judged: readonly Series[], beside: readonly Series
       }
       const share = Math.max(0, (hits - drifted) / trials);
       change = Math.max(change, Math.abs(share - (usual.get(series)?.share ?? 0)));
-      usual.set(series, { share, trials });
+      usual.set(series, { share, trials, known: trials });
     }
   }
   const worth = worthOfFleet([...usual.values()], fleet);
   for (const [series, { share, trials }] of usual) {
-    usual.set(series, { share: (share * trials + worth * fleet) / (trials + worth), trials });
+    const known = trials + worth;
+    usual.set(series, { share: (share * trials + worth * fleet) / known, trials, known });
   }
   sumRests(all, expectation);
   return expectation;

@@ -1,9 +1,9 @@
 import type { Evidence, GateRule } from "../evidence.ts";
 
 /** Errors are what a release breaks most often, and what must be seen from the fewest requests. */
-const shares = { errors: 0.9, latency: 0.1 } as const;
+const shares = { errors: 0.95, latency: 0.05 } as const;
 export type Compared = keyof typeof shares;
-const ofFirst = 0.75;
+const ofFirst = 0.85;
 
 /**
  * The part of alpha that one look may spend: most goes to the first, which has the fewest requests, since it is of one
