@@ -158,7 +158,7 @@ export const rollout = fields("a map of rollout fields", {
   onNewer: oneOf(["queue", "batch", "supersede"])
     .optional()
     .describe(
-      "A rollout that is asked for while another is under way waits, is replaced by a newer one, or replaces it. Default queue",
+      "A rollout that is asked for while another is under way waits, waits until a newer one takes its place, or replaces it. Default batch",
     ),
 });
 
