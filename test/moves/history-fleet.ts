@@ -1,16 +1,18 @@
 import { execFile } from "node:child_process";
 import {
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
@@ -67,10 +69,10 @@ export async function historyFleet(options: FleetOptions): Promise<HistoryFleet>
   mkdirSync(journals);
   chmodSync(journals, 0o777);
   writeFileSync(join(dir, "fleet.yaml"), fleetYaml(options.name));
-  writeFileSync(
-    join(dir, "stamp.yaml"),
-    stampYaml(relative(dir, join(root, "test/moves/app")), journals, options.tenants ?? 100),
-  );
+  // A release keeps what lies beside its template, and finds its packages above.
+  cpSync(join(root, "test/moves/app"), join(dir, "app"), { recursive: true });
+  symlinkSync(join(root, "node_modules"), join(dir, "node_modules"));
+  writeFileSync(join(dir, "app/stamp.yaml"), stampYaml(journals, options.tenants ?? 100));
   const env = { ...process.env, STAMPYARD_STATE: state, NO_COLOR: "1" };
   const run = (...argv: string[]) =>
     new Promise<{ code: number; out: string; err: string }>((settle) => {
@@ -243,7 +245,7 @@ function fleetYaml(name: string): string {
   return `apiVersion: stampyard.dev/v1alpha1
 kind: Fleet
 metadata: { name: ${name} }
-template: ./stamp.yaml
+template: ./app/stamp.yaml
 pools:
   shared: { regions: [eu], stamps: { min: 2, max: 2 } }
 routing:
@@ -251,9 +253,7 @@ routing:
 `;
 }
 
-function stampYaml(workdir: string, journals: string, tenants: number): string {
-  const service = `kind: service
-    workdir: ${workdir}`;
+function stampYaml(journals: string, tenants: number): string {
   const env = `DATABASE_URL: \${db.url}
       STAMP: \${stamp.name}`;
   return `apiVersion: stampyard.dev/v1alpha1
@@ -264,10 +264,9 @@ components:
   migrate:
     kind: job
     command: node migrate.ts
-    workdir: ${workdir}
     env: { DATABASE_URL: "\${db.migrationUrl}" }
   api:
-    ${service}
+    kind: service
     command: node serve.ts
     port: auto
     health: { path: /healthz }
@@ -275,7 +274,7 @@ components:
       ${env}
       ROUTE_KEYS: \${route.keys}
   batch:
-    ${service}
+    kind: service
     command: node batch.ts
     env:
       ${env}

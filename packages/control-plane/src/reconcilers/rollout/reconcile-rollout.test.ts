@@ -185,8 +185,9 @@ test("reconcileRollout() passes over a stamp that was pinned since, unless to wh
 });
 
 test("reconcileRollout() begins a queued rollout when the one before it has ended, and never beside it (I34)", async () => {
-  const first = await bed.start(nextVersion());
-  const second = await bed.start(nextVersion());
+  const strategy = { ...quickStrategy, onNewer: "queue" } as const;
+  const first = await bed.start(nextVersion(), { strategy });
+  const second = await bed.start(nextVersion(), { strategy });
   await bed.until(first, ({ state }) => state.kind === "done");
   expect((await bed.rolloutOf(second)).state.kind).toBe("queued");
   const { release } = await bed.until(second, ({ state }) => state.kind === "done");
