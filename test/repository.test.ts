@@ -23,7 +23,7 @@ const examplesMayImport = ["guard"];
 
 /** Packages without I/O: time, randomness and sockets come in as arguments or ports. */
 const purePackages = ["domain", "manifest", "directory"];
-const pureFiles = ["packages/router/src/decide.ts"];
+const pureFiles = ["packages/router/src/decide.ts", "packages/router/src/decide-by-trials.ts"];
 /** The router's data path is our own, all the way down. */
 const withoutNpm = ["domain", "guard", "directory", "router"];
 

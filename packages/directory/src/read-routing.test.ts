@@ -27,6 +27,10 @@ const routing = {
     tiers: { gold: { burst: 9 } },
   },
   catchAll: { stamp: "zero", until: "2027-03-31" },
+  trials: [
+    { stamps: ["eu-1"], routing: { domains: ["b.io"], path: { prefix: "/u", strip: true } } },
+    { stamps: ["eu-2"], routing: { domains: [], rules: [{ kind: "hostname" }] } },
+  ],
 };
 const read = (changed: object) => readChange({ kind: "routing-put", routing: { ...routing, ...changed } });
 
@@ -51,6 +55,17 @@ describe("readChange() of routing", () => {
     ["limits of a tier that is no name", { limits: { tiers: { "Gold tier": {} } } }],
     ["a fallback without end", { catchAll: { stamp: "zero" } }],
     ["a fallback until a word", { catchAll: { stamp: "zero", until: "never" } }],
+    ["a stamp on two trials", { trials: [routing.trials[0], { ...routing.trials[1], stamps: ["eu-2", "eu-1"] }] }],
+    ["a trial with a stamp that is no name", { trials: [{ stamps: ["Eu 1"], routing: { domains: [] } }] }],
+    ["a trial without rules", { trials: [{ stamps: ["eu-1"] }] }],
+    [
+      "a trial with a rule that is not known",
+      { trials: [{ stamps: [], routing: { domains: [], rules: [{ kind: "x" }] } }] },
+    ],
+    [
+      "more trials than anybody looks through",
+      { trials: Array.from({ length: 9 }, () => ({ stamps: [], routing: { domains: [] } })) },
+    ],
   ])("refuses %s (I14)", (_, changed) => {
     expect(read(changed).ok).toBe(false);
   });

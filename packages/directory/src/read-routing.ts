@@ -1,9 +1,13 @@
 import {
   type Geography,
   isName,
+  mostTrials,
+  mostTrialStamps,
   type Routing,
   type RoutingLimits,
   type RoutingRule,
+  type RoutingRules,
+  type RoutingTrial,
   type TenantLimits,
 } from "@stampyard/domain";
 import { arrayOf, isRecord, nameOf, recordOf, textOf, UnknownKind, Unreadable } from "./read-change.ts";
@@ -19,9 +23,26 @@ const separatorText = /^[!-/:-@[-`{-~]$/;
 
 /** Reads the routing of a change. A rule of a kind that is not known here cannot be left out: it may decide (I5). */
 export function routingOf(value: unknown, at: string): Routing {
-  const fields = recordOf(value, ["domains"], at, ["path", "header", "rules", "geography", "limits", "catchAll"]);
+  const { limits, catchAll, trials } = recordOf(value, ["domains"], at, ["limits", "catchAll", "trials"]) as Fields &
+    Names;
+  return {
+    ...rulesOf(value, at),
+    ...(limits === undefined ? {} : { limits: routingLimitsOf(limits, `${at}.limits`) }),
+    ...(catchAll === undefined ? {} : { catchAll: catchAllOf(catchAll, `${at}.catchAll`) }),
+    ...(trials === undefined ? {} : { trials: trialsOf(trials, `${at}.trials`) }),
+  };
+}
+
+interface Names {
+  readonly limits?: unknown;
+  readonly catchAll?: unknown;
+  readonly trials?: unknown;
+}
+
+function rulesOf(value: unknown, at: string): RoutingRules {
+  const fields = recordOf(value, ["domains"], at, ["path", "header", "rules", "geography"]);
   const domains = arrayOf(fields["domains"], maxEntries, `${at}.domains`);
-  const { path, header, rules, geography, limits, catchAll } = fields as Readonly<Record<string, unknown>> & Names;
+  const { path, header, rules, geography } = fields as Fields & RuleNames;
   return {
     domains: domains.map((domain, index) => textOf(domain, domainText, `${at}.domains[${index}]`)),
     ...(path === undefined ? {} : { path: pathOf(recordOf(path, ["prefix", "strip"], `${at}.path`), `${at}.path`) }),
@@ -34,18 +55,30 @@ export function routingOf(value: unknown, at: string): Routing {
           rules: arrayOf(rules, maxEntries, `${at}.rules`).map((rule, index) => ruleOf(rule, `${at}.rules[${index}]`)),
         }),
     ...(geography === undefined ? {} : { geography: geographyOf(geography, `${at}.geography`) }),
-    ...(limits === undefined ? {} : { limits: routingLimitsOf(limits, `${at}.limits`) }),
-    ...(catchAll === undefined ? {} : { catchAll: catchAllOf(catchAll, `${at}.catchAll`) }),
   };
 }
 
-interface Names {
+interface RuleNames {
   readonly path?: unknown;
   readonly header?: unknown;
   readonly rules?: unknown;
   readonly geography?: unknown;
-  readonly limits?: unknown;
-  readonly catchAll?: unknown;
+}
+
+/** A stamp of two trials would have two sets of rules. */
+function trialsOf(value: unknown, at: string): readonly RoutingTrial[] {
+  const seen = new Set<string>();
+  return arrayOf(value, mostTrials, at).map((trial, index): RoutingTrial => {
+    const here = `${at}[${index}]`;
+    const fields = recordOf(trial, ["stamps", "routing"], here);
+    const stamps = arrayOf(fields["stamps"], mostTrialStamps, `${here}.stamps`).map((stamp) => {
+      const name = nameOf(stamp, `${here}.stamps`);
+      if (seen.has(name)) throw new Unreadable(`${at} names a stamp twice`);
+      seen.add(name);
+      return name;
+    });
+    return { stamps, routing: rulesOf(fields["routing"], `${here}.routing`) };
+  });
 }
 
 type Fields = Readonly<Record<string, unknown>>;

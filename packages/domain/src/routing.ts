@@ -3,10 +3,11 @@ import { StampyardError } from "./errors.ts";
 import { isHostname, isTenantKey, quote, requireHostname } from "./names.ts";
 
 /**
- * How a request names its tenant. `domains`, `path` and `header` are the short form, tried in this order with custom
- * hostnames after the domains; `rules` is the long form, in an order of one's own, and stands instead of the short one.
+ * How a request names its tenant: all of routing that goes over a fleet by waves. `domains`, `path` and `header` are the
+ * short form, tried in this order with custom hostnames after the domains; `rules` is the long form, in an order of one's
+ * own, and stands instead of the short one.
  */
-export interface Routing {
+export interface RoutingRules {
   /** `{tenant}.<domain>`, e.g. `localhost` or `notes.example.com`. */
   readonly domains: readonly string[];
   /** `/t` makes `/t/{tenant}/…` a rule; `strip` removes it before forwarding (decision D21). */
@@ -16,10 +17,29 @@ export interface Routing {
   readonly rules?: readonly RoutingRule[];
   /** Where requests go that name no tenant, for hosts that a rule of kind `host` lists. */
   readonly geography?: Geography;
+}
+
+export interface Routing extends RoutingRules {
   readonly limits?: RoutingLimits;
   /** Takes what no tenant claims until that day has ended, UTC (decision D18); written by `publishedRouting`. */
   readonly catchAll?: CatchAll;
+  /** Newest first, at most `mostTrials`, no stamp twice. Absent = the rules above hold for everybody. */
+  readonly trials?: readonly RoutingTrial[];
 }
+
+/**
+ * Other rules, for requests of tenants that these stamps are home to; limits and fallback are those of the fleet. So a rule
+ * goes over the fleet like a release: what it breaks, it breaks for the tenants of these stamps only.
+ */
+export interface RoutingTrial {
+  readonly stamps: readonly string[];
+  readonly routing: RoutingRules;
+}
+
+/** Every trial costs requests that name no tenant another look, so there are few. */
+export const mostTrials = 8;
+/** Stamps of one trial: as many as a frame of the feed can name beside all else. */
+export const mostTrialStamps = 5_000;
 
 export interface CatchAll {
   readonly stamp: string;
@@ -72,7 +92,7 @@ export interface RoutingLimits extends TenantLimits {
 export const standardTier = "standard";
 
 /** The rules of either form, in their order. */
-export function routingRules(routing: Routing): readonly RoutingRule[] {
+export function routingRules(routing: RoutingRules): readonly RoutingRule[] {
   if (routing.rules !== undefined) return routing.rules;
   const { domains, path, header } = routing;
   return [
@@ -90,7 +110,7 @@ export function publishedRouting(fleet: Fleet): Routing {
 }
 
 /** The rule that reads this host as something else than a custom hostname, or undefined (I5). */
-export function hostMeaning(routing: Routing, hostname: string): RoutingRule | undefined {
+export function hostMeaning(routing: RoutingRules, hostname: string): RoutingRule | undefined {
   return routingRules(routing).find((rule) => {
     if (rule.kind === "subdomain") return hostname === rule.domain || hostname.endsWith(`.${rule.domain}`);
     return rule.kind === "host" && rule.host === hostname;

@@ -4,6 +4,7 @@ import {
   isTenantKey,
   type Routing,
   type RoutingRule,
+  type RoutingTrial,
   routingRules,
   suspendedHome,
   tenantLabel,
@@ -57,6 +58,15 @@ export interface Forward {
   readonly path: string;
   /** Why no tenant was found, where the fallback takes the request. */
   readonly unresolved?: "no-tenant" | "unknown-tenant";
+  readonly trial?: RoutingTrial;
+  readonly lost?: LostRequest;
+}
+
+/** By the fleet's rules it belongs to this stamp, and to this tenant of it; those of the stamp's trial say otherwise. */
+export interface LostRequest {
+  readonly stamp: string;
+  /** undefined = of no tenant. */
+  readonly tenant: string | undefined;
 }
 
 export interface Refuse {
@@ -69,6 +79,9 @@ export interface Refuse {
   readonly epoch?: number;
   /** Where the home is, when it is in a region that this router does not serve. */
   readonly region?: string;
+  /** Whose rules decided; absent = the fleet's. */
+  readonly trial?: RoutingTrial;
+  readonly lost?: LostRequest;
 }
 
 export type Decision = Forward | Refuse;
@@ -82,10 +95,15 @@ export type Named = string | typeof tenantless | typeof malformedPath | typeof m
 /**
  * The whole routing decision (I3–I5). Rules are tried in their order and the first that matches decides; a later one
  * that names another tenant refuses the request, because the stamp might believe that one. A host without tenant that
- * comes after a rule that named one says nothing against it.
+ * comes after a rule that named one says nothing against it. Trials are not looked at: `withTrials` is for them.
+ * @param facts as these rules want them
  */
-export function decide(directory: DirectoryView, facts: RequestFacts, scope?: RegionScope): Decision {
-  const routing = directory.routing();
+export function decide(
+  directory: DirectoryView,
+  facts: RequestFacts,
+  scope?: RegionScope,
+  routing: Routing = directory.routing(),
+): Decision {
   const { rules, hosts } = compiled(routing);
   let found: string | typeof tenantless | undefined;
   let by: RoutingRule | undefined;
@@ -100,14 +118,14 @@ export function decide(directory: DirectoryView, facts: RequestFacts, scope?: Re
       by = rule;
     } else if (named !== found && named !== tenantless) conflict = true;
   }
-  if (by === undefined || found === undefined) return unresolved(directory, facts, scope, "no-tenant", undefined);
+  if (by === undefined || found === undefined) return unresolved(directory, routing, facts, scope, "no-tenant");
   const rule = ruleName(by);
   if (conflict) return { kind: "refuse", reason: "conflicting-carriers", rule };
-  if (found === tenantless) return byGeography(directory, facts, scope);
+  if (found === tenantless) return byGeography(directory, routing, facts, scope);
 
   const home = directory.findTenant(found);
   const stamp = home < 0 ? undefined : directory.stampAt(home);
-  if (stamp === undefined) return unresolved(directory, facts, scope, "unknown-tenant", rule);
+  if (stamp === undefined) return unresolved(directory, routing, facts, scope, "unknown-tenant", rule);
   const tenant = found;
   const epoch = directory.epochAt(home);
   if (stamp === suspendedHome) return { kind: "refuse", reason: "tenant-suspended", rule, tenant, epoch };
@@ -164,8 +182,7 @@ export function ruleName(rule: RoutingRule): Rule {
 }
 
 /** Country, then region, then one stamp of it. Never a stamp of another region: residency comes before an answer. */
-function byGeography(directory: DirectoryView, facts: RequestFacts, scope: RegionScope): Decision {
-  const routing = directory.routing();
+function byGeography(directory: DirectoryView, routing: Routing, facts: RequestFacts, scope: RegionScope): Decision {
   const rule = "geography";
   const region = regionOf(routing, facts.country);
   if (routing.geography === undefined || region === undefined) return { kind: "refuse", reason: "no-region", rule };
@@ -184,12 +201,12 @@ export function regionOf(routing: Routing, country: string | undefined): string 
 /** Unknown fails closed, unless stamp zero takes what no tenant claims and its time has not run out (D18, I4). */
 function unresolved(
   directory: DirectoryView,
+  routing: Routing,
   facts: RequestFacts,
   scope: RegionScope,
   reason: "no-tenant" | "unknown-tenant",
-  rule: Rule | undefined,
+  rule?: Rule,
 ): Refuse | Forward {
-  const routing = directory.routing();
   const refuse: Refuse = rule === undefined ? { kind: "refuse", reason } : { kind: "refuse", reason, rule };
   if (routing.catchAll === undefined || facts.nowMs >= compiled(routing).catchAllEndMs) return refuse;
   const { stamp } = routing.catchAll;
@@ -225,23 +242,32 @@ interface Compiled {
 
 /** Routing changes rarely and is asked for every request, so the last one is kept in its worked-out form. */
 let last: { readonly routing: Routing; readonly compiled: Compiled } | undefined;
+/** While there are trials, several are asked in turn. */
+const known = new WeakMap<Routing, NonNullable<typeof last>>();
 
 export function compiled(routing: Routing): Compiled {
   if (last?.routing === routing) return last.compiled;
+  last = known.get(routing);
+  if (last === undefined) {
+    last = { routing, compiled: compile(routing) };
+    known.set(routing, last);
+  }
+  return last.compiled;
+}
+
+function compile(routing: Routing): Compiled {
   const rules = routingRules(routing);
   const hosts = rules.flatMap((rule) => (rule.kind === "host" ? [rule.host] : []));
   const regions = new Map<string, string>();
   for (const [region, countries] of Object.entries(routing.geography?.regions ?? {})) {
     for (const country of countries) regions.set(country, region);
   }
-  const made: Compiled = {
+  return {
     rules,
     hosts: hosts.length === 0 ? undefined : new Set(hosts),
     regions,
     catchAllEndMs: routing.catchAll === undefined ? 0 : catchAllEnd(routing.catchAll),
   };
-  last = { routing, compiled: made };
-  return made;
 }
 
 /** The segment behind the prefix, undecoded; undefined if the path is not below the prefix or the segment is empty. */

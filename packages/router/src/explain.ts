@@ -1,9 +1,8 @@
 import type { DirectoryView } from "@stampyard/directory";
-import type { RoutingRule, TenantLimits } from "@stampyard/domain";
+import type { Routing, RoutingRule, TenantLimits } from "@stampyard/domain";
 import {
   compiled,
   type Decision,
-  decide,
   malformedHeader,
   malformedPath,
   type Named,
@@ -13,11 +12,13 @@ import {
   regionOf,
   tenantless,
 } from "./decide.ts";
-import { type AcceptedTarget, factsOf, redirection } from "./find-route.ts";
+import { trialsOf } from "./decide-by-trials.ts";
+import { type AcceptedTarget, decideInForce, factsOf, redirection } from "./find-route.ts";
 import type { HoldState } from "./hold.ts";
 import { parseHost } from "./host.ts";
 import { type RefusalReason, refusals } from "./refusals.ts";
 import type { RouteState } from "./route-state.ts";
+import { routingHeaders } from "./routing-headers.ts";
 import { limitsFor, type TenantState } from "./tenant-gate.ts";
 
 /** One rule as its file says it, and what it read in this request. */
@@ -33,8 +34,14 @@ export interface RuleOutcome {
 export interface Explanation {
   readonly host?: string;
   readonly path?: string;
-  /** Every rule, in its order. */
+  /** Every rule, in its order; those of the trial where one decided. */
   readonly rules: readonly RuleOutcome[];
+  /** Not the fleet's rules decided, but those that are on trial at these stamps. */
+  readonly trial?: {
+    readonly stamps: readonly string[];
+    /** Home of the request by the fleet's rules, where the trial gives it to nobody or to somebody else. */
+    readonly lostBy?: string;
+  };
   readonly rule?: Rule;
   /** Absent for requests of no tenant. */
   readonly tenant?: string;
@@ -96,10 +103,19 @@ export function explain({ directory, version, hasKey, state }: Known, question: 
   const { scope, redirect, now } = state ?? noState;
   const accepted: AcceptedTarget = { hostName: host.name, host: host.name, path, query: parts[3] ?? "" };
   const { peerTrusted, peer: peerAddress = "127.0.0.1" } = question;
-  const facts = factsOf(directory, { request: { rawHeaders }, accepted, peerTrusted, peerAddress }, { now });
-  if (facts === undefined) return refused(about, "malformed-header");
-  const decision = decide(directory, facts, scope);
-  const known = { ...about, rules: ruleOutcomes(directory, facts), ...details(directory, facts, decision, state) };
+  const asked = { request: { rawHeaders }, accepted, peerTrusted, peerAddress };
+  const base = factsOf(directory.routing(), asked, { now });
+  if (base === undefined) return refused(about, "malformed-header");
+  const decision = decideInForce(directory, base, asked, { now, scope });
+  const routing = routingOf(directory, decision);
+  const trusts = routing === directory.routing() ? peerTrusted : routingHeaders(routing).trusted(peerAddress);
+  const facts = factsOf(routing, { ...asked, peerTrusted: trusts }, { now }) ?? base;
+  const known = {
+    ...about,
+    rules: ruleOutcomes(directory, routing, facts),
+    ...trialOf(decision),
+    ...details(directory, routing, facts, decision, state),
+  };
   if (decision.kind === "refuse") {
     const location = redirection({ redirect }, decision, { accepted })?.location;
     return { ...refused(known, decision.reason), ...(location === undefined ? {} : { status: 307, location }) };
@@ -111,9 +127,20 @@ export function explain({ directory, version, hasKey, state }: Known, question: 
   return { ...known, outcome: "forward", forwardedPath: decision.path };
 }
 
+/** The rules that decided. */
+function routingOf(directory: DirectoryView, { trial }: Decision): Routing {
+  const routing = directory.routing();
+  return trial === undefined ? routing : (trialsOf(routing).find((one) => one.trial === trial)?.routing ?? routing);
+}
+
+function trialOf({ trial, lost }: Decision): Pick<Explanation, "trial"> {
+  if (trial === undefined) return {};
+  return { trial: { stamps: trial.stamps, ...(lost === undefined ? {} : { lostBy: lost.stamp }) } };
+}
+
 /** What every rule says, with the same function that routes. */
-function ruleOutcomes(directory: DirectoryView, facts: RequestFacts): readonly RuleOutcome[] {
-  const { rules, hosts } = compiled(directory.routing());
+function ruleOutcomes(directory: DirectoryView, routing: Routing, facts: RequestFacts): readonly RuleOutcome[] {
+  const { rules, hosts } = compiled(routing);
   let first: Named;
   return rules.map((rule): RuleOutcome => {
     const named = namedBy(rule, directory, facts, hosts);
@@ -150,6 +177,7 @@ export function ruleText(rule: RoutingRule): string {
 
 function details(
   directory: DirectoryView,
+  routing: Routing,
   facts: RequestFacts,
   decision: Decision,
   state: RouteState | undefined,
@@ -157,7 +185,6 @@ function details(
   const { rule, tenant, stamp, epoch } = decision;
   const entry = stamp === undefined ? undefined : directory.lookupStamp(stamp);
   const region = entry?.region ?? (decision.kind === "refuse" ? decision.region : undefined);
-  const routing = directory.routing();
   const hold = state?.holds.states().find((held) => held.tenant === tenant);
   const limits = limitsFor(routing.limits, entry?.pool ?? "", directory, tenant ?? "");
   const unresolved = decision.kind === "forward" ? decision.unresolved : undefined;

@@ -1,6 +1,7 @@
 import type { DirectoryView } from "@stampyard/directory";
-import type { Endpoint } from "@stampyard/domain";
+import type { Endpoint, Routing } from "@stampyard/domain";
 import { type Decision, decide, type Forward, type Refuse, type RequestFacts } from "./decide.ts";
+import { withTrials } from "./decide-by-trials.ts";
 import type { StampPool, StampPools } from "./front/stamp-pool.ts";
 import type { RefusalDetail, RefusalReason } from "./refusals.ts";
 import type { RouteSigner } from "./route-signer.ts";
@@ -67,10 +68,10 @@ export type Found = FoundRefusal | FoundRoute;
 export function findRoute(knowledge: Knowledge, asking: Asking): Found {
   const { directory, signer, pools, state } = knowledge;
   if (directory === undefined) return refuse("not-ready", undefined);
-  const facts = factsOf(directory, asking, state);
+  const facts = factsOf(directory.routing(), asking, state);
   if (facts === undefined) return refuse("malformed-header", undefined);
 
-  const decision = decide(directory, facts, state.scope);
+  const decision = decideInForce(directory, facts, asking, state);
   noteUnresolved(directory, facts, decision, state);
   if (decision.kind === "refuse") return refuse(decision.reason, decision, redirection(state, decision, asking));
   if (decision.tenant !== undefined && state.holds.isHeld(decision.tenant)) return refuse("held", decision);
@@ -130,13 +131,30 @@ function enter(
   }
 }
 
+type Asked = Pick<Asking, "request" | "accepted" | "peerAddress" | "peerTrusted">;
+
+/** By the fleet's rules, and by those that are on trial at its stamp. @param facts as the fleet's rules want them */
+export function decideInForce(
+  directory: DirectoryView,
+  facts: RequestFacts,
+  asked: Asked,
+  state: Pick<RouteState, "now" | "scope">,
+): Decision {
+  const decision = decide(directory, facts, state.scope);
+  if (directory.routing().trials === undefined) return decision;
+  const factsUnder = (routing: Routing) => {
+    const peerTrusted = routingHeaders(routing).trusted(asked.peerAddress);
+    return factsOf(routing, { ...asked, peerTrusted }, state);
+  };
+  return withTrials(directory, decision, factsUnder, state.scope);
+}
+
 /** undefined when a header that decides is there twice: the stamp might read the other one. */
 export function factsOf(
-  directory: DirectoryView,
-  { request, accepted, peerAddress, peerTrusted }: Pick<Asking, "request" | "accepted" | "peerAddress" | "peerTrusted">,
+  routing: Routing,
+  { request, accepted, peerAddress, peerTrusted }: Asked,
   { now }: Pick<RouteState, "now">,
 ): RequestFacts | undefined {
-  const routing = directory.routing();
   const headers = routingHeaders(routing);
   const countryTrusted = headers.country !== undefined && headers.trustedForCountry(peerAddress);
   const values = readRoutingHeaders(headers, request, peerTrusted, countryTrusted);

@@ -17,13 +17,15 @@ export interface RequestOutcome {
   readonly ms: number;
   /** The stamp broke its answer off after it had begun. @default false */
   readonly cut?: boolean;
+  /** Rules on trial at this stamp gave its request to nobody, or to somebody else. @default false */
+  readonly isLost?: boolean;
 }
 
 export interface StampCounts {
   requests: number;
   /** Answers of 500 and above, the router's own included. */
   errors: number;
-  /** What speaks against the stamp: errors but those of a hold, and answers that it broke off. */
+  /** What speaks against the stamp: errors but those of a hold, answers that it broke off, and requests lost by a trial. */
   faults: number;
   /** Tenants that failed lately, bounded. */
   readonly failing: Map<string, TenantWindow>;
@@ -67,7 +69,7 @@ export function createMetrics(maxTenants = 0, now: () => number = Date.now): Met
   const counts = noCounts();
   const { stamps, refusals, named, tenants } = counts;
   return {
-    record({ stamp, tenant, status, reason, ms, cut }) {
+    record({ stamp, tenant, status, reason, ms, cut, isLost }) {
       if (reason !== undefined) refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
       if (stamp === undefined) return;
       let counted = stamps.get(stamp);
@@ -84,7 +86,7 @@ export function createMetrics(maxTenants = 0, now: () => number = Date.now): Met
       counted.buckets[bucket] = (counted.buckets[bucket] ?? 0) + 1;
       counted.sumMs += ms;
       // A tenant that is held waits for its move; its stamp has no part in that.
-      const isFault = cut === true || (status >= 500 && reason !== "held");
+      const isFault = cut === true || isLost === true || (status >= 500 && reason !== "held");
       if (isFault) counted.faults += 1;
       if (tenant !== undefined && (isFault || counted.failing.size > 0)) {
         noteTenant(counted.failing, tenant, isFault, now);

@@ -13,10 +13,21 @@ export interface RoutingHeaders {
 }
 
 let last: { readonly routing: Routing; readonly headers: RoutingHeaders } | undefined;
+/** While there are trials, several are asked in turn. */
+const known = new WeakMap<Routing, NonNullable<typeof last>>();
 
 /** Worked out once for each routing. */
 export function routingHeaders(routing: Routing): RoutingHeaders {
   if (last?.routing === routing) return last.headers;
+  last = known.get(routing);
+  if (last === undefined) {
+    last = { routing, headers: headersOf(routing) };
+    known.set(routing, last);
+  }
+  return last.headers;
+}
+
+function headersOf(routing: Routing): RoutingHeaders {
   let tenant: string | undefined;
   let alias: string | undefined;
   let peers: readonly string[] = [];
@@ -28,15 +39,13 @@ export function routingHeaders(routing: Routing): RoutingHeaders {
     if (rule.kind === "alias") alias = rule.header.toLowerCase();
   }
   const { geography } = routing;
-  const headers: RoutingHeaders = {
+  return {
     tenant,
     alias,
     country: geography?.country.header.toLowerCase(),
     trusted: makeTrustedPeers(peers),
     trustedForCountry: makeTrustedPeers(geography?.country.trustedPeers ?? []),
   };
-  last = { routing, headers };
-  return headers;
 }
 
 export interface RoutingValues {

@@ -56,21 +56,25 @@ const tenantLimitsSchema = z.object({
   concurrency: z.number().optional(),
 });
 
+const routingRulesShape = {
+  domains: z.array(z.string()),
+  path: z.object({ prefix: z.string(), strip: z.boolean() }).optional(),
+  header: z.object({ name: z.string(), trustedPeers: z.array(z.string()) }).optional(),
+  /** Instead of the three above: in this order, the first that matches decides. */
+  rules: z.array(routingRuleSchema).optional(),
+  geography: z
+    .object({
+      country: z.object({ header: z.string(), trustedPeers: z.array(z.string()) }),
+      pool: z.string(),
+      regions: z.record(z.string(), z.array(z.string())),
+      default: z.string().optional(),
+    })
+    .optional(),
+};
+
 export const routingSchema = z
   .object({
-    domains: z.array(z.string()),
-    path: z.object({ prefix: z.string(), strip: z.boolean() }).optional(),
-    header: z.object({ name: z.string(), trustedPeers: z.array(z.string()) }).optional(),
-    /** Instead of the three above: in this order, the first that matches decides. */
-    rules: z.array(routingRuleSchema).optional(),
-    geography: z
-      .object({
-        country: z.object({ header: z.string(), trustedPeers: z.array(z.string()) }),
-        pool: z.string(),
-        regions: z.record(z.string(), z.array(z.string())),
-        default: z.string().optional(),
-      })
-      .optional(),
+    ...routingRulesShape,
     limits: tenantLimitsSchema
       .extend({
         pools: z.record(z.string(), tenantLimitsSchema).optional(),
@@ -79,6 +83,8 @@ export const routingSchema = z
       .optional(),
     /** What takes requests that no tenant claims, from the pool that names it. */
     catchAll: z.object({ stamp: z.string(), until: z.string() }).optional(),
+    /** Other rules, for tenants of these stamps: where a rollout has brought them already. */
+    trials: z.array(z.object({ stamps: z.array(z.string()), routing: z.object(routingRulesShape) })).optional(),
   })
   .meta({ id: "Routing" });
 

@@ -2,8 +2,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import type { DirectoryChange, DirectoryView } from "@stampyard/directory";
 import { routeHeader } from "@stampyard/guard";
-import { type Decision, decide, type Forward } from "../decide.ts";
-import { factsOf, noteUnresolved, redirection } from "../find-route.ts";
+import type { Decision, Forward } from "../decide.ts";
+import { decideInForce, factsOf, noteUnresolved, redirection } from "../find-route.ts";
 import { problemAnswer, type RefusalDetail, type RefusalReason } from "../refusals.ts";
 import { createRouteSigner, type RouteSigner, type StampKeys } from "../route-signer.ts";
 import { createRouteState, type RouteState, type RouteStateOptions } from "../route-state.ts";
@@ -118,10 +118,10 @@ function answerNow(
   const { accepted, clientAddress = "" } = original;
   const peerTrusted = clientAddress !== "" && routingHeaders(directory.routing()).trusted(clientAddress);
   const asking = { request: { rawHeaders }, accepted, peerAddress: clientAddress, peerTrusted };
-  const facts = factsOf(directory, asking, state);
+  const facts = factsOf(directory.routing(), asking, state);
   if (facts === undefined) return { kind: "refuse", reason: "malformed-header" };
 
-  const decision = decide(directory, facts, state.scope);
+  const decision = decideInForce(directory, facts, asking, state);
   noteUnresolved(directory, facts, decision, state);
   if (decision.kind === "refuse") {
     return { kind: "refuse", reason: decision.reason, detail: redirection(state, decision, asking) };

@@ -1,5 +1,6 @@
 import type { DirectoryView, TenantEntry } from "@stampyard/directory";
-import { routingRules } from "@stampyard/domain";
+import { type Routing, routingRules } from "@stampyard/domain";
+import { trialsOf } from "../decide-by-trials.ts";
 import type { StampKeys } from "../route-signer.ts";
 
 export type ExportFormat = "nginx-map" | "haproxy-map" | "json";
@@ -21,36 +22,67 @@ export function* exportLines(directory: DirectoryView, format: ExportFormat, fil
     }
     return;
   }
-  const domains = routingRules(directory.routing()).flatMap((rule) => (rule.kind === "subdomain" ? [rule.domain] : []));
-  const claimed = new Set(
-    routingRules(directory.routing()).flatMap((rule) => (rule.kind === "host" ? [rule.host] : [])),
-  );
+  const carriers = hostCarriers(directory);
   for (const tenant of directory.tenants()) {
     const value = format === "nginx-map" ? tenant.stamp : `${tenant.tenant};${tenant.stamp};${tenant.epoch}`;
     if (file === "tenants") yield lineOf(format, tenant.tenant, value);
-    else for (const host of hostsOf(tenant, domains, claimed, directory)) yield lineOf(format, host, value);
+    else for (const host of hostsOf(tenant, carriers, directory)) yield lineOf(format, host, value);
   }
 }
 
-/** Subdomains and own hostnames, as the rules read them: a host that names two tenants names none (I5). */
+/** What rules say of hosts: domains below which a tenant's key stands, and hosts that are no tenant's. */
+interface HostRules {
+  readonly domains: readonly string[];
+  readonly claimed: ReadonlySet<string>;
+}
+
+interface HostCarriers {
+  readonly fleet: HostRules;
+  readonly byStamp: ReadonlyMap<string, HostRules>;
+}
+
+function hostCarriers(directory: DirectoryView): HostCarriers {
+  const routing = directory.routing();
+  const trials = trialsOf(routing).map((trial) => [trial.stamps, hostRules(trial.routing)] as const);
+  return {
+    fleet: hostRules(routing),
+    byStamp: new Map(trials.flatMap(([stamps, rules]) => [...stamps].map((stamp) => [stamp, rules] as const))),
+  };
+}
+
+function hostRules(routing: Routing): HostRules {
+  const rules = routingRules(routing);
+  return {
+    domains: rules.flatMap((rule) => (rule.kind === "subdomain" ? [rule.domain] : [])),
+    claimed: new Set(rules.flatMap((rule) => (rule.kind === "host" ? [rule.host] : []))),
+  };
+}
+
+/**
+ * Subdomains and own hostnames, as the rules of the tenant's stamp read them: a host that names two tenants names none (I5).
+ * Rules on trial are only asked about what the fleet's give to that tenant, or to nobody.
+ */
 function hostsOf(
-  { tenant, hostnames }: TenantEntry,
-  domains: readonly string[],
-  claimed: ReadonlySet<string>,
+  { tenant, stamp, hostnames }: TenantEntry,
+  { fleet, byStamp }: HostCarriers,
   directory: DirectoryView,
 ): readonly string[] {
-  const below = domains.map((domain) => `${tenant}.${domain}`).filter((host) => !claimed.has(host));
+  const here = byStamp.get(stamp) ?? fleet;
+  const isElsewhere = (host: string) =>
+    fleet.claimed.has(host) || here.claimed.has(host) || isOthers(host, tenant, fleet) || isOthers(host, tenant, here);
+  const below = here.domains.map((domain) => `${tenant}.${domain}`);
   const clear = below.filter((host) => {
     const owner = directory.lookupHostname(host)?.tenant;
-    return owner === undefined || owner === tenant;
+    return !isElsewhere(host) && (owner === undefined || owner === tenant);
   });
-  const own = hostnames.filter((host) => {
-    const domain = domains.find((one) => host.endsWith(`.${one}`));
-    if (claimed.has(host)) return false;
-    const label = domain === undefined ? "" : host.slice(0, -domain.length - 1);
-    return label === "" || label.includes(".") || label === tenant;
-  });
-  return [...new Set([...clear, ...own])];
+  return [...new Set([...clear, ...hostnames.filter((host) => !isElsewhere(host))])];
+}
+
+/** Whether it stands below a domain with one label that is another tenant's key. */
+function isOthers(host: string, tenant: string, { domains }: HostRules): boolean {
+  const domain = domains.find((one) => host.endsWith(`.${one}`));
+  const label = domain === undefined ? "" : host.slice(0, -domain.length - 1);
+  return label !== "" && !label.includes(".") && label !== tenant;
 }
 
 /** `stamp kid;key` for HAProxy's `hmac`, which takes plain base64. Secrets: for a file that only HAProxy reads. */

@@ -21,6 +21,9 @@ export interface Seen {
   readonly cut?: boolean;
 }
 
+/** Beside the reason of the answer: rules on trial took it from the stamp that the fleet's rules give it to. */
+export const lostByTrial = "lost-by-trial";
+
 let lastMs = Number.NaN;
 let lastTime = "";
 
@@ -30,6 +33,8 @@ export function record(serving: Serving, head: RequestHead, seen: Seen): void {
   const tenant = decision?.tenant;
   const stamp = decision?.stamp;
   serving.metrics.record({ stamp, tenant, status, reason, ms: beganMs, cut });
+  const lost = decision?.lost;
+  if (lost !== undefined) serving.metrics.record({ ...lost, status, reason: lostByTrial, ms, isLost: true });
   if (serving.accessLog === undefined) return;
   const epoch = decision?.epoch;
   const rule = decision?.rule;

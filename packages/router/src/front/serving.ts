@@ -1,6 +1,7 @@
 import type { AccessSink } from "../access-log.ts";
 import type { ClientCaps } from "../bulkhead/client-caps.ts";
 import type { StampBreakers } from "../bulkhead/stamp-breakers.ts";
+import { trialsOf } from "../decide-by-trials.ts";
 import type { Knowledge } from "../find-route.ts";
 import type { GuardedField, HeadContext } from "../http1/request-head.ts";
 import type { Metrics } from "../metrics.ts";
@@ -51,14 +52,20 @@ export interface Serving extends Knowledge {
   draining: boolean;
 }
 
-/** How heads of this peer are read under the present routing. */
+/**
+ * How heads of this peer are read under the present routing. Whose request it is, is known later, so what rules on trial
+ * read is guarded at every stamp: one that goes by them must not get it from anybody. The fleet's own rules come first.
+ */
 export function headContext({ directory, trusted }: Knowledge, address: string): HeadContext {
   const peerTrusted = trusted(address);
   if (directory === undefined) return { peerTrusted, guarded: [] };
-  const { tenant, country, trustedForCountry } = routingHeaders(directory.routing());
+  const routing = directory.routing();
   const guarded: GuardedField[] = [];
-  if (tenant !== undefined) guarded.push({ name: tenant, believed: peerTrusted });
-  if (country !== undefined) guarded.push({ name: country, believed: trustedForCountry(address) });
+  for (const rules of [routing, ...trialsOf(routing).map((trial) => trial.routing)]) {
+    const { tenant, country, trusted: trusts, trustedForCountry } = routingHeaders(rules);
+    if (tenant !== undefined) guarded.push({ name: tenant, believed: trusts(address) });
+    if (country !== undefined) guarded.push({ name: country, believed: trustedForCountry(address) });
+  }
   return { peerTrusted, guarded };
 }
 

@@ -1,5 +1,6 @@
 import type { DirectoryView } from "@stampyard/directory";
 import { decide } from "../decide.ts";
+import { withTrials } from "../decide-by-trials.ts";
 import type { CertificateStore } from "./certificate-store.ts";
 
 /**
@@ -24,6 +25,7 @@ export function isAllowedHost(
 
 /** By the host alone: no path, no header. */
 function tenantOf(directory: DirectoryView, host: string): string | undefined {
-  const facts = { host, path: "/", header: undefined, peerTrusted: false, alias: undefined, country: undefined };
-  return decide(directory, { ...facts, client: "", nowMs: Number.POSITIVE_INFINITY }).tenant;
+  const said = { host, path: "/", header: undefined, peerTrusted: false, alias: undefined, country: undefined };
+  const facts = { ...said, client: "", nowMs: Number.POSITIVE_INFINITY };
+  return withTrials(directory, decide(directory, facts), () => facts).tenant;
 }
