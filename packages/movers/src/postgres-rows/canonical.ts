@@ -37,7 +37,7 @@ export async function canonicalTables(
   tables: readonly ComparedTable[],
 ): Promise<readonly CanonicalTable[]> {
   const [here, there] = await Promise.all([columnsOf(source, tables), columnsOf(target, tables)]);
-  const isSameMajor = here.major === there.major;
+  const isSameServer = here.major === there.major && here.encoding === there.encoding;
   return tables.map((table) => {
     const at = (column: string) => `${qualified(table)}.${column}`;
     const ordered = table.via === undefined ? table.key.filter((column) => column !== table.tenantColumn) : table.key;
@@ -45,7 +45,12 @@ export async function canonicalTables(
     const both = (column: string, aspect: "isAlike" | "isSent") =>
       here.columns.get(at(column))?.[aspect] === true && there.columns.get(at(column))?.[aspect] === true;
     const isAlike = (column: string) => both(column, "isAlike");
-    const contents = contentsOf(table, (column) => both(column, "isSent"));
+    const isSent = (column: string) => both(column, "isSent");
+    const contents = contentsOf(table.columns, isSent);
+    const hashOf = (column: string) => {
+      const hash = here.columns.get(at(column))?.hash;
+      return hash === there.columns.get(at(column))?.hash ? hash : undefined;
+    };
     return {
       ...table,
       name: `${table.schema}.${table.table}`,
@@ -56,15 +61,28 @@ export async function canonicalTables(
         .map((column) => `${identifier(column)} ${here.columns.get(at(column))?.type ?? "text"}`)
         .join(", "),
       contents,
-      sums: isSameMajor ? quickSums(contents) : plainSums(contents),
+      sums: isSameServer ? quickSums(table, isSent, hashOf) : plainSums(contents),
       isIndexed: columns.every(isAlike),
     };
   });
 }
 
-/** The server's own hash is quicker, and may differ between majors: 64 bits of each row, summed up in two ways. */
-function quickSums(contents: string): CanonicalTable["sums"] {
-  return { of: `hash_record_extended(row(${contents}), 1)`, numbers: ["h", "h"] };
+/**
+ * The server's own hashes are quicker, and may differ between majors: 64 bits of each row, summed up in two ways. Each value's
+ * hash is the seed of the next one's, so that values that change places, in their row or with another row, change both sums.
+ */
+function quickSums(
+  table: ComparedTable,
+  isSent: (column: string) => boolean,
+  hashOf: (column: string) => string | undefined,
+): CanonicalTable["sums"] {
+  const others = table.columns.filter((column) => hashOf(column) === undefined);
+  const seed = others.length === 0 ? "1" : `hash_record_extended(row(${contentsOf(others, isSent)}), 1)`;
+  const of = table.columns.reduce((before, column) => {
+    const hash = hashOf(column);
+    return hash === undefined ? before : `${hash}(t.${identifier(column)}, ${before})`;
+  }, seed);
+  return { of, numbers: ["h", "h"] };
 }
 
 function plainSums(contents: string): CanonicalTable["sums"] {
@@ -73,21 +91,24 @@ function plainSums(contents: string): CanonicalTable["sums"] {
 }
 
 /** As the server sends values in binary, where that is exact and the same in every major; else as it writes them. */
-function contentsOf(table: ComparedTable, isSent: (column: string) => boolean): string {
-  const of = (columns: readonly string[]) => columns.map((column) => `t.${identifier(column)}`);
-  const written = of(table.columns.filter((column) => !isSent(column)));
+function contentsOf(columns: readonly string[], isSent: (column: string) => boolean): string {
+  const of = (some: readonly string[]) => some.map((column) => `t.${identifier(column)}`);
+  const written = of(columns.filter((column) => !isSent(column)));
   const asText = written.length === 0 ? [] : [`row(${written.join(", ")})::text`];
-  return `record_send(row(${[...of(table.columns.filter(isSent)), ...asText].join(", ")}))`;
+  return `record_send(row(${[...of(columns.filter(isSent)), ...asText].join(", ")}))`;
 }
 
 interface ColumnSeen {
   readonly type: string;
   readonly isAlike: boolean;
   readonly isSent: boolean;
+  /** The server's hash of its type, as called in SQL; undefined where equal hashes do not say that values are written alike. */
+  readonly hash: string | undefined;
 }
 
 interface SideSeen {
   readonly major: number;
+  readonly encoding: string;
   readonly columns: ReadonlyMap<string, ColumnSeen>;
 }
 
@@ -95,15 +116,23 @@ async function columnsOf(db: SqlClient, tables: readonly TableName[]): Promise<S
   const { rows } = await db.query(columnsSql, [tables.map(qualified)]);
   const columns = rows.map((row): readonly [string, ColumnSeen] => [
     `${String(row["table"])}.${String(row["column"])}`,
-    { type: String(row["type"]), isAlike: row["alike"] === true, isSent: row["sent"] === true },
+    {
+      type: String(row["type"]),
+      isAlike: row["alike"] === true,
+      isSent: row["sent"] === true,
+      hash: typeof row["hash"] === "string" ? row["hash"] : undefined,
+    },
   ]);
-  return { major: Number(rows[0]?.["major"] ?? 0), columns: new Map(columns) };
+  const [first] = rows;
+  return { major: Number(first?.["major"] ?? 0), encoding: String(first?.["encoding"]), columns: new Map(columns) };
 }
 
 /**
  * Alike everywhere: types without a collation whose order is that of their values, and text that is sorted by its bytes
  * (`C`, and every locale of the built-in provider in UTF-8). Enums sort as they were declared, and that may differ.
  * Sent: not floats, because a NaN has more than one form in binary, and nothing that a database has numbers of its own for.
+ * Hash: of types whose equal values are the same bytes, so not of numbers with a scale nor of text whose collation knows
+ * equal strings that differ; and not of NULL, of which there is no hash.
  */
 const columnsSql = `
 select name as "table", a.attname as "column", format_type(a.atttypid, a.atttypmod) as type,
@@ -115,6 +144,12 @@ select name as "table", a.attname as "column", format_type(a.atttypid, a.atttypm
   ) as alike,
   n.nspname = 'pg_catalog' and t.typname in ('int2', 'int4', 'int8', 'uuid', 'bool', 'date', 'timestamp', 'timestamptz', 'time',
     'interval', 'text', 'varchar', 'bytea', 'numeric', 'json', 'jsonb') as sent,
+  case when n.nspname = 'pg_catalog' and a.attnotnull then case
+    when t.typname in ('text', 'varchar') and l.collisdeterministic then 'hashtextextended'
+    when t.typname = 'uuid' then 'uuid_hash_extended'
+    when t.typname = 'int4' then 'hashint4extended'
+    when t.typname = 'int8' then 'hashint8extended' end end as hash,
+  current_setting('server_encoding') as encoding,
   current_setting('server_version_num')::int / 10000 as major
 from unnest($1::text[]) as name join pg_attribute a on a.attrelid = name::regclass and a.attnum > 0 and not a.attisdropped
   join pg_type t on t.oid = a.atttypid join pg_namespace n on n.oid = t.typnamespace
