@@ -5,12 +5,13 @@
  *   node scripts/long-run.mjs soak [--requests 100000]          every fault of a stamp, beside healthy ones
  *   node scripts/long-run.mjs rollouts [--rounds 1]             every fault of a release, programs of two versions, kill -9 anywhere
  *
+ * A word behind the suite, such as `rollouts faults`, runs only its files whose names hold it, with a record of their own.
  * With STAMPYARD_ROUTER_IO=fast, by that way. Runs shorter than that are printed only. What ends by Ctrl-C keeps the parts that were over.
  */
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
@@ -39,7 +40,7 @@ const { positionals, values } = parseArgs({
     seed: { type: "string" },
   },
 });
-const [name] = positionals;
+const [name, only] = positionals;
 const suite = suites[name];
 for (const [option, value] of Object.entries(values)) {
   if (!/^\d+(\.\d+)?$/.test(value) || Number(value) <= 0) throw new RangeError(`--${option} needs a number above 0`);
@@ -57,7 +58,8 @@ const env = { ...process.env, STAMPYARD_LONG_REPORT: reported };
 Object.assign(env, suite.env, { [suite.size.variable]: String(size) });
 if (values.seed !== undefined) env.STAMPYARD_SEED = values.seed;
 
-const vitest = [join(root, "node_modules/vitest/vitest.mjs"), "run", ...suite.files];
+const files = only === undefined ? suite.files : filesNamed(only);
+const vitest = [join(root, "node_modules/vitest/vitest.mjs"), "run", ...files];
 const child = spawn(process.execPath, vitest, { env, cwd: root, stdio: "inherit" });
 let interrupted = false;
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
@@ -79,6 +81,7 @@ function keep(code) {
   const parts = existsSync(reported) ? readFileSync(reported, "utf8").trim().split("\n").map(JSON.parse) : [];
   const outcome = {
     suite: name,
+    ...(only === undefined ? {} : { only }),
     at: startedAt.toISOString(),
     seconds: Math.round((Date.now() - startedAt) / 1_000),
     asked: { [suite.size.name]: size },
@@ -96,10 +99,20 @@ function keep(code) {
   mkdirSync(results, { recursive: true });
   const file = join(
     results,
-    `long-${name}${sockets === "public" ? "" : `-${sockets}`}-${startedAt.toISOString().slice(0, 10)}.json`,
+    `long-${name}${only === undefined ? "" : `-${only}`}${sockets === "public" ? "" : `-${sockets}`}-${startedAt.toISOString().slice(0, 10)}.json`,
   );
   writeFileSync(file, `${JSON.stringify(outcome, undefined, 2)}\n`);
   console.log(`${code === 0 ? "Passed" : "Failed"}, ${parts.length} parts: ${file}`);
+}
+
+/** Those of the suite's test files whose names hold the word. */
+function filesNamed(word) {
+  const all = suite.files.flatMap((path) =>
+    path.endsWith(".ts") ? [path] : readdirSync(join(root, path)).map((file) => `${path}/${file}`),
+  );
+  const found = all.filter((file) => file.endsWith(".test.ts") && basename(file).includes(word));
+  if (found.length === 0) throw new RangeError(`No file of ${name} has ${word} in its name`);
+  return found;
 }
 
 /** With a plus sign where files were changed since. */
