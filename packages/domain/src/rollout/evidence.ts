@@ -132,6 +132,11 @@ export interface UpdatedMember {
 export interface Evidence {
   readonly now: Instant;
   readonly bucketMs: number;
+  /**
+   * Whole time that the wave under way is to be watched, its bake. Where spans are missing, as much of others makes up for
+   * them. Absent = all that has passed since the update is wanted.
+   */
+  readonly watchMs?: number;
   /** When each updated member's update was complete. Its buckets from then on are judged, those before its update are its baseline. */
   readonly updated: readonly UpdatedMember[];
   /** Stamps that have run the old release all the while. */

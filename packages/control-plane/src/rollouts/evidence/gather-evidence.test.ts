@@ -128,6 +128,12 @@ test("gatherEvidence() looks at the end of a bake, and at no other time", async 
   expect(await at({ kind: "updating", wave: 1, since: 0 })).toBe(false);
 });
 
+test("gatherEvidence() wants to watch a wave for its bake, whatever was missed meanwhile", async () => {
+  const { rollout } = rolloutOf([]);
+  const waves = [{ name: "canary", bakeMs: 60_000 }, { name: "rest" }] as unknown as Rollout["waves"];
+  expect((await gatherEvidence(depsOf({}), { ...rollout, waves }, [member("a", updated)], now)).watchMs).toBe(60_000);
+});
+
 test("gatherEvidence() takes for nobody's past what it did under a release that was taken back", async () => {
   const spans = [60, 90, 95, 110, 120, 140, 150].map((seconds) => now - seconds * 1_000);
   const buckets = ["a", "b"].flatMap((stamp) => spans.map((at) => bucket(stamp, at, 5)));

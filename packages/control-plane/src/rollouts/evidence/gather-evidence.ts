@@ -48,6 +48,7 @@ export async function gatherEvidence(
     readFailing(store),
   ]);
   const wave = "wave" in rollout.state ? rollout.state.wave : 0;
+  const watchMs = rollout.waves[wave]?.bakeMs;
   const about = { memory, rollout, now, failing, siblings };
   const signals = members
     .filter(({ stamp }) => names.includes(stamp))
@@ -55,6 +56,7 @@ export async function gatherEvidence(
   return {
     now,
     bucketMs: memory.spanMs,
+    ...(watchMs === undefined ? {} : { watchMs }),
     updated,
     siblings,
     buckets: withQuiet(rows, [...names, ...siblings], memory.spanMs),

@@ -223,6 +223,21 @@ describe("judgeGate() is inconclusive, and never good (I35),", () => {
     );
   });
 
+  test("until an outage of counts is made up for, which takes as long as it lasted", () => {
+    const isOut = (at: number) => at >= updatedAt + 2 * minute && at < updatedAt + 4 * minute;
+    const broken = (watchMs: number, more: Partial<EvidenceBucket> = {}) =>
+      evidence((stamp, at) => ({ complete: !isOut(at), ...(isNew(stamp, at) ? more : {}) }), { watchMs });
+    unclear(broken(bakeMs), /missing or late: s-1: 24 of 118/);
+    expect(judgeGate(defaultGate, broken(bakeMs - 2 * minute))).toMatchObject({ verdict: "go", tookLook: true });
+    expect(judgeGate(defaultGate, broken(bakeMs - 2 * minute, { errors: 3 })).verdict).toBe("abort");
+    unclear(broken(0), /missing or late/);
+    // What has just begun may be the release's own doing.
+    unclear(
+      evidence((_, at) => (at >= now - 2 * minute ? "nothing" : {}), { watchMs: bakeMs - 3 * minute }),
+      /missing or late: s-1: 22 of 118/,
+    );
+  });
+
   test("when counts come to an end before the bake does", () => {
     unclear(
       evidence((_, at) => (at >= now - 3 * minute ? "nothing" : {})),

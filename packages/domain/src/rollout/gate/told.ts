@@ -17,7 +17,7 @@ export interface Heard {
 /** More siblings do not make a comparison better, and reading them takes time. */
 const mostBeside = 120;
 const mostJudged = 120;
-/** Share of spans that may be missing of a stamp that is compared. */
+/** Share of spans that may be missing of a stamp that is compared; and of those that are wanted, how many may be late. */
 const missingBorne = 0.1;
 /** How late routers may tell of a span. */
 const lateMs = 4_000;
@@ -26,7 +26,8 @@ const lateMs = 4_000;
  * Who is compared with whom: members of the last wave with siblings, and with members of earlier waves, which ran the new
  * release all the while. Spans that are not complete are left out, and a stamp of which too many are missing says nothing.
  */
-export function hear({ now, bucketMs, updated, siblings, buckets, seed }: Evidence): Heard | undefined {
+export function hear(evidence: Evidence): Heard | undefined {
+  const { now, bucketMs, updated, siblings, buckets, seed } = evidence;
   const wave = updated.reduce((last, member) => Math.max(last, member.wave), -1);
   const newest = updated.filter((member) => member.wave === wave);
   if (newest.length === 0) return undefined;
@@ -55,15 +56,28 @@ export function hear({ now, bucketMs, updated, siblings, buckets, seed }: Eviden
   const silent: string[] = [];
   for (const told of stamps.values()) {
     told.buckets.sort((a, b) => a.at - b.at);
-    const due = now - Math.max(2 * bucketMs, lateMs);
-    const expected = Math.floor((due - told.afterFrom) / bucketMs);
-    const heard = told.buckets.filter(({ at }) => at >= told.afterFrom && at + bucketMs <= due).length;
-    const isSilent = expected - heard > Math.max(1, missingBorne * expected);
-    if (told.isJudged && isSilent) silent.push(`${told.stamp}: ${expected - heard} of ${expected} spans`);
+    const lack = whatIsMissing(told, evidence);
+    if (told.isJudged && lack !== undefined) silent.push(`${told.stamp}: ${lack}`);
     if (told.isJudged) judged.push(told);
-    else if (!isSilent) beside.push(told);
+    else if (lack === undefined) beside.push(told);
   }
   return { judged, beside, silent, from, requests: { judged: requestsOf(judged), beside: requestsOf(beside) } };
+}
+
+/**
+ * Too many spans are missing, in words. An outage of counts costs as much time as it took and no more: once as much was
+ * told as the bake wants, it does not matter how much lies between.
+ */
+function whatIsMissing({ buckets, afterFrom }: Told, { now, bucketMs, watchMs }: Evidence): string | undefined {
+  const due = now - Math.max(2 * bucketMs, lateMs);
+  const expected = Math.floor((due - afterFrom) / bucketMs);
+  const heard = buckets.filter(({ at }) => at >= afterFrom && at + bucketMs <= due);
+  const missing = expected - heard.length;
+  if (missing <= Math.max(1, missingBorne * expected)) return undefined;
+  const wanted = Math.floor((watchMs ?? 0) / bucketMs);
+  const late = Math.floor((due - (heard.at(-1)?.at ?? afterFrom)) / bucketMs) - 1;
+  const isMadeUpFor = heard.length >= (1 - missingBorne) * wanted && late <= Math.max(1, missingBorne * wanted);
+  return wanted > 0 && isMadeUpFor ? undefined : `${missing} of ${expected} spans`;
 }
 
 function requestsOf(stamps: readonly Told[]): number {
