@@ -27,7 +27,7 @@ const lateMs = 4_000;
  * release all the while. Spans that are not complete are left out, and a stamp of which too many are missing says nothing.
  */
 export function hear(evidence: Evidence): Heard | undefined {
-  const { now, bucketMs, updated, siblings, buckets, seed } = evidence;
+  const { updated, siblings, buckets, seed } = evidence;
   const wave = updated.reduce((last, member) => Math.max(last, member.wave), -1);
   const newest = updated.filter((member) => member.wave === wave);
   if (newest.length === 0) return undefined;
