@@ -206,7 +206,11 @@ export {
   standardTier,
   type TenantLimits,
   tenantLabel,
+  rulesDigest,
+  rulesOf,
+  withRules,
 } from "./routing.ts";
+export { routingDifference, rulesDifference, ruleText } from "./routing-words.ts";
 export { makeSecret, secretNames } from "./secrets.ts";
 export { afterPlan } from "./rollout/after-plan.ts";
 export { type CommandContext, type CommandedRollout, commandRollout } from "./rollout/command-rollout.ts";
@@ -240,7 +244,7 @@ export type { ChosenCanary, RolloutCandidate } from "./rollout/rollout-candidate
 export { behindWhom, covers, overlaps, whoTakesOver } from "./rollout/rollout-queue.ts";
 export type { MemberSeen, RolloutAction, RolloutPlan, RolloutWorld } from "./rollout/rollout-world.ts";
 export { type RolloutWords, rolloutWords } from "./rollout/rollout-words.ts";
-export { sameAim } from "./rollout/same-aim.ts";
+export { bringsRules, keepingRules, sameAim } from "./rollout/same-aim.ts";
 export {
   type CanaryRule,
   type MemberLabelRule,

@@ -1,6 +1,8 @@
+import { digestOf, type Json } from "./canonical.ts";
 import type { Fleet } from "./fleet.ts";
 import { StampyardError } from "./errors.ts";
 import { isHostname, isTenantKey, quote, requireHostname } from "./names.ts";
+import type { Digest, Sha256 } from "./ports.ts";
 
 /**
  * How a request names its tenant: all of routing that goes over a fleet by waves. `domains`, `path` and `header` are the
@@ -103,10 +105,30 @@ export function routingRules(routing: RoutingRules): readonly RoutingRule[] {
   ];
 }
 
-/** What routers are told: the file's routing and the pools' fallback, of which there is one at most. */
-export function publishedRouting(fleet: Fleet): Routing {
+/** The part of routing that goes over the fleet by waves. */
+export function rulesOf(routing: Routing): RoutingRules {
+  const { limits: _, catchAll: __, trials: ___, ...rules } = routing;
+  return rules;
+}
+
+/** What aims and stamps name rules by. */
+export function rulesDigest(routing: Routing, sha256: Sha256): Digest {
+  return digestOf(rulesOf(routing) as unknown as Json, sha256);
+}
+
+/** Limits of one routing with the rules of another. */
+export function withRules({ limits }: Routing, rules: RoutingRules): Routing {
+  return { ...rulesOf(rules), ...(limits === undefined ? {} : { limits }) };
+}
+
+/**
+ * What routers are told: the file's routing and the pools' fallback, of which there is one at most, and the rules that
+ * some stamps have instead.
+ */
+export function publishedRouting(fleet: Fleet, trials: readonly RoutingTrial[] = []): Routing {
   const catchAll = fleet.pools.find((pool) => pool.catchAll !== undefined)?.catchAll;
-  return catchAll === undefined ? fleet.routing : { ...fleet.routing, catchAll };
+  const routing = catchAll === undefined ? fleet.routing : { ...fleet.routing, catchAll };
+  return trials.length === 0 ? routing : { ...routing, trials };
 }
 
 /** The rule that reads this host as something else than a custom hostname, or undefined (I5). */

@@ -99,6 +99,8 @@ export interface Stamp {
   /** Digest of the rendering it should run. */
   readonly stampDigest: Digest;
   readonly capacity: Capacity;
+  /** Rules of routing that hold for its tenants, where those are not the fleet's. */
+  readonly routing?: Digest;
   /** Last published endpoints. */
   readonly endpoints: readonly Endpoint[];
   readonly endpointRevision: number;

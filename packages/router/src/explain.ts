@@ -1,5 +1,5 @@
 import type { DirectoryView } from "@stampyard/directory";
-import type { Routing, RoutingRule, TenantLimits } from "@stampyard/domain";
+import { type Routing, type RoutingRule, ruleText, type TenantLimits } from "@stampyard/domain";
 import {
   compiled,
   type Decision,
@@ -155,24 +155,6 @@ function ruleOutcomes(directory: DirectoryView, routing: Routing, facts: Request
     first ??= named;
     return { ...row, outcome, ...(named === tenantless ? {} : { tenant: named }) };
   });
-}
-
-/** As the fleet file writes it. */
-export function ruleText(rule: RoutingRule): string {
-  switch (rule.kind) {
-    case "subdomain":
-      return `host {tenant}.${rule.domain}`;
-    case "hostname":
-      return "hostnames of tenants";
-    case "path":
-      return `path ${rule.prefix}/{tenant}`;
-    case "header":
-      return `header ${rule.name}`;
-    case "alias":
-      return `alias ${rule.alias} in header ${rule.header}`;
-    case "host":
-      return `host ${rule.host}, without tenant`;
-  }
 }
 
 function details(

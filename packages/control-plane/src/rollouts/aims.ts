@@ -3,20 +3,43 @@ import {
   type Digest,
   type Fleet,
   isServing,
+  keepingRules,
   type Pool,
   type Random,
+  rulesDigest,
   sameAim,
   type Sha256,
   type Stamp,
 } from "@stampyard/domain";
 import { newStamp, ownParameters, type ReleaseParts } from "../server/stamp-goal.ts";
 import type { Store } from "../store/port.ts";
+import { systemSha256 } from "../system-ports.ts";
 
 /** What stamps run, are to run, and will run when all that has begun is done. */
 
-/** Everything that a rollout decides of a stamp, as its row says it now. */
-export function aimOf({ releaseDigest, stampDigest, parameters, capacity }: Stamp): Aim {
-  return { release: releaseDigest, stampDigest, parameters, capacity };
+/**
+ * Everything that a rollout decides of a stamp, as its row says it now.
+ * @param rules what holds for a stamp that has no rules of its own: `fleetRules`
+ */
+export function aimOf(
+  { releaseDigest, stampDigest, parameters, capacity, routing }: Stamp,
+  rules: Digest | undefined,
+): Aim {
+  const holds = routing ?? rules;
+  return {
+    release: releaseDigest,
+    stampDigest,
+    parameters,
+    capacity,
+    ...(holds === undefined ? {} : { routing: holds }),
+  };
+}
+
+/** Digest of the routing rules of a fleet. */
+export function fleetRules(fleet: Fleet): Digest;
+export function fleetRules(fleet: Fleet | undefined): Digest | undefined;
+export function fleetRules(fleet: Fleet | undefined): Digest | undefined {
+  return fleet === undefined ? undefined : rulesDigest(fleet.routing, systemSha256);
 }
 
 export interface NewAim {
@@ -31,7 +54,7 @@ export interface AimDeps {
 }
 
 /**
- * What a stamp would be by a release and a pool, with its own parameters kept.
+ * What a stamp would be by a release and a pool, with its own parameters kept. It says nothing of routing rules.
  * @param present the fleet in force, whose pool says which parameters of an older stamp are its own
  * @throws StampyardError INVALID_MANIFEST naming parameters that the release does not take
  */
@@ -45,7 +68,7 @@ export function aimAt(
   const identity = { name: stamp.name, pool: stamp.pool, region: stamp.region };
   const own = ownParameters(stamp, poolOf(present, stamp));
   const made = newStamp(release, { identity, pool, own }, sha256, random);
-  return { to: aimOf(made.stamp), secrets: made.secrets };
+  return { to: aimOf(made.stamp, undefined), secrets: made.secrets };
 }
 
 /**
@@ -92,15 +115,22 @@ export async function expectedAims({ rollouts }: Pick<Store, "rollouts">): Promi
     const isBack = row?.value.state.kind === "aborting";
     for (const { stamp, state, from, to } of members) {
       if (state.kind === "skipped" || (isBack && state.kind === "waiting")) continue;
-      expected.set(stamp, isBack || state.kind === "returning" || state.kind === "returned" ? from : to);
+      const before = expected.get(stamp) ?? from;
+      expected.set(
+        stamp,
+        isBack || state.kind === "returning" || state.kind === "returned" ? from : keepingRules(to, before),
+      );
     }
   }
   return expected;
 }
 
-/** @returns whether the stamp would have to change once everything that has begun is done */
-export function differs(stamp: Stamp, to: Aim, expected: ReadonlyMap<string, Aim>): boolean {
-  return !sameAim(expected.get(stamp.name) ?? aimOf(stamp), to);
+/**
+ * @param rules of the fleet in force
+ * @returns whether the stamp would have to change once everything that has begun is done
+ */
+export function differs(stamp: Stamp, to: Aim, expected: ReadonlyMap<string, Aim>, rules: Digest | undefined): boolean {
+  return !sameAim(expected.get(stamp.name) ?? aimOf(stamp, rules), to);
 }
 
 /** The newest of the rollouts that have not ended which bring this release. */

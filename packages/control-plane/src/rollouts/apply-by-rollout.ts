@@ -8,17 +8,18 @@ import {
   type Random,
   type Sha256,
   StampyardError,
+  withRules,
 } from "@stampyard/domain";
 import { releaseDigest } from "@stampyard/manifest";
 import { type FleetFiles, type FleetNow, newStamp, rowsOf } from "../server/stamp-goal.ts";
 import type { ApplyFleetInput, Release, ReleaseInput, Store, StampCreate } from "../store/port.ts";
-import { aimAt, differs, expectedAims, isInService, keptStamps, openRolloutOf, poolOf } from "./aims.ts";
+import { aimAt, differs, expectedAims, fleetRules, isInService, keptStamps, openRolloutOf, poolOf } from "./aims.ts";
 import { prepareRollout } from "./prepare-rollout.ts";
 import { strategyFor } from "./strategy-for.ts";
 
 /**
  * What an `apply` does at once, and what it leaves to a rollout: release, parameters and capacity of stamps that are
- * there change wave by wave; limits, policies, routing and new pools hold from now on. A stamp that is built meanwhile
+ * there, and the routing rules for their tenants, change wave by wave; limits, policies and new pools hold from now on. A stamp that is built meanwhile
  * gets the release that is known to be good.
  */
 
@@ -51,11 +52,14 @@ export async function planApply(
     if (isSame && same(present?.fleet, files.fleet)) return { kind: "nothing" };
     return { kind: "write", input: { fleet: files.fleet, release, ...rows } };
   }
+  const rules = fleetRules(present.fleet);
+  const routing = fleetRules(files.fleet);
   const members = stamps.map((stamp) => {
     const pool = poolOf(files.fleet, stamp) as Pool;
-    return { stamp, ...aimAt(deps, files, stamp, pool, present.fleet) };
+    const { to, secrets } = aimAt(deps, files, stamp, pool, present.fleet);
+    return { stamp, to: { ...to, routing }, secrets };
   });
-  if (expected.size === 0 && !members.some(({ stamp, to }) => differs(stamp, to, expected))) {
+  if (expected.size === 0 && !members.some(({ stamp, to }) => differs(stamp, to, expected, rules))) {
     const rows = { ...rowsOf(now, files, plan, sha256, random), stampUpdates: [] };
     if (plan.changes.length === 0 && same(present.fleet, files.fleet)) return { kind: "nothing" };
     return { kind: "write", input: { fleet: files.fleet, release, ...rows } };
@@ -63,7 +67,7 @@ export async function planApply(
   const good = await requireRelease(store, present.release);
   const fleet = fleetMeanwhile(present.fleet, files.fleet, new Set(stamps.map(({ pool }) => pool)));
   const stampCreates = createsMeanwhile(deps, plan, fleet, good);
-  if (!members.some(({ stamp, to }) => differs(stamp, to, expected))) {
+  if (!members.some(({ stamp, to }) => differs(stamp, to, expected, rules))) {
     const rollout = await openRolloutOf(store, release.digest);
     const named = rollout === undefined ? {} : { rollout };
     if (stampCreates.length === 0 && same(fleet, present.fleet)) return { kind: "nothing", ...named };
@@ -75,6 +79,7 @@ export async function planApply(
     strategy: await strategyFor(store, files.fleet),
     hotfix: false,
     fleet: files.fleet,
+    present: present.fleet,
     members,
     expected,
   });
@@ -82,7 +87,7 @@ export async function planApply(
   return { kind: "write", input: { fleet, release, stampCreates, stampUpdates: [], byRollout } };
 }
 
-/** The wanted fleet, with what stamps are made of as it was, in pools that have some. */
+/** The wanted fleet, with what stamps are made of as it was, in pools that have some, and the rules of its routing. */
 function fleetMeanwhile(present: Fleet, wanted: Fleet, withStamps: ReadonlySet<string>): Fleet {
   const pools = wanted.pools.map((pool) => {
     const old = present.pools.find(({ name }) => name === pool.name && withStamps.has(name));
@@ -90,7 +95,7 @@ function fleetMeanwhile(present: Fleet, wanted: Fleet, withStamps: ReadonlySet<s
     const { capacity: _, ...rest } = pool;
     return { ...rest, parameters: old.parameters, ...(old.capacity === undefined ? {} : { capacity: old.capacity }) };
   });
-  return { ...wanted, template: present.template, pools };
+  return { ...wanted, template: present.template, pools, routing: withRules(wanted.routing, present.routing) };
 }
 
 /**

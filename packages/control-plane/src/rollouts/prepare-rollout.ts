@@ -9,7 +9,7 @@ import {
   type Stamp,
 } from "@stampyard/domain";
 import type { RolloutInput } from "../store/port.ts";
-import { aimOf } from "./aims.ts";
+import { aimOf, fleetRules } from "./aims.ts";
 import { type CandidateDeps, gatherCandidates } from "./gather-candidates.ts";
 
 /** A rollout as it would be started now: nothing is written. */
@@ -28,6 +28,8 @@ export interface RolloutWish {
   readonly overridesFreeze?: string;
   /** Labels of pools. */
   readonly fleet: Fleet;
+  /** What is in force. @default fleet */
+  readonly present?: Fleet;
   readonly members: readonly {
     readonly stamp: Stamp;
     readonly to: Aim;
@@ -41,8 +43,9 @@ export interface RolloutWish {
 /** Who gets what, and when. @throws StampyardError STAMP_NOT_FOUND for a canary that is named and not there */
 export async function prepareRollout(deps: CandidateDeps, wish: RolloutWish): Promise<PreparedRollout> {
   const { release, components, strategy, hotfix, undoes, overridesFreeze, members, expected } = wish;
+  const rules = fleetRules(wish.present ?? wish.fleet);
   const stamps = members.map(({ stamp, to, skip }) => {
-    const from = expected?.get(stamp.name) ?? aimOf(stamp);
+    const from = expected?.get(stamp.name) ?? aimOf(stamp, rules);
     return { stamp, from, to, ...(skip === undefined ? {} : { skip }) };
   });
   const candidates = await gatherCandidates(deps, stamps, wish.fleet);

@@ -1,5 +1,6 @@
 import {
   type Aim,
+  bringsRules,
   type Digest,
   type Rollout,
   type RolloutStrategy,
@@ -7,7 +8,7 @@ import {
   StampyardError,
 } from "@stampyard/domain";
 import type { FleetGoal, FleetRecord, Release, ReleaseInput, Revisioned, WriteContext } from "../store/port.ts";
-import { aimAt, aimAtPart, aimOf, expectedAims, keptStamps, poolOf } from "./aims.ts";
+import { aimAt, aimAtPart, aimOf, expectedAims, fleetRules, keptStamps, poolOf } from "./aims.ts";
 import { type ApplyDeps, requireRelease } from "./apply-by-rollout.ts";
 import { composeRelease, isComposed } from "./compose-release.ts";
 import { changesSomething, type PreparedRollout, prepareRollout, type RolloutWish } from "./prepare-rollout.ts";
@@ -95,7 +96,8 @@ export async function planAsked(deps: StartDeps, asked: RolloutAsked): Promise<A
 function aimWith(deps: StartDeps, release: Release, stamp: Stamp, present: FleetRecord, goal: FleetGoal | undefined) {
   const pool = poolOf(goal?.fleet, stamp) ?? poolOf(present.fleet, stamp);
   if (pool === undefined) throw new RangeError(`Stamp ${stamp.name} has no pool`);
-  return aimAt(deps, release, stamp, pool, present.fleet);
+  const { to, secrets } = aimAt(deps, release, stamp, pool, present.fleet);
+  return { to: goal === undefined ? to : { ...to, routing: fleetRules(goal.fleet) }, secrets };
 }
 
 /** Each stamp's present release with the parts taken from the asked one. */
@@ -172,8 +174,12 @@ export async function undoRollout(
   const back = members.flatMap((member) => {
     const stamp = stamps.get(member.stamp);
     if (stamp === undefined || member.state.kind !== "updated") return [];
-    const isSince = aimOf(stamp).stampDigest !== member.to.stampDigest;
-    return [{ stamp, to: member.from, ...(isSince ? { skip: "it has had another release since" } : {}) }];
+    const { stampDigest, routing } = aimOf(stamp, fleetRules(row?.value.fleet));
+    // Rules that it did not bring are not its to take back, whoever has changed them since.
+    const { routing: _, ...rest } = member.from;
+    const to = bringsRules(member.from, member.to) ? member.from : rest;
+    const isSince = stampDigest !== member.to.stampDigest || (to === member.from && routing !== member.to.routing);
+    return [{ stamp, to, ...(isSince ? { skip: "it has had another release since" } : {}) }];
   });
   const [first] = back;
   if (row === undefined || first === undefined) {

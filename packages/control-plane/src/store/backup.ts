@@ -19,6 +19,7 @@ export const backupTables = [
   "audit",
   "tokens",
   "releases",
+  "routing_rules",
   "fleet",
   "fleet_goals",
   "rollouts",

@@ -11,7 +11,7 @@ import type {
   StoreMode,
   WriteContext,
 } from "./records.ts";
-import { rankOfTenants, sequence } from "./sequence.ts";
+import { rankOfRouting, rankOfTenants, sequence } from "./sequence.ts";
 import { audit, type StoreBase, write } from "./write.ts";
 
 const snapshotPage = 2_000;
@@ -30,6 +30,14 @@ export function directoryStore(base: StoreBase): DirectoryStore {
       );
       const { version = null, pending = false } = rows[0] ?? {};
       return version === null && !pending ? undefined : { version: version ?? 0, pending };
+    },
+    async routingVersion() {
+      const { rows } = await base.db.query<{ version: number | null; pending: boolean }>(
+        `SELECT (SELECT version FROM directory_entries WHERE rank = ${rankOfRouting}) AS version,
+           EXISTS (SELECT FROM directory_pending WHERE entry = 'routing/') AS pending`,
+      );
+      const { version, pending } = rows[0] ?? { version: null, pending: false };
+      return { version: version ?? 0, pending };
     },
     held: () => readHeld(base),
     confirm: (id, ctx) => confirm(base, id, ctx),

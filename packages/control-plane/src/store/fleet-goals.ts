@@ -1,13 +1,22 @@
-import { canonicalJson, type Digest, type Fleet, type Json, type Rollout, StampyardError } from "@stampyard/domain";
+import {
+  canonicalJson,
+  type Digest,
+  type Fleet,
+  type Json,
+  type Rollout,
+  StampyardError,
+  withRules,
+} from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
 import type { FleetGoal } from "./port.ts";
 import type { FleetRecord } from "./records.ts";
 import { endedRolloutList } from "./rollout-rows.ts";
+import { settleStamps } from "./routing-rules.ts";
 import type { Write } from "./write.ts";
 
 /**
- * What a fleet is to become. The fleet's row says what is in force; release, parameters and capacity of a goal come
- * into it when the rollout that carries the goal is done.
+ * What a fleet is to become. The fleet's row says what is in force; release, parameters, capacity and routing rules of a
+ * goal come into it when the rollout that carries the goal is done.
  */
 
 interface GoalRow extends Record<string, unknown> {
@@ -58,7 +67,7 @@ export async function lockFleetRow(tx: Queryable): Promise<PresentRow | undefine
 }
 
 /**
- * A rollout is done: its release, and what its goal says of pools that there are, become the fleet's own. Everything
+ * A rollout is done: its release, and what its goal says of routing rules and of pools that there are, become the fleet's own. Everything
  * else of the fleet may have been changed by a later `apply`, and stays.
  */
 export async function makeFleetTrue(w: Write, rollout: Rollout): Promise<void> {
@@ -77,10 +86,14 @@ export async function makeFleetTrue(w: Write, rollout: Rollout): Promise<void> {
     "UPDATE fleet SET fleet = $1, release_digest = $2, revision = revision + 1, updated_at = clock_timestamp()",
     [JSON.stringify(fleet), release],
   );
+  await settleStamps(w, fleet, false);
   w.tell({ kind: "fleet" });
 }
 
-/** Of a pool that there is, a rollout brings parameters and capacity; a pool that the goal does not name stays as it is. */
+/**
+ * Of a pool that there is, a rollout brings parameters and capacity; a pool that the goal does not name stays as it is. Of
+ * routing it brings the rules.
+ */
 export function fleetWhenDone(present: Fleet, goal: Fleet): Fleet {
   const wanted = new Map(goal.pools.map((pool) => [pool.name, pool]));
   const pools = present.pools.map((pool) => {
@@ -93,7 +106,7 @@ export function fleetWhenDone(present: Fleet, goal: Fleet): Fleet {
       ...(want.capacity === undefined ? {} : { capacity: want.capacity }),
     };
   });
-  return { ...present, template: goal.template, pools };
+  return { ...present, template: goal.template, pools, routing: withRules(present.routing, goal.routing) };
 }
 
 interface UndoneRow extends Record<string, unknown> {

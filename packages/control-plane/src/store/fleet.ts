@@ -5,6 +5,7 @@ import {
   isServing,
   type Json,
   publishedRouting,
+  rulesOf,
   StampyardError,
 } from "@stampyard/domain";
 import { insertGoal, openGoals, readGoal } from "./fleet-goals.ts";
@@ -12,20 +13,11 @@ import type { AppliedFleet, ApplyFleetInput, FleetStore } from "./port.ts";
 import type { FleetRecord, PoolUse, Release, ReleaseInput, Revisioned, UsedPlaces, WriteContext } from "./records.ts";
 import { lockRollouts } from "./rollout-rows.ts";
 import { recordRollout } from "./rollout-start.ts";
+import { keepRules, publishRouting, readRules, routingNow, settleStamps } from "./routing-rules.ts";
 import { insertStamp, stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";
 import { type Sealer, sealMissing, sealNewStamp } from "./stamp-secrets.ts";
 import { usedPlaces } from "./used-places.ts";
-import {
-  audit,
-  leaveChanges,
-  numericCursor,
-  pageLimit,
-  pageOf,
-  requireNormal,
-  staleRevision,
-  type Write,
-  write,
-} from "./write.ts";
+import { audit, numericCursor, pageLimit, pageOf, requireNormal, staleRevision, type Write, write } from "./write.ts";
 
 interface FleetRow extends Record<string, unknown> {
   fleet: Fleet;
@@ -76,6 +68,11 @@ export function fleetStore(base: Sealer): FleetStore {
       return { items: items.map(toRelease), ...(nextCursor === undefined ? {} : { nextCursor }) };
     },
     pools: () => pools(base),
+    rules: (digests) => readRules(db, digests),
+    async routing() {
+      const { rows } = await db.query<FleetRow>(`SELECT ${fleetColumns} FROM fleet`);
+      return rows[0] === undefined ? undefined : await routingNow(db, rows[0].fleet);
+    },
   };
 }
 
@@ -86,6 +83,7 @@ function applyFleet(base: Sealer, input: ApplyFleetInput, ctx: WriteContext): Pr
     await insertRelease(w, input.release);
     const old = await lockFleet(w, input);
     const row = await putFleet(w, input, old);
+    await keepRules(w, [input.fleet.routing]);
     for (const { stamp, secrets } of input.stampCreates) {
       await insertStamp(w, stamp);
       await sealNewStamp(w, base.masters, stamp.name, secrets);
@@ -101,9 +99,11 @@ function applyFleet(base: Sealer, input: ApplyFleetInput, ctx: WriteContext): Pr
       stampUpdates: input.stampUpdates.map((update) => update.name),
       ...(begun === undefined ? {} : { rollout: { id: begun.started.value.id, ...begun.detail } }),
     });
-    const routing = publishedRouting(input.fleet);
-    if (old === undefined || text(publishedRouting(old.fleet)) !== text(routing)) {
-      await leaveChanges(w, auditId, [{ kind: "routing-put", routing }]);
+    if (old === undefined || text(publishedRouting(old.fleet)) !== text(publishedRouting(input.fleet))) {
+      // Other rules without a rollout are for everybody: there is nobody in service whom they could harm.
+      const isRuled = old !== undefined && text(rulesOf(old.fleet.routing)) !== text(rulesOf(input.fleet.routing));
+      if (isRuled) await settleStamps(w, input.fleet, true);
+      await publishRouting(w, auditId);
     }
     w.tell({ kind: "fleet" });
     return { ...toFleet(row), ...(begun === undefined ? {} : { rollout: begun.started }) };
@@ -140,6 +140,7 @@ async function putFleet(w: Write, input: ApplyFleetInput, old: FleetRow | undefi
 
 async function startByApply(base: Sealer, w: Write, { byRollout, release }: ApplyFleetInput, revision: number) {
   if (byRollout === undefined) return undefined;
+  await keepRules(w, [byRollout.fleet.routing]);
   await insertGoal(w, { revision, fleet: byRollout.fleet, release: release.digest });
   return recordRollout(base, w, { ...byRollout.rollout, fleetRevision: revision });
 }

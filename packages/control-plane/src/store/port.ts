@@ -1,15 +1,5 @@
 import type { DirectoryChange, DirectoryReport, FeedAcknowledgement, FeedPosition } from "@stampyard/directory";
-import type {
-  Digest,
-  Fleet,
-  Instant,
-  Rollout,
-  Stamp,
-  StampObservation,
-  StampPhase,
-  StampTenants,
-  TenantPhase,
-} from "@stampyard/domain";
+import type { Instant, Stamp, StampObservation, StampPhase, StampTenants, TenantPhase } from "@stampyard/domain";
 import type { HoldStore } from "./holds.ts";
 import type { CapacityStore } from "./capacity.ts";
 import type { PlacementStore } from "./placement.ts";
@@ -18,9 +8,10 @@ import type { FenceStep } from "./stamp-fence.ts";
 import type { TenantStore } from "./tenant-port.ts";
 import type { LoadStore } from "./stamp-loads.ts";
 import type { CampaignStore } from "./campaign-port.ts";
+import type { FleetStore } from "./fleet-port.ts";
 import type { FreezeStore, PinStore } from "./freeze-port.ts";
 import type { MoveStore } from "./move-port.ts";
-import type { EvidenceStore, RolloutInput, RolloutStore } from "./rollout-port.ts";
+import type { EvidenceStore, RolloutStore } from "./rollout-port.ts";
 import type { WebhookStore } from "./webhook-port.ts";
 import type {
   AuditRecord,
@@ -28,7 +19,6 @@ import type {
   ChangesAnswer,
   DirectoryHead,
   DirectorySnapshot,
-  FleetRecord,
   HeldBatch,
   HomeClaim,
   IdempotencyAnswer,
@@ -36,10 +26,7 @@ import type {
   ObservedStamp,
   Page,
   PageOptions,
-  PoolUse,
   RecoveryReport,
-  Release,
-  ReleaseInput,
   Revisioned,
   RotationStep,
   RouterRecord,
@@ -56,6 +43,7 @@ import type {
 export type { LoadSample, LoadStore, StampLoadRecord } from "./stamp-loads.ts";
 export type { OverrideRecord, PlacementAnswer, PlacementStore } from "./placement.ts";
 export type * from "./records.ts";
+export type { AppliedFleet, ApplyFleetInput, FleetGoal, FleetStore } from "./fleet-port.ts";
 export type { CampaignCommand, CampaignFilter, CampaignInput, CampaignStore } from "./campaign-port.ts";
 export type { MoveFilter, MoveInput, MoveStore } from "./move-port.ts";
 export type { FreezeStore, Pin, PinStore } from "./freeze-port.ts";
@@ -141,46 +129,6 @@ export interface TokenStore {
   revoke(id: string, ctx: WriteContext): Promise<TokenRecord>;
 }
 
-export interface ApplyFleetInput {
-  readonly fleet: Fleet;
-  readonly release: ReleaseInput;
-  /** New stamps, in state `requested`, with their secrets (plain here, sealed at rest). */
-  readonly stampCreates: readonly StampCreate[];
-  /** Only what a release decides: release digest, stamp digest, parameters, capacity. */
-  readonly stampUpdates: readonly {
-    readonly name: string;
-    readonly releaseDigest: Digest;
-    readonly stampDigest: Digest;
-    readonly parameters: Stamp["parameters"];
-    readonly capacity: Stamp["capacity"];
-    /** Secrets of components that the release adds; existing names keep their value. */
-    readonly secrets?: Readonly<Record<string, string>>;
-  }[];
-  /** Revision that the plan was made from; 0 = no fleet yet. */
-  readonly expectedRevision: number;
-  /**
-   * What is to reach the stamps that there are by a rollout only. `fleet` above is then what is in force until it is
-   * done, the fleet's release stays what it was, and nothing of `release` applies but that it is kept. The rollout is
-   * recorded in the same transaction.
-   */
-  readonly byRollout?: {
-    /** As the file wants it. */
-    readonly fleet: Fleet;
-    readonly rollout: Omit<RolloutInput, "fleetRevision">;
-  };
-}
-
-export interface AppliedFleet extends Revisioned<FleetRecord> {
-  /** The one that `byRollout` started. */
-  readonly rollout?: Revisioned<Rollout>;
-}
-
-/** A fleet as it is wanted, before a rollout has made it true. */
-export interface FleetGoal extends FleetRecord {
-  /** The fleet's revision at which it was asked for; `Rollout.fleetRevision` names it. */
-  readonly revision: number;
-}
-
 export interface StampCreate {
   readonly stamp: Stamp;
   /** name → plain value, names as `secretNames(rendered)` lists them. */
@@ -196,24 +144,6 @@ export interface StampAdopt {
   readonly databaseUrl?: string;
   /** The key that its application was given to verify route headers with, in place of one that we made. */
   readonly routeKey?: { readonly kid: string; readonly secret: string };
-}
-
-export interface FleetStore {
-  read(): Promise<Revisioned<FleetRecord> | undefined>;
-  /**
-   * Release, fleet, new and changed stamps and the routing entry, in one transaction (I26: the intent; reconcilers do
-   * the work). @throws StampyardError STALE_REVISION, ALREADY_EXISTS; what `rollouts.start` throws
-   */
-  apply(input: ApplyFleetInput, ctx: WriteContext): Promise<AppliedFleet>;
-  /** Records a release that nothing is to run yet. Repeating it changes nothing. */
-  keepRelease(release: ReleaseInput, ctx: WriteContext): Promise<void>;
-  goal(revision: number): Promise<FleetGoal | undefined>;
-  /** Of rollouts that have not ended, newest first: what the file that was applied last wants is the first of them. */
-  goals(): Promise<readonly FleetGoal[]>;
-  release(digest: Digest): Promise<Release | undefined>;
-  /** Newest first. */
-  releases(page?: PageOptions): Promise<Page<Release>>;
-  pools(): Promise<readonly PoolUse[]>;
 }
 
 /** How far stamp and routers are behind the last step of a rotation (D7). */
@@ -316,6 +246,8 @@ export interface DirectoryStore {
   changesAfter(position: FeedPosition, limit?: number): Promise<ChangesAnswer>;
   /** A consistent copy at one version, read in pages without holding up writers. */
   snapshot(): Promise<DirectorySnapshot>;
+  /** Version of the directory's routing; `pending` while a newer one waits for its number. */
+  routingVersion(): Promise<{ readonly version: number; readonly pending: boolean }>;
   /** Version of the entry that the directory has of a tenant; `pending` while a newer change waits for its number. */
   tenantVersion(key: string): Promise<{ readonly version: number; readonly pending: boolean } | undefined>;
   held(): Promise<readonly HeldBatch[]>;

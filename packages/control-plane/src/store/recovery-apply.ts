@@ -1,9 +1,10 @@
 import type { DirectoryChange } from "@stampyard/directory";
-import { canonicalJson, type Fleet, type Json, publishedRouting, suspendable, type Tenant } from "@stampyard/domain";
+import { canonicalJson, type Fleet, type Json, suspendable, type Tenant } from "@stampyard/domain";
 import type { Queryable } from "./database.ts";
 import { endWaysBack } from "./move-write.ts";
 import { applyMoves } from "./recovery-apply-moves.ts";
 import type { Adoption, RecoveryPlan } from "./recovery-plan.ts";
+import { routingNow } from "./routing-rules.ts";
 import { stampColumns, type StampRow, toStamp } from "./stamp-rows.ts";
 import { eventOf } from "./tenant-create.ts";
 import {
@@ -142,7 +143,7 @@ async function wantedEntries(tx: Queryable): Promise<ReadonlyMap<string, Directo
   }
   const fleet = await tx.query<{ fleet: Fleet }>("SELECT fleet FROM fleet");
   const [kept] = fleet.rows;
-  if (kept !== undefined) put({ kind: "routing-put", routing: publishedRouting(kept.fleet) });
+  if (kept !== undefined) put({ kind: "routing-put", routing: await routingNow(tx, kept.fleet) });
   const tenants = await tx.query<TenantRow>(
     `SELECT ${tenantColumns} FROM tenants WHERE phase = ANY ($1) AND stamp IS NOT NULL ORDER BY key`,
     [suspendable],

@@ -1,4 +1,14 @@
-import { type Aim, type Rollout, type RolloutMember, type Stamp, StampyardError } from "@stampyard/domain";
+import {
+  type Aim,
+  type Digest,
+  type Fleet,
+  type Rollout,
+  type RolloutMember,
+  rulesDigest,
+  type Stamp,
+  StampyardError,
+} from "@stampyard/domain";
+import { sha256 } from "./sequence.ts";
 import { stampColumns, stampNotFound, type StampRow } from "./stamp-rows.ts";
 import type { Write } from "./write.ts";
 
@@ -19,17 +29,20 @@ export function aimChanges(changes: readonly AimChange[]): readonly AimChange[] 
 /**
  * Points the stamps of these members at `to` or `from`. What a stamp was aimed at just now becomes `from` of a member
  * that is touched for the first time: it is what the stamp goes back to, whatever ran between the start of the rollout
- * and its turn.
- * @returns the members with that `from`
+ * and its turn. The rules of routing that are to hold for its tenants are written with it; they are not published yet.
+ * @param fleet whose rules hold for stamps that have none of their own; its row is kept by the caller
+ * @returns the members with that `from`, and whether rules hold otherwise than before
  * @throws StampyardError STAMP_NOT_FOUND; WRONG_PHASE for a part of a stamp whose other parts have changed meanwhile
  */
 export async function aimStamps(
   w: Write,
   rollout: Rollout,
   changes: readonly AimChange[],
+  fleet: Fleet | undefined,
   now: number,
-): Promise<readonly RolloutMember[]> {
-  if (changes.length === 0) return [];
+): Promise<{ readonly members: readonly RolloutMember[]; readonly isRouted: boolean }> {
+  if (changes.length === 0) return { members: [], isRouted: false };
+  const base = fleet === undefined ? undefined : rulesDigest(fleet.routing, sha256);
   const names = changes.map(({ after }) => after.stamp);
   const { rows } = await w.query<StampRow>(
     `SELECT ${stampColumns} FROM stamps WHERE name = ANY ($1) ORDER BY name FOR UPDATE`,
@@ -37,26 +50,38 @@ export async function aimStamps(
   );
   const present = new Map(rows.map((row) => [row.name, row]));
   const members: RolloutMember[] = [];
-  const aims: { name: string; aim: Aim; state: Stamp["state"] }[] = [];
+  let isRouted = false;
+  const aims: NewAim[] = [];
   for (const { before, after } of changes) {
     const row = present.get(after.stamp);
     if (row === undefined) throw stampNotFound(after.stamp);
     const isBack = after.state.kind === "returning";
     const isFirst = !isBack && (before === undefined || before.state.kind === "waiting");
-    const member = isFirst ? { ...after, from: aimOf(row) } : after;
+    const member = isFirst ? { ...after, from: aimOf(row, base) } : after;
     if (isFirst) requireSameRest(rollout, after, row);
     const aim = isBack ? member.from : member.to;
     if (isFirst) members.push(member);
-    aims.push({ name: row.name, aim, state: triedNow(row.state, aim, now) });
+    const routing = aim.routing === undefined ? row.routing_digest : aim.routing === base ? null : aim.routing;
+    if (routing !== row.routing_digest) isRouted = true;
+    aims.push({ name: row.name, aim, routing, state: triedNow(row.state, aim, now) });
   }
   await setAims(w, aims);
   for (const { name, state } of aims) w.tell({ kind: "stamp", stamp: name, phase: state.kind });
-  return members;
+  return { members, isRouted };
 }
 
-function aimOf(row: StampRow): Aim {
+interface NewAim {
+  readonly name: string;
+  readonly aim: Aim;
+  /** null = the fleet's. */
+  readonly routing: Digest | null;
+  readonly state: Stamp["state"];
+}
+
+function aimOf(row: StampRow, base: Digest | undefined): Aim {
   const { release_digest: release, stamp_digest: stampDigest, parameters, capacity } = row;
-  return { release, stampDigest, parameters, capacity };
+  const routing = row.routing_digest ?? base;
+  return { release, stampDigest, parameters, capacity, ...(routing === undefined ? {} : { routing }) };
 }
 
 /** `to` of a rollout of some parts was composed with what the stamp ran when it was; all else would be taken back. */
@@ -73,15 +98,12 @@ function triedNow(state: Stamp["state"], { stampDigest }: Aim, now: number): Sta
   return { ...state, setback: { ...state.setback, retryAt: Math.min(state.setback.retryAt, now) } };
 }
 
-async function setAims(
-  w: Write,
-  aims: readonly { readonly name: string; readonly aim: Aim; readonly state: Stamp["state"] }[],
-): Promise<void> {
+async function setAims(w: Write, aims: readonly NewAim[]): Promise<void> {
   await w.query(
     `UPDATE stamps SET release_digest = t.release, stamp_digest = t.digest, parameters = t.parameters::jsonb,
-       capacity = t.capacity::jsonb, state = t.state::jsonb, revision = revision + 1, updated_at = clock_timestamp()
-     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-       AS t (name, release, digest, parameters, capacity, state)
+       capacity = t.capacity::jsonb, routing_digest = t.routing, state = t.state::jsonb, revision = revision + 1, updated_at = clock_timestamp()
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+       AS t (name, release, digest, parameters, capacity, routing, state)
      WHERE stamps.name = t.name`,
     [
       aims.map(({ name }) => name),
@@ -89,6 +111,7 @@ async function setAims(
       aims.map(({ aim }) => aim.stampDigest),
       aims.map(({ aim }) => JSON.stringify(aim.parameters)),
       aims.map(({ aim }) => JSON.stringify(aim.capacity)),
+      aims.map(({ routing }) => routing),
       aims.map(({ state }) => JSON.stringify(state)),
     ],
   );

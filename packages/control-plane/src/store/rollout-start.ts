@@ -1,5 +1,6 @@
 import {
   covers,
+  type Fleet,
   memberNext,
   quote,
   type Rollout,
@@ -23,6 +24,7 @@ import {
   toRollout,
   updateRollout,
 } from "./rollout-rows.ts";
+import { keepRules, requireRules } from "./routing-rules.ts";
 import { leaveRolloutMessage } from "./rollout-messages.ts";
 import { type Sealer, sealMissing } from "./stamp-secrets.ts";
 import { stampNotFound } from "./stamp-rows.ts";
@@ -52,6 +54,16 @@ export async function recordRollout(
 ): Promise<{ readonly started: Revisioned<Rollout>; readonly detail: StartDetail }> {
   requireInput(input, w.ctx);
   await requireReleases(w, input);
+  const present = await w.query<{ fleet: Fleet }>("SELECT fleet FROM fleet");
+  // Those that its members go back to; a fleet of before there were rollouts has never said them.
+  await keepRules(
+    w,
+    present.rows.map(({ fleet }) => fleet.routing),
+  );
+  await requireRules(
+    w,
+    input.members.flatMap(({ from, to }) => [from.routing, to.routing]),
+  );
   await requireStamps(w, input.members);
   const undoing = input.undoes === undefined ? undefined : await goalOfUndoing(w, input.undoes);
   const fleetRevision = input.fleetRevision ?? undoing;

@@ -26,6 +26,7 @@ import {
   updateRollout,
 } from "./rollout-rows.ts";
 import { requireWave, requireWaves } from "./rollout-start.ts";
+import { publishRouting } from "./routing-rules.ts";
 import { audit, requireNormal, staleRevision, type StoreBase, type Write, write } from "./write.ts";
 
 export function writeRollout(
@@ -84,10 +85,11 @@ async function change(
   requireStep(old.value, rollout);
   requireMemberSteps(rollout, changes);
   if (!isRunning(from) && isRunning(to)) await requireAlone(w, rollout);
+  const aimed = aimChanges(changes);
   // Before any stamp, as everywhere.
-  if (to === "done") await lockFleetRow(w);
-  const aimed = await aimStamps(w, rollout, aimChanges(changes), base.now());
-  const fresh = new Map(aimed.map((member) => [member.stamp, member]));
+  const present = to === "done" || aimed.length > 0 ? await lockFleetRow(w) : undefined;
+  const { members, isRouted } = await aimStamps(w, rollout, aimed, present?.fleet, base.now());
+  const fresh = new Map(members.map((member) => [member.stamp, member]));
   await putMembers(
     w,
     id,
@@ -96,7 +98,9 @@ async function change(
   await requireOneWave(w, old.value, rollout);
   if (from !== to && to === "done") await makeFleetTrue(w, rollout);
   if (from !== to || changes.length > 0 || action !== undefined) {
-    await audit(w, action ?? actionOf(from, to), `rollout/${id}`, detailOf(rollout, changes));
+    const auditId = await audit(w, action ?? actionOf(from, to), `rollout/${id}`, detailOf(rollout, changes));
+    // With what the stamps are aimed at: nobody is to see one without the other.
+    if (isRouted || (from !== to && to === "done")) await publishRouting(w, auditId);
   }
   if (from !== to) await leaveRolloutMessage(w, rollout, base.now());
   tellRollout(w, rollout);

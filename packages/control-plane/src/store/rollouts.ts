@@ -3,6 +3,7 @@ import type { Queryable } from "./database.ts";
 import type { RolloutStore } from "./rollout-port.ts";
 import { endedRolloutList, readMembers, rolloutColumns, type RolloutRow, toRollout } from "./rollout-rows.ts";
 import { startRollout } from "./rollout-start.ts";
+import { pruneRules } from "./routing-rules.ts";
 import { commandStoredRollout, writeRollout } from "./rollout-write.ts";
 import type { Sealer } from "./stamp-secrets.ts";
 import { audit, numericCursor, pageLimit, pageOf, write } from "./write.ts";
@@ -63,6 +64,7 @@ export function rolloutStore(base: Sealer): RolloutStore {
         await w.query(
           `DELETE FROM fleet_goals g WHERE NOT EXISTS (SELECT FROM rollouts WHERE fleet_revision = g.revision)`,
         );
+        await pruneRules(w);
         await audit(w, "rollouts.prune", "rollouts", { rollouts: rowCount });
         return rowCount;
       }),

@@ -175,6 +175,7 @@ async function numberAudits(w: Write, head: Head): Promise<number> {
   return rows.length;
 }
 
+export const rankOfRouting = 1;
 export const rankOfTenants = 2;
 
 /** Row of an entry; `rank` orders a snapshot so that a tenant never comes before its stamp. */
@@ -184,7 +185,7 @@ function placeOf(change: DirectoryChange): { readonly rank: number; readonly nam
     case "stamp-remove":
       return { rank: 0, name: change.stamp };
     case "routing-put":
-      return { rank: 1, name: "" };
+      return { rank: rankOfRouting, name: "" };
     case "tenant-put":
     case "tenant-remove":
       return { rank: rankOfTenants, name: change.tenant };

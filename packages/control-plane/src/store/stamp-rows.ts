@@ -19,6 +19,7 @@ export interface StampRow extends Record<string, unknown> {
   own_parameters: NonNullable<Stamp["own"]> | null;
   stamp_digest: Stamp["stampDigest"];
   capacity: Stamp["capacity"];
+  routing_digest: NonNullable<Stamp["routing"]> | null;
   endpoints: Stamp["endpoints"];
   endpoint_revision: number;
   waiting_on: string | null;
@@ -28,7 +29,7 @@ export interface StampRow extends Record<string, unknown> {
 }
 
 export const stampColumns = `name, pool, region, goal, goal_detail, origin, reserved_for, adoption, verification, state, release_digest, parameters, own_parameters, stamp_digest, capacity,
-  endpoints, endpoint_revision, waiting_on, revision, created_at, updated_at`;
+  routing_digest, endpoints, endpoint_revision, waiting_on, revision, created_at, updated_at`;
 
 export function toStamp(row: StampRow): Revisioned<Stamp> {
   return {
@@ -48,6 +49,7 @@ export function toStamp(row: StampRow): Revisioned<Stamp> {
       ...(row.own_parameters === null ? {} : { own: row.own_parameters }),
       stampDigest: row.stamp_digest,
       capacity: row.capacity,
+      ...(row.routing_digest === null ? {} : { routing: row.routing_digest }),
       endpoints: row.endpoints,
       endpointRevision: row.endpoint_revision,
       ...(row.waiting_on === null ? {} : { waitingOn: row.waiting_on }),

@@ -11,6 +11,7 @@ import {
 import { endedList } from "./move-rows.ts";
 import type { StampCreate } from "./port.ts";
 import type { Revisioned, WriteContext } from "./records.ts";
+import { publishRouting } from "./routing-rules.ts";
 import { insertStamp, lockStamp, stampColumns, stampNotFound, type StampRow, toStamp } from "./stamp-rows.ts";
 import { type Sealer, sealNewStamp } from "./stamp-secrets.ts";
 import { audit, leaveChanges, requireNormal, staleRevision, type Write, write } from "./write.ts";
@@ -80,6 +81,8 @@ export function writeStamp(
       stamp.state.kind === "gone" && w.mode === "normal" ? [{ kind: "stamp-remove", stamp: stamp.name }] : [];
     // Repeating a withdrawal is free: the sequencer numbers no change that changes nothing.
     await leaveChanges(w, auditId, [...changes, ...withdrawal]);
+    // Another stamp may get its name, and is to begin with the fleet's rules.
+    if (withdrawal.length > 0 && old.value.routing !== undefined) await publishRouting(w, auditId);
     return written;
   });
 }

@@ -3,7 +3,7 @@ import { isServing } from "../stamp.ts";
 import { alreadyThere } from "./plan-waves.ts";
 import type { Aim, MemberState, RolloutMember } from "./rollout.ts";
 import type { MemberSeen } from "./rollout-world.ts";
-import { sameAim } from "./same-aim.ts";
+import { bringsRules, sameAim } from "./same-aim.ts";
 
 /** A failed attempt may be a hiccup, and is repeated by the stamp's own reconciler. Twice is a fault. */
 const mostAttempts = 2;
@@ -28,13 +28,15 @@ export function followMember(
       return sameAim(from, to) ? { kind: "skipped", why: alreadyThere } : state;
     case "updating": {
       const { since } = state;
-      if (hasArrived(seen, to, since)) return { kind: "updated", since, at: now };
+      if (hasArrived(seen, to, since) && isRouted(seen, from, to)) return { kind: "updated", since, at: now };
       const cause = whyFailed(seen, to, since, now, updateWithinMs);
       if (cause !== undefined) return { kind: "failed", since, at: now, cause };
       return mendedSince(state, seen, now);
     }
     case "returning":
-      return hasArrived(seen, from, state.since) ? { kind: "returned", at: now } : mendedSince(state, seen, now);
+      return hasArrived(seen, from, state.since) && isRouted(seen, to, from)
+        ? { kind: "returned", at: now }
+        : mendedSince(state, seen, now);
     default:
       return state;
   }
@@ -55,6 +57,11 @@ function whyLeft(seen: MemberSeen | undefined): string | undefined {
 
 function hasArrived(seen: MemberSeen, { stampDigest }: Aim, since: Instant): boolean {
   return runs(seen, stampDigest) && seen.observedAt > since;
+}
+
+/** Rules that nobody goes by yet would be judged by requests that went by the old ones. */
+function isRouted(seen: MemberSeen, before: Aim, after: Aim): boolean {
+  return !bringsRules(before, after) || (seen.routing === after.routing && seen.isRouted === true);
 }
 
 /** Whether it was seen to run it, complete and serving. */

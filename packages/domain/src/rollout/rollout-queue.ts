@@ -39,7 +39,7 @@ type Rival = Pick<Rollout, "id" | "components" | "state" | "hotfix" | "undoes" |
 
 /**
  * Id of the newest queued rollout that takes the place of this one, or undefined (`RolloutStrategy.onNewer`). One that is
- * under way makes way only if all of its members came from one release: whoever superseded without end would bring the
+ * under way makes way only if all of its members came from one release, and from the same rules: whoever superseded without end would bring the
  * first waves every release and the last ones none.
  *
  * @param open all that have not ended, oldest first
@@ -59,6 +59,7 @@ export function whoTakesOver(
     return policies.includes("supersede") || (isQueued && policies.includes("batch"));
   });
   if (newer === undefined || isQueued || newer.hotfix) return newer?.id;
-  const releases = new Set(members.filter(({ state }) => state.kind !== "skipped").map(({ from }) => from.release));
-  return releases.size <= 1 ? newer.id : undefined;
+  const touched = members.filter(({ state }) => state.kind !== "skipped");
+  const origins = new Set(touched.map(({ from: { release, routing } }) => `${release} ${routing ?? ""}`));
+  return origins.size <= 1 ? newer.id : undefined;
 }

@@ -39,6 +39,10 @@ export interface MemberSeen {
   readonly isWhole: boolean;
   /** What is lacking, in words. */
   readonly lack?: string;
+  /** The rules of routing that its row says hold for its tenants. */
+  readonly routing?: Digest;
+  /** Every live router is known to go by the rules that rows say. Absent = it was not asked. */
+  readonly isRouted?: boolean;
   /** The last failed attempt to bring it to `aimed`. */
   readonly setback?: {
     readonly attempt: number;

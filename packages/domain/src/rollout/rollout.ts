@@ -99,6 +99,8 @@ export interface Aim {
   readonly stampDigest: Digest;
   readonly parameters: Parameters;
   readonly capacity: Capacity;
+  /** The rules of routing that hold for requests of its tenants. Absent = those that hold already. */
+  readonly routing?: Digest;
 }
 
 export interface RolloutMember {

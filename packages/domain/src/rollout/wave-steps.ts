@@ -60,7 +60,9 @@ export function isUnseen(stamp: string, world: RolloutWorld): boolean {
 /** Somebody else has changed what it should run since its `from` was written down. */
 export function isStale({ stamp, from }: RolloutMember, world: RolloutWorld): boolean {
   const seen = world.members.get(stamp);
-  return seen !== undefined && seen.aimed !== from.stampDigest;
+  if (seen === undefined) return false;
+  const isRuled = from.routing === undefined || seen.routing === undefined || seen.routing === from.routing;
+  return seen.aimed !== from.stampDigest || !isRuled;
 }
 
 /** Hooks of a point that have not answered yet, as an action or none. */

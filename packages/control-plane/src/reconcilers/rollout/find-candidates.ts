@@ -6,7 +6,7 @@ import {
   type Stamp,
   StampyardError,
 } from "@stampyard/domain";
-import { aimAt, aimAtPart, aimOf, poolOf } from "../../rollouts/aims.ts";
+import { aimAt, aimAtPart, aimOf, fleetRules, poolOf } from "../../rollouts/aims.ts";
 import { composeRelease } from "../../rollouts/compose-release.ts";
 import { gatherCandidates } from "../../rollouts/gather-candidates.ts";
 import type { Release, ReleaseInput, WriteContext } from "../../store/port.ts";
@@ -47,7 +47,12 @@ export async function findCandidates(
     const { to, secrets } = (components.length === 0 ? aimAt : aimAtPart)(deps, parts, stamp, pool, fleet);
     const known = await store.stamps.secrets(stamp.name);
     if (Object.keys(secrets).some((name) => !(name in known))) await store.stamps.addSecrets(stamp.name, secrets, ctx);
-    stamps.push({ stamp, from: aimOf(stamp), to });
+    const routing = fleetRules(goal?.fleet);
+    stamps.push({
+      stamp,
+      from: aimOf(stamp, fleetRules(fleet)),
+      to: routing === undefined ? to : { ...to, routing },
+    });
   }
   return await gatherCandidates(deps, stamps, fleet);
 }

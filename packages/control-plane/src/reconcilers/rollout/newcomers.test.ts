@@ -24,7 +24,7 @@ const turn = { token: 1, signal: new AbortController().signal } as never;
 
 const refresh = (over: Partial<Rollout>) => {
   const rollout = { id: "ro-1", components: [], ...over } as unknown as Rollout;
-  return refreshed({ candidates }, rollout, [member], rows, plan, turn);
+  return refreshed({ candidates }, rollout, [member], rows, new Map(), plan, turn);
 };
 
 test("refreshed() goes back to what a stamp runs now, and composes again what is a part of it (I37)", async () => {

@@ -4,6 +4,7 @@ import {
   type Rollout,
   type RolloutMember,
   type RolloutPlan,
+  type RolloutWorld,
   sameAim,
   type Stamp,
 } from "@stampyard/domain";
@@ -59,6 +60,7 @@ export async function refreshed(
   rollout: Rollout,
   members: readonly RolloutMember[],
   rows: ReadonlyMap<string, Stamp>,
+  seen: RolloutWorld["members"],
   plan: RolloutPlan,
   turn: Turn,
 ): Promise<readonly RolloutMember[]> {
@@ -70,7 +72,11 @@ export async function refreshed(
   return members.flatMap((member) => {
     const row = stale.includes(member.stamp) ? rows.get(member.stamp) : undefined;
     if (row === undefined) return [];
-    const fresh = { ...member, from: aimOf(row), to: to.get(member.stamp) ?? member.to };
+    const fresh = {
+      ...member,
+      from: aimOf(row, seen.get(member.stamp)?.routing),
+      to: to.get(member.stamp) ?? member.to,
+    };
     // Taking one rollout back must not take back what came after it.
     return rollout.undoes === undefined ? [fresh] : [{ ...fresh, state: { kind: "skipped", why: sinceThen } }];
   });

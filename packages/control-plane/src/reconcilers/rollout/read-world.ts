@@ -1,4 +1,6 @@
 import {
+  bringsRules,
+  type Digest,
   type Instant,
   isServing,
   type MemberSeen,
@@ -11,6 +13,7 @@ import {
   type StampObservation,
   whatIsLacking,
 } from "@stampyard/domain";
+import { fleetRules } from "../../rollouts/aims.ts";
 import type { ObservedStamp } from "../../store/port.ts";
 import { causeOf, isTurnOver } from "../failure.ts";
 import type { ReconcileDeps, Turn } from "../turn.ts";
@@ -44,10 +47,13 @@ export async function readWorld(
     here.filter((member) => isDecisive(rollout, member, deps.clock.now())).map(({ stamp }) => stamp),
     turn,
   );
+  const routed = await readRouted(deps, here);
   const seen = new Map<string, MemberSeen>();
-  for (const { stamp } of here) {
-    const row = rows.get(stamp);
-    if (row !== undefined) seen.set(stamp, seenOf(row, fresh.get(stamp) ?? observed.get(stamp)));
+  for (const member of here) {
+    const row = rows.get(member.stamp);
+    if (row === undefined) continue;
+    const look = fresh.get(member.stamp) ?? observed.get(member.stamp);
+    seen.set(member.stamp, withRouting(seenOf(row, look), row, member, routed));
   }
   return { now: deps.clock.now(), members: seen, ...bars };
 }
@@ -56,6 +62,43 @@ export async function readWorld(
 function isDecisive({ state: rollout }: Rollout, { state, wave }: RolloutMember, now: Instant): boolean {
   if (state.kind === "updating" || state.kind === "returning" || state.kind === "failed") return true;
   return state.kind === "updated" && rollout.kind === "baking" && rollout.wave === wave && now >= rollout.until;
+}
+
+interface Routed {
+  /** The fleet's rules. */
+  readonly rules: Digest | undefined;
+  readonly isRouted: boolean;
+}
+
+/**
+ * Whether every live router goes by the rules that rows say. Asked after the rows were read, so that what it is true of is
+ * at least as new; undefined where no member has anything to do with rules.
+ */
+async function readRouted({ store }: WorldDeps, members: readonly RolloutMember[]): Promise<Routed | undefined> {
+  if (!members.some(({ from, to }) => from.routing !== undefined || to.routing !== undefined)) return undefined;
+  const fleet = await store.fleet.read();
+  const rules = fleetRules(fleet?.value.fleet);
+  if (!members.some(isOnItsWay)) return { rules, isRouted: true };
+  const { version, pending } = await store.directory.routingVersion();
+  return { rules, isRouted: !pending && (await store.routers.allLiveAcked(version)) };
+}
+
+/** From one set of rules to another. */
+function isOnItsWay({ state, from, to }: RolloutMember): boolean {
+  return (state.kind === "updating" || state.kind === "returning") && bringsRules(from, to);
+}
+
+function withRouting(seen: MemberSeen, row: Stamp, member: RolloutMember, routed: Routed | undefined): MemberSeen {
+  if (routed === undefined) return seen;
+  const { rules, isRouted } = routed;
+  const routing = row.routing ?? rules;
+  const isAwaited = seen.lack === undefined && !isRouted && isOnItsWay(member);
+  return {
+    ...seen,
+    ...(routing === undefined ? {} : { routing }),
+    isRouted,
+    ...(isAwaited ? { lack: "routers to hear of its routing rules" } : {}),
+  };
 }
 
 async function lookAt(

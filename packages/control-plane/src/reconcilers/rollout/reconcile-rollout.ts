@@ -73,7 +73,7 @@ async function takeTurn(deps: RolloutDeps, found: Revisioned<Rollout>, turn: Tur
     ...(newer === undefined ? {} : { newer }),
   };
   const { plan, world } = await planWithGate(deps, found, rollout, members, { ...around, ...seen, ...failures }, turn);
-  const fresh = await refreshed(deps, rollout, members, rows, plan, turn);
+  const fresh = await refreshed(deps, rollout, members, rows, world.members, plan, turn);
   const next = afterPlan(rollout, members, plan, world);
   const wanted: Wanted = {
     rollout: next.rollout,

@@ -6,6 +6,15 @@ ALTER TABLE releases ADD COLUMN content text;
 -- Parameters that a stamp was given for itself, which stay when its pool's change. Absent of those from before.
 ALTER TABLE stamps ADD COLUMN own_parameters jsonb;
 
+-- Routing rules by their digest, as long as somebody names them. The number says which are newer.
+CREATE TABLE routing_rules (
+  digest text PRIMARY KEY,
+  number bigint GENERATED ALWAYS AS IDENTITY,
+  rules jsonb NOT NULL
+);
+-- Rules that hold for tenants of this stamp, where those are not the fleet's.
+ALTER TABLE stamps ADD COLUMN routing_digest text REFERENCES routing_rules;
+
 -- A fleet as it is wanted, from the revision that asked for it until a rollout has made it true.
 CREATE TABLE fleet_goals (
   revision bigint PRIMARY KEY,
