@@ -7,7 +7,16 @@
  * seed where it stopped; `--at-most` ends this one after so many fleets. The first history that fails ends it too.
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -81,6 +90,8 @@ function goOnOrBegin() {
 /** One fleet from `up` to `down`; undefined when it was ended from outside. */
 async function runFleet(seed) {
   const folder = mkdtempSync(join(tmpdir(), "stampyard-long-moves-"));
+  // Stamps run under users of their own; in a folder that is closed to them their data would be elsewhere.
+  chmodSync(folder, 0o755);
   const reported = join(folder, "part");
   const loadBefore = loadavg();
   const env = {

@@ -11,10 +11,10 @@ export interface MoveWish {
   readonly restMs?: number;
 }
 
-/** Until it was taken, as often as nobody answers. */
+/** Until it was taken, as often as nobody answers. A process that dies with the request keeps its key for two minutes. */
 export async function requestMove(fleet: HistoryFleet, wish: MoveWish): Promise<MoveView> {
   const key = `history-${wish.tenant}-${wish.to}-${performance.now().toFixed(3)}`;
-  return await persist(`a move of ${wish.tenant}`, 60_000, async () => {
+  return await persist(`a move of ${wish.tenant}`, 180_000, async () => {
     const created = await fleet.call<{ move: MoveView }>("POST", "/v1/moves", wish, { "idempotency-key": key });
     return created.move;
   });

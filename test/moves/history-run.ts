@@ -74,6 +74,7 @@ export async function runHistory(plan: RunPlan): Promise<RunFigures> {
     await Promise.all([...run.clients.values()].map((clients) => clients.stop()));
     await owners.stop();
   }
+  if (owners.looks === 0) run.problems.push("nobody could look who owns which tenant");
   stopBatches(run, "SIGSTOP");
   const figures = await judge(run, plan.seed, owners.problems);
   stopBatches(run, "SIGCONT");
