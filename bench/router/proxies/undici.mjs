@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
 import { Pool } from "undici";
-import { homes, hostOf, listenPort, logRequest } from "./serve.mjs";
+import { forwarded, homes, hostOf, listenPort, logRequest, newRequestId } from "./serve.mjs";
 
 const pools = new Map();
 const dropped = new Set([
@@ -28,13 +28,15 @@ createServer((request, response) => {
   if (home === undefined) return response.writeHead(404).end();
   const headers = {};
   for (const [name, value] of Object.entries(request.headers)) if (!dropped.has(name)) headers[name] = value;
-  headers["x-forwarded-for"] = request.socket.remoteAddress;
+  const requestId = newRequestId();
+  Object.assign(headers, forwarded(request.headers, request.socket.remoteAddress, requestId));
   const { method, url: path } = request;
   const body = method === "GET" || method === "HEAD" ? null : request;
-  const done = (status) => logRequest(method, path, home, status, startedAt);
+  const done = (status) => logRequest(request, requestId, home, status, startedAt);
   poolOf(home)
     .stream({ method, path, headers, body, opaque: response }, ({ statusCode, headers: answer, opaque }) => {
       for (const name of dropped) delete answer[name];
+      answer["x-request-id"] = requestId;
       opaque.writeHead(statusCode, answer);
       return opaque;
     })
