@@ -64,7 +64,7 @@ describe("planFleet()", () => {
       notes: [],
       changes: [
         { kind: "release-create", digest: "sha256:r1", version: "1.0.0" },
-        { kind: "routing-update" },
+        { kind: "routing-update", rules: expect.arrayContaining(["+ hostnames of tenants"]) },
         { kind: "pool-create", pool: "main" },
         { kind: "stamp-create", stamp: "main-1", pool: "main", region: "eu" },
         { kind: "stamp-create", stamp: "main-2", pool: "main", region: "us" },

@@ -1,12 +1,14 @@
 import type { Fleet, Pool } from "./fleet.ts";
 import { canonicalJson, type Json } from "./canonical.ts";
 import type { Digest } from "./ports.ts";
-import { publishedRouting } from "./routing.ts";
+import { publishedRouting, type Routing } from "./routing.ts";
+import { routingDifference } from "./routing-words.ts";
 import type { Stamp } from "./stamp.ts";
 
 export type FleetChange =
   | { readonly kind: "release-create"; readonly digest: Digest; readonly version: string }
-  | { readonly kind: "routing-update" }
+  /** What comes, goes and changes, in words. */
+  | { readonly kind: "routing-update"; readonly rules: readonly string[] }
   /** Of the fleet as a whole: tiers, residency rules, prices. */
   | { readonly kind: "policy-update"; readonly fields: readonly string[] }
   | { readonly kind: "pool-create"; readonly pool: string }
@@ -40,7 +42,9 @@ export function planFleet(state: FleetState, goal: FleetGoal): FleetPlan {
   const changes: FleetChange[] = [];
   const notes: string[] = [];
   if (state.release !== goal.release.digest) changes.push({ kind: "release-create", ...goal.release });
-  if (!same(published(state.fleet), published(goal.fleet))) changes.push({ kind: "routing-update" });
+  const before = state.fleet === undefined ? noRouting : publishedRouting(state.fleet);
+  const after = publishedRouting(goal.fleet);
+  if (!same(before, after)) changes.push({ kind: "routing-update", rules: routingDifference(before, after) });
   const policies = policyFields.filter((field) => !same(state.fleet?.[field], goal.fleet[field]));
   if (policies.length > 0) changes.push({ kind: "policy-update", fields: policies });
   for (const pool of goal.fleet.pools) planPool(pool, state, goal, changes, notes);
@@ -56,9 +60,8 @@ export function planFleet(state: FleetState, goal: FleetGoal): FleetPlan {
 
 const policyFields = ["prices", "residency", "tiers"] as const;
 
-function published(fleet: Fleet | undefined): unknown {
-  return fleet === undefined ? undefined : publishedRouting(fleet);
-}
+/** Before the first apply: nobody is found by anything. */
+const noRouting: Routing = { domains: [], rules: [] };
 
 function planPool(pool: Pool, state: FleetState, goal: FleetGoal, changes: FleetChange[], notes: string[]): void {
   const old = state.fleet?.pools.find((candidate) => candidate.name === pool.name);

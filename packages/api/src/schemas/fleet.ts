@@ -162,7 +162,8 @@ const tenantsAffected = { tenants: z.number().int().optional() };
 
 const fleetChangeSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("release-create"), digest: digestSchema, version: z.string() }),
-  z.object({ kind: z.literal("routing-update"), ...tenantsAffected }),
+  /** `rules`: what comes (`+`), goes (`−`) and changes (`~`). */
+  z.object({ kind: z.literal("routing-update"), rules: z.array(z.string()).optional(), ...tenantsAffected }),
   /** Of the fleet as a whole: `tiers`, `residency`, `prices`. */
   z.object({ kind: z.literal("policy-update"), fields: z.array(z.string()), ...tenantsAffected }),
   z.object({ kind: z.literal("pool-create"), pool: z.string() }),

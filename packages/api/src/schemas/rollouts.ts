@@ -111,6 +111,8 @@ export const rolloutDetailSchema = z
   .object({
     ...rolloutSchema.shape,
     strategy: strategySchema,
+    /** Routing rules that it brings (`+`), takes away (`−`) or changes (`~`); absent where it leaves them. */
+    routing: z.array(z.string()).optional(),
     /** The last report of its gate. */
     gate: gateReportSchema.optional(),
     /** Looks that have spent of the gate's alpha. */
@@ -127,6 +129,8 @@ const aimSchema = z.object({
   stampDigest: digestSchema,
   parameters: parametersSchema,
   capacity: capacitySchema,
+  /** Digest of the routing rules for its tenants; absent = those that hold already. */
+  routing: digestSchema.optional(),
 });
 
 export const rolloutMemberSchema = z
@@ -213,6 +217,8 @@ export const rolloutPreviewSchema = z
     /** The stamp that goes first, and why this one. */
     canary: z.object({ stamp: z.string(), why: z.string() }).optional(),
     skipped: z.array(z.object({ stamp: z.string(), why: z.string() })),
+    /** Routing rules that it would bring (`+`), take away (`−`) or change (`~`); absent where it leaves them. */
+    routing: z.array(z.string()).optional(),
     /** What its gate could see at the traffic there is, in sentences. */
     power: z.array(z.string()),
     /** Why something of it could not begin now. */

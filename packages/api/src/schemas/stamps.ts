@@ -80,6 +80,8 @@ export const stampSchema = z
     cause: z.string().optional(),
     retryAt: timeSchema.optional(),
     waitingOn: z.string().optional(),
+    /** How the routing rules for its tenants differ from the fleet's, where a rollout has brought it others. */
+    routing: z.array(z.string()).optional(),
     /** Units of which more is taken than it may hold, as of one that was adopted. */
     over: z.array(z.string()).optional(),
     verification: verificationSchema.optional(),

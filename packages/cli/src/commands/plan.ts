@@ -67,7 +67,9 @@ function bareText(change: PlanView["changes"][number]): string {
     case "release-create":
       return `+ release ${change.version} (${short(change.digest)})`;
     case "routing-update":
-      return "~ routing rules";
+      return change.rules === undefined || change.rules.length === 0
+        ? "~ routing rules"
+        : `~ routing: ${change.rules.join(", ")}`;
     case "policy-update":
       return `~ fleet: ${change.fields.join(", ")}`;
     case "pool-create":

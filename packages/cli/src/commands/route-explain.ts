@@ -72,6 +72,7 @@ function explanationText(answer: Record<string, unknown>): string {
     ["Host", text("host")],
     ["Path", text("path")],
     ["Decided by", text("rule")],
+    ["Rules", trialText(answer["trial"])],
     ["Tenant", text("tenant")],
     ["Stamp", text("stamp")],
     ["Home", text("home")],
@@ -94,6 +95,14 @@ function outcomeText(answer: Record<string, unknown>): string {
   if (answer["outcome"] === "wait") return "wait for the end of the tenant's move";
   const to = answer["location"] === undefined ? "" : ` to ${String(answer["location"])}`;
   return `refuse with ${String(answer["status"])}${to}: ${String(answer["reason"])}`;
+}
+
+/** Whose rules decided, where not the fleet's did. */
+function trialText(trial: unknown): string | undefined {
+  if (typeof trial !== "object" || trial === null) return undefined;
+  const { stamps, lostBy } = trial as Record<string, unknown>;
+  const lost = lostBy === undefined ? "" : `; by the fleet's rules it goes to ${String(lostBy)}`;
+  return `on trial at ${Array.isArray(stamps) ? stamps.join(", ") : "some stamps"}${lost}`;
 }
 
 function holdText(hold: unknown): string | undefined {

@@ -1,4 +1,5 @@
-import { type Routing, type RoutingRule, routingRules } from "@stampyard/domain";
+import { type RoutingRule, type RoutingRules, routingRules, type Stamp } from "@stampyard/domain";
+import { rulesAt } from "../rollouts/rules-words.ts";
 import type { RouterRecord } from "../store/port.ts";
 import type { ReconcileDeps } from "./turn.ts";
 
@@ -22,11 +23,13 @@ export function verifyHostname(tenant: string): string {
 export async function carriersOf(
   deps: Pick<ReconcileDeps, "store">,
   tenant: string,
+  { routing }: Pick<Stamp, "routing">,
 ): Promise<{ readonly carriers: readonly Carrier[]; readonly whyNone: string }> {
   const live = (await deps.store.routers.list()).filter((router) => router.live);
   if (live.length === 0) return { carriers: [], whyNone: "none was connected" };
-  const routing = (await deps.store.fleet.read())?.value.fleet.routing;
-  const way = routing === undefined ? undefined : wayIn(routing, tenant);
+  // By the rules that hold for its tenants: others would lead nowhere, or to another stamp.
+  const rules = await rulesAt(deps.store, routing);
+  const way = rules === undefined ? undefined : wayIn(rules, tenant);
   if (way === undefined) return { carriers: [], whyNone: "no routing rule can name its tenant" };
   const carriers = live.flatMap((router) => {
     const entrance = entranceOf(router);
@@ -38,7 +41,7 @@ export async function carriersOf(
 type Way = Pick<Carrier, "host" | "prefix" | "headers">;
 
 /** By the first rule that anybody may use; a header of trusted peers is a last resort, as we may not be one of them. */
-export function wayIn(routing: Routing, tenant: string): Way | undefined {
+export function wayIn(routing: RoutingRules, tenant: string): Way | undefined {
   const rules = routingRules(routing);
   for (const rule of rules) {
     const way = rule.kind === "header" ? undefined : wayOf(rule, tenant);

@@ -61,7 +61,7 @@ async function throughRouterOrEndpoint(
 ): Promise<Pick<Verification, "through" | "note" | "router">> {
   const tenant = verifyTenantKey(stamp.name);
   const values = (): StepValues => ({ tenant, stamp: stamp.name, region: stamp.region, id: makeId(deps) });
-  const { carriers, whyNone } = await carriersOf(deps, tenant);
+  const { carriers, whyNone } = await carriersOf(deps, tenant, stamp);
   let silent: unknown;
   for (const carrier of carriers) {
     try {

@@ -14,7 +14,7 @@ const counts = [
   { pool: "solo", stamp: "d-1", tenants: 1 },
 ];
 const update = (stamp: string): FleetChange => ({ kind: "stamp-update", stamp, from: "sha256:a", to: "sha256:b" });
-const routing: FleetChange = { kind: "routing-update" };
+const routing: FleetChange = { kind: "routing-update", rules: ["+ path /t/{tenant}"] };
 const pool: FleetChange = { kind: "pool-update", pool: "shared", fields: ["stamps"] };
 
 test("affectedBy() counts each tenant once, however many changes reach it", () => {

@@ -42,6 +42,7 @@ function viewOf(change: FleetChange, reached: { readonly tenants?: number }): Ch
     case "pool-update":
       return { ...change, fields: [...change.fields], ...reached };
     case "routing-update":
+      return { ...change, rules: [...change.rules], ...reached };
     case "stamp-update":
       return { ...change, ...reached };
     default:

@@ -209,3 +209,39 @@ test("rules are kept as long as somebody may go back to them (I37)", async () =>
   await server.store.rollouts.prune({ keepMs: 0, keepRollouts: 0 }, server.ctx);
   expect(await kept()).toEqual([digests[2]]);
 });
+
+test("plan, preview, rollout and stamp say in words which rules come and go", async () => {
+  await inService();
+  const header = `${withPath}\n  header: { name: x-tenant, trustedPeers: [10.0.0.0/8] }`;
+  await finish((await apply(header)).rollout);
+  const { plan, rollout, releaseDigest } = await apply(`${other}\n  path: { prefix: /t }`);
+  const routing = ["+ host {tenant}.other.example", "− host {tenant}.localhost", "− header x-tenant"];
+  expect(plan.changes).toEqual([{ kind: "routing-update", rules: routing }]);
+  const { viewer, operator } = server.clients;
+  expect(await viewer.rolloutGet({ params: { id: rollout ?? "" } })).toMatchObject({ routing });
+  const stamp = async (name: string) => (await viewer.stampGet({ params: { name } })).routing;
+  expect(await stamp("shared-1")).toBeUndefined();
+  await say(rollout, updating(), { "shared-1": begun });
+  expect([await stamp("shared-1"), await stamp("shared-2")]).toEqual([routing, undefined]);
+  await operator.rolloutAbort({ params: { id: rollout ?? "" }, body: {} });
+  const again = await apply(`${other}\n  path: { prefix: /t }`);
+  const asked = { query: { dryRun: true }, body: { release: releaseDigest, hotfix: true, reason: "now" } };
+  expect(await operator.rolloutStart(asked)).toMatchObject({ preview: { routing } });
+  await operator.rolloutAbort({ params: { id: again.rollout ?? "" }, body: {} });
+});
+
+test("a hostname that any rules read as another tenant's is refused, also those that are on their way (I5)", async () => {
+  await inService();
+  const { operator } = server.clients;
+  const tenant = (key: string, hostnames: string[]) =>
+    operator.tenantCreate({ body: { key, pool: "shared", hostnames } });
+  const refused = { code: "INVALID_REQUEST" };
+  const first = await apply(other);
+  await expect(tenant("acme", ["cato.other.example"]), "of a goal").rejects.toMatchObject(refused);
+  await say(first.rollout, updating(), { "shared-1": begun });
+  await say(first.rollout, baking(), { "shared-1": arrived });
+  await say(first.rollout, { kind: "superseded", at: 3, by: "ro-1" });
+  await expect(tenant("acme", ["cato.other.example"]), "of a stamp").rejects.toMatchObject(refused);
+  await expect(tenant("acme", ["cato.localhost"]), "of the fleet").rejects.toMatchObject(refused);
+  await tenant("acme", ["notes.acme.com"]);
+});

@@ -2,6 +2,7 @@ import type { RolloutPreviewView } from "@stampyard/api";
 import { type Digest, type Rollout, type RolloutStrategy, StampyardError } from "@stampyard/domain";
 import { overrideStrategy } from "@stampyard/manifest";
 import { previewRollout, type RolloutPreview } from "../rollouts/preview-rollout.ts";
+import { rulesBrought } from "../rollouts/rules-words.ts";
 import { type RolloutAsked, startRollout, undoRollout } from "../rollouts/start-rollout.ts";
 import { wavePower } from "../rollouts/wave-power.ts";
 import type { Revisioned, WriteContext } from "../store/port.ts";
@@ -31,7 +32,8 @@ export async function startAsked(
 }
 
 export async function previewAsked(deps: ServerDeps, asked: AskedRollout): Promise<RolloutPreviewView> {
-  return previewView(await previewRollout(deps, wordsOf(asked)));
+  const preview = await previewRollout(deps, wordsOf(asked));
+  return previewView(preview, await rulesBrought(deps.store, preview.plan.planned.members));
 }
 
 /** A new rollout whose members get what they ran before the one that it takes back. */
@@ -65,7 +67,10 @@ function overridden(base: RolloutStrategy, words: AskedRollout["strategy"]): Rol
   );
 }
 
-function previewView({ plan, frozen, waysBack, takesMs, behind, notes }: RolloutPreview): RolloutPreviewView {
+function previewView(
+  { plan, frozen, waysBack, takesMs, behind, notes }: RolloutPreview,
+  routing: readonly string[],
+): RolloutPreviewView {
   const { planned, candidates, input, release } = plan;
   const traffic = new Map(candidates.map(({ stamp, perMinute }) => [stamp, perMinute]));
   const { canary } = planned;
@@ -88,6 +93,7 @@ function previewView({ plan, frozen, waysBack, takesMs, behind, notes }: Rollout
     skipped: planned.members.flatMap(({ stamp, state }) =>
       state.kind === "skipped" ? [{ stamp, why: state.why }] : [],
     ),
+    ...(routing.length === 0 ? {} : { routing: [...routing] }),
     power: [...wavePower(input.strategy, planned, candidates)],
     frozen: [...frozen],
     waysBack: [...waysBack],

@@ -87,11 +87,13 @@ function rolloutView(
   };
 }
 
-export function rolloutDetailView(view: RolloutView, rollout: Rollout): RolloutDetailView {
+/** @param routing what it changes about routing rules, in words */
+export function rolloutDetailView(view: RolloutView, rollout: Rollout, routing: readonly string[]): RolloutDetailView {
   const { strategy, gate, looks, hooksDone } = rollout;
   return {
     ...view,
     strategy: strategyView(strategy),
+    ...(routing.length === 0 ? {} : { routing: [...routing] }),
     ...(gate === undefined ? {} : { gate: gateReportView(gate) }),
     looks,
     hooksDone: [...hooksDone],
@@ -123,7 +125,10 @@ export function memberView(member: RolloutMember, versionOf: VersionOf): Rollout
   };
 }
 
-function aimView({ release, stampDigest, parameters, capacity }: Aim, versionOf: VersionOf): RolloutMemberView["from"] {
+function aimView(
+  { release, stampDigest, parameters, capacity, routing }: Aim,
+  versionOf: VersionOf,
+): RolloutMemberView["from"] {
   const version = versionOf(release);
   return {
     release,
@@ -131,6 +136,7 @@ function aimView({ release, stampDigest, parameters, capacity }: Aim, versionOf:
     stampDigest,
     parameters: { ...parameters },
     capacity: { ...capacity, units: { ...capacity.units } },
+    ...(routing === undefined ? {} : { routing }),
   };
 }
 

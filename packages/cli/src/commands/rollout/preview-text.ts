@@ -11,6 +11,7 @@ export function previewText(preview: RolloutPreviewView): string {
   const head = fields([
     ["Release", `${releaseText(preview)} (${shortDigest(preview.release)})${preview.hotfix ? ", a hotfix" : ""}`],
     ["Components", components.length === 0 ? undefined : components.join(", ")],
+    ["Routing", preview.routing?.join(", ")],
     ["Stamps", `${stamps} to update, ${skipped.length} left out`],
     ["Canary", canary === undefined ? undefined : `${canary.stamp}: ${canary.why}`],
     ["Takes about", takesMs === undefined ? undefined : durationText(takesMs)],

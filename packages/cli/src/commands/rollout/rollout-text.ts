@@ -26,10 +26,12 @@ export function releaseText({ release, version }: { readonly release: string; re
   return version ?? shortDigest(release);
 }
 
-type Named = Parameters<typeof releaseText>[0];
+type Named = Parameters<typeof releaseText>[0] & { readonly routing?: string | undefined };
 
-/** `1.0.0 to 1.1.0`; of two releases of one version, such as one with a part of another, by their digests. */
+/** `1.0.0 to 1.1.0`, or `1.0.0 with other routing rules`; of two releases of one version, such as one with a part of another, by their digests. */
 export function wayText(from: Named, to: Named): string {
+  const bringsRules = from.routing !== undefined && to.routing !== undefined && from.routing !== to.routing;
+  if (bringsRules && from.release === to.release) return `${releaseText(from)} with other routing rules`;
   const isOneName = releaseText(from) === releaseText(to) && from.release !== to.release;
   const nameOf = (one: Named) => `${releaseText(one)}${isOneName ? ` (${shortDigest(one.release).slice(0, 6)})` : ""}`;
   return `${nameOf(from)} to ${nameOf(to)}`;
@@ -80,6 +82,7 @@ export function rolloutText(rollout: RolloutDetailView, members: readonly Rollou
     ["Rollout", rollout.id],
     ["Release", `${releaseText(rollout)} (${shortDigest(rollout.release)})`],
     ["Components", components.length === 0 ? undefined : components.join(", ")],
+    ["Routing", rollout.routing?.join(", ")],
     ["Takes back", undoes],
     ["Phase", rollout.hotfix ? `${rollout.phase}, a hotfix` : rollout.phase],
     ["Wave", waveText(rollout)],

@@ -36,6 +36,7 @@ function stampText(stamp: StampView, nowMs: number): string {
     ["Waiting on", stamp.waitingOn],
     ["Places", [`tenants ${stamp.used.tenants}/${stamp.capacity.tenants}`, ...units].join(", ")],
     ["Over-full", stamp.over === undefined ? undefined : `${stamp.over.join(", ")}: it takes no new tenants`],
+    ["Routing", stamp.routing === undefined ? undefined : `not the fleet's rules: ${stamp.routing.join(", ")}`],
     ["Endpoints", endpointText(stamp)],
     ["Verified", verifiedText(stamp.verification)],
     [

@@ -86,7 +86,7 @@ async function open(deps: PresenceDeps, name: string, presence: Presence, turn: 
   await deps.homes.open(spec, tenant, epoch, turn.signal);
   await deps.hooks.call({ hook: "tenant.onCreate", stamp, spec, tenant, epoch }, turn);
   await waitForRouters(deps, routersHearWithinMs, turn.signal);
-  const { carriers, whyNone } = await carriersOf(deps, tenant);
+  const { carriers, whyNone } = await carriersOf(deps, tenant, stamp);
   if (carriers.length === 0) throw new StampyardError("WRONG_PHASE", `No router can be asked: ${whyNone}`);
   presence.carriers = carriers;
   presence.kind = "open";

@@ -1,4 +1,5 @@
 import { quote, type Rollout, type RolloutCommand, StampyardError } from "@stampyard/domain";
+import { rulesBrought } from "../../rollouts/rules-words.ts";
 import type { Revisioned } from "../../store/port.ts";
 import type { Call, Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
@@ -52,7 +53,8 @@ export function rolloutHandlers(deps: ServerDeps): Pick<Handlers, Names> {
     },
     async rolloutGet({ params }) {
       const row = await requireRollout(deps, params.id);
-      return rolloutDetailView(await viewOf(row), row.value);
+      const routing = await rulesBrought(store, await store.rollouts.members(params.id));
+      return rolloutDetailView(await viewOf(row), row.value, routing);
     },
     async rolloutMembers({ params }) {
       await requireRollout(deps, params.id);

@@ -3,6 +3,7 @@ import type { Revisioned } from "../../store/port.ts";
 import { requireThawed } from "../../freezes/freezes.ts";
 import { driftPolicy } from "../../reconcilers/drift.ts";
 import type { Handlers } from "../call.ts";
+import { rulesAside } from "../../rollouts/rules-words.ts";
 import { createStamp } from "../create-stamp.ts";
 import { routeKeyDropMs, type ServerDeps, writeContext } from "../deps.ts";
 import { type lifeNames, viewOfStamp } from "./stamp-life.ts";
@@ -29,7 +30,9 @@ export function stampHandlers(deps: ServerDeps): Pick<Handlers, Names> {
     },
 
     async stampGet({ params }) {
-      return viewOfStamp(store, await requireStamp(store, params.name));
+      const row = await requireStamp(store, params.name);
+      const [view, routing] = await Promise.all([viewOfStamp(store, row), rulesAside(store, row.value.routing)]);
+      return routing.length === 0 ? view : { ...view, routing: [...routing] };
     },
 
     async stampCreate(call) {

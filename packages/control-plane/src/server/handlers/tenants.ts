@@ -113,12 +113,18 @@ export async function requireTenant(store: ServerDeps["store"], key: string): Pr
   throw new StampyardError("TENANT_NOT_FOUND", `No tenant ${quote(key)}`, { mend: "See stampyard tenant list." });
 }
 
-/** @throws StampyardError INVALID_REQUEST for a hostname that the routing gives another meaning */
+/**
+ * Asked of all rules that hold somewhere, or will when a rollout is done: by any of them a request for it would be read as
+ * somebody else's.
+ * @throws StampyardError INVALID_REQUEST for a hostname that the routing gives another meaning
+ */
 async function refuseRoutedHostnames({ store }: ServerDeps, hostnames: readonly string[]): Promise<void> {
   if (hostnames.length === 0) return;
-  const routing = (await store.fleet.read())?.value.fleet.routing;
+  const [routing, goals] = await Promise.all([store.fleet.routing(), store.fleet.goals()]);
+  const here = routing === undefined ? [] : [routing, ...(routing.trials ?? []).map((trial) => trial.routing)];
+  const rules = [...here, ...goals.map(({ fleet }) => fleet.routing)];
   for (const hostname of hostnames) {
-    const rule = routing === undefined ? undefined : hostMeaning(routing, hostname);
+    const rule = rules.map((one) => hostMeaning(one, hostname)).find((one) => one !== undefined);
     if (rule === undefined) continue;
     throw new StampyardError("INVALID_REQUEST", `Hostname ${hostname} ${meaningText(rule)}`, {
       mend: "Use a hostname that no rule of the routing reads; the subdomain of a tenant works by itself.",
