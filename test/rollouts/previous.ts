@@ -10,6 +10,16 @@ const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 /** The last commit without rollouts. */
 export const beforeRollouts = "87b4e95";
 
+/** Whether the history reaches back so far: a shallow clone has none. */
+export function hasPrevious(commit = beforeRollouts): boolean {
+  try {
+    execFileSync("git", ["cat-file", "-e", `${commit}^{commit}`], { cwd: root, stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Files of that commit with the packages that are installed here, built once and kept for the next run.
  * @returns its folder

@@ -44,7 +44,8 @@ const caught: readonly Fault[] = [
   { variant: faults.workerCrash, seen: /worker|restart|jobs/ },
   {
     variant: withSetting(faults.failsLate, { FAULT_AFTER_MS: String(bakeMs * 0.6) }),
-    seen: /fail/,
+    // The probe meets it, too.
+    seen: /fail|answered 500/,
     onlyLong: true,
   },
   { variant: faults.slow, seen: /ms at the 90th percentile/, onlyLong: true },
