@@ -1,8 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { afterPlan } from "./after-plan.ts";
-import { commandRollout } from "./command-rollout.ts";
 import type { GateReport, GateVerdict } from "./evidence.ts";
-import { isLookDue } from "./plan-bake.ts";
 import { planRollout } from "./plan-rollout.ts";
 import type { MemberState, Rollout, RolloutMember, RolloutState, Wave } from "./rollout.ts";
 import type { MemberSeen, RolloutPlan, RolloutWorld } from "./rollout-world.ts";
@@ -277,31 +275,6 @@ describe("planRollout() at the end of a bake", () => {
     expect(unsure.next).toMatchObject({
       why: "the gate cannot tell: errors say inconclusive; enough is there in about 91 s",
     });
-  });
-
-  test("is judged anew when a person lets it go on after a verdict that could not tell", () => {
-    const paused = { kind: "paused", since: now - 5, why: "the gate cannot tell", by: "gate", was: state } as const;
-    const unsure = rolloutIn(paused, { gate: gate("inconclusive", now - 5), looks: 1 });
-    const { rollout } = commandRollout(unsure, members, { kind: "resume" }, { actor: "ada", now });
-    const later = now + 2_000;
-    const seen = { a: sight(fresh, { observedAt: later }), b: sight(old) };
-    const judged = (verdict?: GateVerdict, at = later) =>
-      planRollout(rollout, members, {
-        ...worldOf(seen),
-        now: later,
-        ...(verdict === undefined ? {} : { gate: gate(verdict, at) }),
-      });
-    expect(judged(), "asked").toMatchObject({ next: { kind: "baking", wave: 0 }, needsGate: true });
-    expect(judged("go").next).toEqual({ kind: "updating", wave: 1, since: later });
-    expect(judged("go", now - 1).next.kind, "of before").toBe("baking");
-    expect(judged("abort").next.kind).toBe("aborting");
-    expect(judged("inconclusive").next.kind).toBe("baking");
-    const end = now + strategyFor().gate.waitMs;
-    const still = { ...worldOf({ ...seen, a: sight(fresh, { observedAt: end }) }), now: end };
-    const again = planRollout(rollout, members, { ...still, gate: gate("inconclusive", end) });
-    expect(again.next).toMatchObject({ kind: "paused", by: "gate" });
-    expect(isLookDue(rollout, later), "it has spent its part of alpha").toBe(false);
-    expect(isLookDue({ ...rollout, looks: 0 }, later), "it found too little before").toBe(true);
   });
 
   test("promotes nobody when those who were to be judged have left", () => {
