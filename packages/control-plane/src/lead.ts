@@ -1,6 +1,6 @@
 import type { FencingToken, Random, Sha256 } from "@stampyard/domain";
 import { runCampaigns } from "./reconcilers/campaign/run-campaigns.ts";
-import { runHousekeeping } from "./reconcilers/housekeeping.ts";
+import { type HousekeepingDeps, runHousekeeping } from "./reconcilers/housekeeping.ts";
 import type { MoveParts } from "./reconcilers/move/move-deps.ts";
 import { runMoves } from "./reconcilers/move/run-moves.ts";
 import { runLoads } from "./reconcilers/observe-load.ts";
@@ -15,7 +15,9 @@ import { runWebhooks } from "./webhooks/run-webhooks.ts";
 
 /** Everything that only the leader does, until the signal or the first failure; then all of it has ended. */
 export async function lead(
-  deps: ReconcileDeps & MoveParts & { readonly random: Random; readonly sha256: Sha256 },
+  deps: ReconcileDeps &
+    MoveParts &
+    Pick<HousekeepingDeps, "contents"> & { readonly random: Random; readonly sha256: Sha256 },
   token: FencingToken,
   signal: AbortSignal,
 ): Promise<void> {

@@ -124,6 +124,8 @@ export const releaseSchema = z
     notes: z.string().optional(),
     /** Digest of the files that its components run from. */
     content: digestSchema.optional(),
+    /** Whether these files are still kept, so that a stamp can run it. */
+    kept: z.boolean().optional(),
     /** The release that the fleet's stamps are to run. */
     current: z.boolean(),
     /** Stamps that are to run it now. */

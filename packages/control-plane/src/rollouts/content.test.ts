@@ -13,12 +13,13 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Template } from "@stampyard/domain";
+import type { Digest, Template } from "@stampyard/domain";
 import { parseTemplate, releaseDigest } from "@stampyard/manifest";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { systemSha256 } from "../system-ports.ts";
@@ -265,6 +266,33 @@ test.runIf(process.getuid?.() === 0)("keep() is outside of a state directory tha
   } finally {
     rmSync(dirname(dirname(at)), { recursive: true, force: true });
   }
+});
+
+test("prune() removes what nobody wants, not what is wanted, new, held or kept again (I37)", async () => {
+  const hour = 60 * 60_000;
+  const contents = openContents(state);
+  const versions: Digest[] = [];
+  for (const text of ["1", "2", "3", "4"]) {
+    put("dist/api.js", `console.log(${text})`);
+    versions.push((await keep()).content);
+  }
+  const [wanted, again, held, old] = versions as [Digest, Digest, Digest, Digest];
+  const kept = () => versions.map((content) => contents.has(content));
+  expect(await contents.prune(new Set(), Date.now() + hour - 1_000), "new").toEqual([]);
+  // Nobody asked for them for long; files in there are older still.
+  const longAgo = new Date(Date.now() - 2 * hour);
+  for (const content of versions) utimesSync(dirname(contents.dirOf(content)), longAgo, longAgo);
+  put("dist/api.js", "console.log(2)");
+  await keep();
+  expect(await contents.hold(held)).toBe(true);
+  expect(await contents.prune(new Set([wanted]), Date.now())).toEqual([old]);
+  expect(kept()).toEqual([true, true, true, false]);
+  expect(await contents.hold(old)).toBe(false);
+  expect(readdirSync(join(state, "releases")).filter((name) => name.startsWith("."))).toEqual([]);
+  expect(await contents.prune(new Set([wanted]), Date.now() + hour + 1_000)).toEqual([again, held].sort());
+  put("dist/api.js", "console.log(4)");
+  expect((await keep()).content, "kept once more from the same files").toBe(old);
+  expect(kept()).toEqual([true, false, false, true]);
 });
 
 test("the notes example runs from its kept copy", async () => {

@@ -1,17 +1,19 @@
 import { createHash, randomBytes } from "node:crypto";
 import { constants, existsSync } from "node:fs";
-import { chmod, type FileHandle, mkdir, open, readdir, rename, rm, symlink } from "node:fs/promises";
+import { chmod, type FileHandle, mkdir, open, readdir, rename, rm, symlink, utimes } from "node:fs/promises";
 import { basename, join, normalize } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import {
   type Component,
   canonicalJson,
   type Digest,
+  type Instant,
   type Json,
   StampyardError,
   type Template,
 } from "@stampyard/domain";
 import { contentRootOf, isReachable } from "@stampyard/engines";
+import { pruneContents } from "./prune-contents.ts";
 import { type ContentBounds, type ContentEntry, type ContentTree, readContentTree } from "./content-tree.ts";
 
 /**
@@ -31,6 +33,14 @@ export interface Contents {
   keep(template: Template, sourceDir: string): Promise<Digest | undefined>;
   /** Folder that commands of a release with these files start from. */
   dirOf(content: Digest): string;
+  /** Whether they are kept. If so they stay for another hour, so that something may be started that runs from them. */
+  hold(content: Digest): Promise<boolean>;
+  has(content: Digest): boolean;
+  /**
+   * Removes those that nobody wants and that nobody has held or kept again within the last hour.
+   * @returns what was removed
+   */
+  prune(wanted: ReadonlySet<Digest>, now: Instant): Promise<readonly Digest[]>;
 }
 
 export function openContents(stateDir: string, bounds?: ContentBounds): Contents {
@@ -46,11 +56,13 @@ export function openContents(stateDir: string, bounds?: ContentBounds): Contents
     keep: (template, sourceDir) =>
       withTree(template, sourceDir, async (tree) => {
         const content = await digestTree(tree);
-        const home = homeOf(root, content);
-        if (!existsSync(join(home, "content"))) return await copyTree(root, tree);
-        await linkPackages(home, tree);
+        if (!(await hold(root, content))) return await copyTree(root, tree);
+        await linkPackages(homeOf(root, content), tree);
         return content;
       }),
+    hold: (content) => hold(root, content),
+    has: (content) => existsSync(join(homeOf(root, content), "content")),
+    prune: (wanted, now) => pruneContents(root, wanted, now),
     dirOf: (content) => join(homeOf(root, content), "content"),
   };
 }
@@ -65,6 +77,19 @@ async function whileItChanges<T>(work: () => Promise<T>): Promise<T> {
       await delay(100 * attempt);
     }
   }
+}
+
+/** Its date says when somebody wanted it last; `pruneContents` leaves alone what is new. */
+async function hold(root: string, content: Digest): Promise<boolean> {
+  const home = homeOf(root, content);
+  try {
+    const now = new Date();
+    await utimes(home, now, now);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
+  return existsSync(join(home, "content"));
 }
 
 /** The folder of one content: its files in `content`, packages from above the source beside it. */

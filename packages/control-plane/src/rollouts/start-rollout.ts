@@ -11,11 +11,13 @@ import type { FleetGoal, FleetRecord, Release, ReleaseInput, Revisioned, WriteCo
 import { aimAt, aimAtPart, aimOf, expectedAims, fleetRules, keptStamps, poolOf } from "./aims.ts";
 import { type ApplyDeps, requireRelease } from "./apply-by-rollout.ts";
 import { composeRelease, isComposed } from "./compose-release.ts";
+import { type FilesKept, requireFiles } from "./require-files.ts";
 import { changesSomething, type PreparedRollout, prepareRollout, type RolloutWish } from "./prepare-rollout.ts";
 import { strategyFor } from "./strategy-for.ts";
 import type { Store } from "../store/port.ts";
 
-export type StartDeps = Omit<ApplyDeps, "store"> & { readonly store: ApplyDeps["store"] & Pick<Store, "stamps"> };
+export type StartDeps = Omit<ApplyDeps, "store"> &
+  FilesKept & { readonly store: ApplyDeps["store"] & Pick<Store, "stamps"> };
 
 /** What a person asks for; the rest is the fleet's strategy. */
 export interface RolloutAsked {
@@ -41,7 +43,7 @@ export interface AskedPlan extends PreparedRollout {
 
 /**
  * Starts a rollout of a release, or of parts of it, by the strategy of the fleet or the one that is asked for.
- * @throws StampyardError NOT_FOUND before the first apply, RELEASE_NOT_FOUND, WRONG_PHASE when nothing would change,
+ * @throws StampyardError NOT_FOUND before the first apply, RELEASE_NOT_FOUND also where its files are gone, WRONG_PHASE when nothing would change,
  * INVALID_REQUEST for parts that do not fit, INVALID_MANIFEST for parameters that the release does not take
  */
 export async function startRollout(
@@ -86,8 +88,10 @@ export async function planAsked(deps: StartDeps, asked: RolloutAsked): Promise<A
   const said = { ...whole, release: digest, ...(overridesFreeze === undefined ? {} : { overridesFreeze }) };
   if (asked.components.length > 0) {
     const { members, composed } = await composeMembers(deps, release, asked.components, stamps, present);
+    await requireFiles(deps, composed);
     return { ...(await prepareRollout(deps, { ...said, members })), release, composed };
   }
+  await requireFiles(deps, [release]);
   const members = stamps.map((stamp) => ({ stamp, ...aimWith(deps, release, stamp, present, goal) }));
   const prepared = await prepareRollout(deps, { ...said, members });
   return { ...prepared, release, composed: [], ...(goal === undefined ? {} : { fleetRevision: goal.revision }) };
@@ -198,6 +202,8 @@ export async function undoRollout(
   if (!changesSomething(prepared)) {
     throw new StampyardError("WRONG_PHASE", `Every stamp of rollout ${undone.id} has had another release since`);
   }
+  const releases = [...new Set(back.flatMap(({ to, skip }) => (skip === undefined ? [to.release] : [])))];
+  await requireFiles(deps, await Promise.all(releases.map((digest) => requireRelease(store, digest))));
   return await store.rollouts.start(prepared.input, ctx);
 }
 

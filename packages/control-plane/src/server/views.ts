@@ -200,7 +200,13 @@ export function tenantEventView(event: TenantEvent): TenantEventView {
   };
 }
 
-export function releaseView(release: Release, current: Digest | undefined, stamps: readonly Stamp[]): ReleaseView {
+/** @param isKept whether files with this digest are kept; absent = nobody keeps any */
+export function releaseView(
+  release: Release,
+  current: Digest | undefined,
+  stamps: readonly Stamp[],
+  isKept?: (content: Digest) => boolean,
+): ReleaseView {
   const { digest, version, template, createdAt, createdBy, notes, content } = release;
   return {
     digest,
@@ -210,6 +216,7 @@ export function releaseView(release: Release, current: Digest | undefined, stamp
     createdBy,
     ...(notes === undefined ? {} : { notes }),
     ...(content === undefined ? {} : { content }),
+    ...(content === undefined || isKept === undefined ? {} : { kept: isKept(content) }),
     current: digest === current,
     stamps: stamps.filter((stamp) => stamp.releaseDigest === digest && stamp.goal !== "absent").length,
   };

@@ -79,8 +79,13 @@ export interface RolloutStore {
   ): Promise<Revisioned<Rollout>>;
   /** Ids of all that have not ended, oldest first. */
   open(): Promise<readonly string[]>;
-  /** What a stamp ran last that a finished rollout, or its building, found good (I37), newest first. */
-  lastGood(stamp: string): Promise<readonly Digest[]>;
+  /** What each stamp ran last that a finished rollout, or its building, found good (I37), newest first. */
+  lastGood(): Promise<ReadonlyMap<string, readonly Digest[]>>;
+  /**
+   * Digests of the files that a stamp, a rollout, an undoing, a pin or the fleet may start from (I37), and those of so many
+   * of the newest other releases.
+   */
+  wantedContents(others: number): Promise<ReadonlySet<Digest>>;
   /**
    * Forgets those that ended longer ago than `keepMs`, but not the newest `keepRollouts`, and fleets that none of them was
    * to make true. Releases stay. @returns the number of rollouts forgotten

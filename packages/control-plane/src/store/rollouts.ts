@@ -1,11 +1,11 @@
-import type { Digest, MemberPhase } from "@stampyard/domain";
-import type { Queryable } from "./database.ts";
+import type { MemberPhase } from "@stampyard/domain";
 import type { RolloutStore } from "./rollout-port.ts";
 import { endedRolloutList, readMembers, rolloutColumns, type RolloutRow, toRollout } from "./rollout-rows.ts";
 import { startRollout } from "./rollout-start.ts";
 import { pruneRules } from "./routing-rules.ts";
 import { commandStoredRollout, writeRollout } from "./rollout-write.ts";
 import type { Sealer } from "./stamp-secrets.ts";
+import { readLastGood, readWantedContents } from "./wanted-contents.ts";
 import { audit, numericCursor, pageLimit, pageOf, write } from "./write.ts";
 
 export function rolloutStore(base: Sealer): RolloutStore {
@@ -51,7 +51,8 @@ export function rolloutStore(base: Sealer): RolloutStore {
       );
       return rows.map((row) => row.id);
     },
-    lastGood: (stamp) => lastGood(db, stamp),
+    lastGood: () => readLastGood(db),
+    wantedContents: (others) => readWantedContents(db, others),
     prune: ({ keepMs, keepRollouts }, ctx) =>
       write(base, ctx, async (w) => {
         const old = "updated_at < clock_timestamp() - $1::float8 * interval '1 millisecond'";
@@ -69,28 +70,4 @@ export function rolloutStore(base: Sealer): RolloutStore {
         return rowCount;
       }),
   };
-}
-
-/**
- * A member that a finished rollout updated ran its `to`, and one that went back runs its `from`. Before the first
- * rollout of a stamp it ran what it was built with. A name that was used before was another stamp.
- */
-async function lastGood(db: Queryable, stamp: string): Promise<readonly Digest[]> {
-  const { rows } = await db.query<{ release: Digest; number: number }>(
-    `WITH mine AS (
-       SELECT r.number, r.phase AS of, m.phase, m.from_aim ->> 'release' AS from_release,
-         m.to_aim ->> 'release' AS to_release
-       FROM rollout_members m JOIN rollouts r ON r.id = m.rollout JOIN stamps s ON s.name = m.stamp
-       WHERE m.stamp = $1 AND r.created_at >= s.created_at AND m.phase NOT IN ('waiting', 'skipped')
-     )
-     SELECT release, max(number) AS number FROM (
-       SELECT to_release AS release, number FROM mine WHERE of IN ('done', 'superseded') AND phase = 'updated'
-       UNION ALL SELECT from_release, number FROM mine WHERE phase = 'returned'
-       UNION ALL (SELECT from_release, 0 FROM mine ORDER BY number LIMIT 1)
-       UNION ALL SELECT release_digest, 0 FROM stamps WHERE name = $1 AND NOT EXISTS (SELECT FROM mine)
-         AND phase IN ('active', 'cordoned', 'draining', 'empty')
-     ) AS good GROUP BY release ORDER BY 2 DESC`,
-    [stamp],
-  );
-  return rows.map((row) => row.release);
 }

@@ -18,17 +18,22 @@ export const releaseList = command<{ readonly limit: number }>({
 export function releaseTable(releases: readonly ReleaseView[], nowMs: number): string {
   if (releases.length === 0) return "No releases\n";
   return table(
-    ["release", "version", "template", "of the fleet", "stamps", "content", "age", "by", "notes"],
+    ["release", "version", "template", "of the fleet", "stamps", "files", "age", "by", "notes"],
     releases.map((release) => [
       shortDigest(release.digest),
       release.version,
       release.template,
       release.current,
       release.stamps,
-      release.content === undefined ? undefined : shortDigest(release.content),
+      release.content === undefined ? undefined : filesText(release.content, release.kept),
       age(Date.parse(release.createdAt), nowMs),
       release.createdBy,
       release.notes,
     ]),
   );
+}
+
+/** A release whose files are gone can be applied again, and not be gone back to. */
+function filesText(content: string, kept = true): string {
+  return kept ? shortDigest(content) : `${shortDigest(content)} (removed)`;
 }

@@ -33,7 +33,7 @@ const list: StubApi = {
       items: [
         release("c", "1.1.0", { notes: "faster search", createdBy: "token:tok_1" }),
         release("b", "1.1.0", { current: true, stamps: 2 }),
-        release("a", "1.0.0"),
+        release("a", "1.0.0", { content: digestOf("d"), kept: false }),
       ],
     },
   },
@@ -43,8 +43,10 @@ test("release list and show name who made it, its notes and the stamps that are 
   const { out } = await run(list, "release", "list");
   expect(out).toMatch(/^cccccccccccc +1\.1\.0 +notes +no +0 +- +\w+ +token:tok_1 +faster search$/m);
   expect(out).toMatch(/^bbbbbbbbbbbb +1\.1\.0 +notes +yes +2 /m);
+  expect(out).toMatch(/^aaaaaaaaaaaa +1\.0\.0 +notes +no +0 +dddddddddddd \(removed\) /m);
   const shown = await run({ ...list, "GET /v1/stamps": { json: { items: [] } } }, "release", "show", "1.0.0");
   expect(shown.out).toMatch(/^Release: +sha256:a{64}$/m);
+  expect(shown.out).toMatch(/^Files: +sha256:d{64}, which are not kept any more$/m);
   expect(shown.out).toMatch(/^Stamps: +none$/m);
 });
 

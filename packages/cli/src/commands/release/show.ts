@@ -1,6 +1,11 @@
+import type { ReleaseView } from "@stampyard/api";
 import { command } from "../../define.ts";
 import { fields } from "../../output/table.ts";
 import { findRelease, releaseArgument } from "./find-release.ts";
+
+function filesText({ content, kept }: ReleaseView): string {
+  return kept === false ? `${content}, which are not kept any more` : String(content);
+}
 
 export const releaseShow = command({
   usage: "show <release>",
@@ -19,7 +24,7 @@ export const releaseShow = command({
         ["Release", release.digest],
         ["Version", release.version],
         ["Template", release.template],
-        ["Content", release.content],
+        ["Files", release.content === undefined ? undefined : filesText(release)],
         ["Of the fleet", release.current],
         ["Stamps", stamps.length === 0 ? "none" : stamps.join(", ")],
         ["Made", `${release.createdAt}${release.createdBy === undefined ? "" : ` by ${release.createdBy}`}`],

@@ -86,7 +86,7 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
 
     async releaseList({ query }) {
       const [page, { row, now }] = await Promise.all([store.fleet.releases(storePage(query)), readNow()]);
-      return mapPage(page, (release) => releaseView(release, row?.value.release, now.stamps));
+      return mapPage(page, (release) => releaseView(release, row?.value.release, now.stamps, deps.contents?.has));
     },
 
     async releaseGet({ params }) {
@@ -94,7 +94,7 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       if (release === undefined) {
         throw new StampyardError("RELEASE_NOT_FOUND", `No release ${params.digest}`, { mend: "See GET /v1/releases." });
       }
-      return releaseView(release, row?.value.release, now.stamps);
+      return releaseView(release, row?.value.release, now.stamps, deps.contents?.has);
     },
   };
 }
