@@ -8,6 +8,7 @@ import {
   StampyardError,
   stampNext,
 } from "@stampyard/domain";
+import { lockFleetRow } from "./fleet-goals.ts";
 import { endedList } from "./move-rows.ts";
 import type { StampCreate } from "./port.ts";
 import type { Revisioned, WriteContext } from "./records.ts";
@@ -59,6 +60,8 @@ export function writeStamp(
   ctx: WriteContext,
 ): Promise<Revisioned<Stamp>> {
   return write(base, ctx, async (w) => {
+    // Its rules may have to be published without it; nobody else publishes meanwhile.
+    if (stamp.state.kind === "gone") await lockFleetRow(w);
     const old = await lockStamp(w, stamp.name);
     if (old.revision !== revision) throw staleRevision(`Stamp ${stamp.name}`, revision, old.revision);
     requireStep(old.value, stamp);
