@@ -42,3 +42,30 @@ test("people build and destroy no stamp in a freeze, unless they give a reason; 
   const rows = await server.store.audit.list({ subject: "stamp/shared-1" });
   expect(rows.items.at(-1)).toMatchObject({ reason: "it burns", detail: { overridesFreeze: true } });
 });
+
+test("an apply in a freeze of scaling records a new pool and builds none of its stamps, and says for what they wait", async () => {
+  const { admin } = server.clients;
+  const freeze = await server.store.freezes.start(
+    { scope: { pools: ["more"] }, stops: ["scaling"] },
+    { ...server.ctx, reason: "the books are closed" },
+  );
+  const wanted = files.fleetYaml.replace("pools:\n", "pools:\n  more: { regions: [eu], stamps: { min: 2, max: 3 } }\n");
+  expect(wanted).not.toBe(files.fleetYaml);
+  const body = { ...files, fleetYaml: wanted };
+  const namesOf = (view: { changes: readonly object[] }) =>
+    view.changes.map((change) => ("stamp" in change ? change.stamp : ""));
+  const planned = await admin.plan({ body });
+  expect(namesOf(planned)).not.toContain("more-1");
+  expect(planned.notes).toEqual([
+    expect.stringMatching(
+      /^pool more is built after the end of a freeze \(.*the books are closed.*\): more-1, more-2$/,
+    ),
+  ]);
+  const { notes } = (await admin.apply({ body })).plan;
+  expect(notes).toEqual(planned.notes);
+  expect((await server.store.fleet.read())?.value.fleet.pools.map(({ name }) => name)).toContain("more");
+  const stamps = async () => (await server.store.stamps.all()).filter(({ value }) => value.pool === "more");
+  expect(await stamps()).toEqual([]);
+  await server.store.freezes.end(freeze.id, server.ctx);
+  expect(namesOf(await admin.plan({ body }))).toEqual(expect.arrayContaining(["more-1", "more-2"]));
+});

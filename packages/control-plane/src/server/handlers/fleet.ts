@@ -11,6 +11,8 @@ import {
   type Template,
 } from "@stampyard/domain";
 import { parseFleet, parseTemplate, releaseDigest } from "@stampyard/manifest";
+import { readFreezes } from "../../freezes/freezes.ts";
+import { thawedFleetPlan } from "../../freezes/frozen-plan.ts";
 import { planApply, releaseInput } from "../../rollouts/apply-by-rollout.ts";
 import type { FleetRecord, Revisioned } from "../../store/port.ts";
 import type { Handlers } from "../call.ts";
@@ -18,7 +20,7 @@ import { affectedBy } from "../affected.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
 import { mapPage, storePage } from "../paging.ts";
 import { costOfPlan } from "../plan-cost.ts";
-import { type FleetFiles, planOf } from "../stamp-goal.ts";
+import { type FleetFiles, type FleetNow, planOf } from "../stamp-goal.ts";
 import { poolView, releaseView } from "../views.ts";
 
 type Names = "plan" | "apply" | "fleetGet" | "releaseList" | "releaseGet";
@@ -42,13 +44,19 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
     return { row, now: { fleet: row?.value, stamps: rows.map(({ value }) => value), reservedNames } };
   }
 
+  /** A fleet that is not there yet has nothing that a freeze could be about. */
+  async function planNow(now: FleetNow, files: FleetFiles): Promise<FleetPlan> {
+    const plan = planOf(now, files, sha256);
+    return now.fleet === undefined ? plan : thawedFleetPlan(await readFreezes(store), plan, deps.clock.now());
+  }
+
   return {
     async plan({ body }) {
       const read = readFiles(body, deps.engine.kind);
       const files = withContent(read, await deps.contents?.digest(read.template, body.sourceDir));
       const { row, now } = await readNow();
       requireSameFleet(row, files);
-      const plan = planOf(now, files, sha256);
+      const plan = await planNow(now, files);
       return await planViewOf(deps, files, plan, row, now.stamps);
     },
 
@@ -64,7 +72,7 @@ export function fleetHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       }
       // On disk before anybody is told to run from it; also where the same release was kept once and is lost.
       const files = withContent(read, await deps.contents?.keep(read.template, body.sourceDir));
-      const plan = planOf(now, files, sha256);
+      const plan = await planNow(now, files);
       const view = await planViewOf(deps, files, plan, row, now.stamps);
       const planned = await planApply(deps, now, files, plan, releaseInput(files, body, sha256));
       const answer = (fleetRevision: number, rollout: string | undefined) => ({
