@@ -28,7 +28,15 @@ export const rolloutPhaseSchema = z.enum([
   "done",
   "superseded",
 ]);
-const memberPhaseSchema = z.enum(["waiting", "updating", "updated", "failed", "returning", "returned", "skipped"]);
+export const memberPhaseSchema = z.enum([
+  "waiting",
+  "updating",
+  "updated",
+  "failed",
+  "returning",
+  "returned",
+  "skipped",
+]);
 const verdictSchema = z.enum(["go", "abort", "inconclusive"]);
 
 export const gateReportSchema = z

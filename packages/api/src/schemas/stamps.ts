@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { pinSchema } from "./pins.ts";
+import { memberPhaseSchema, rolloutPhaseSchema } from "./rollouts.ts";
 import { adoptionSchema, goalDetailSchema, verificationSchema } from "./stamp-life.ts";
 import {
   capacitySchema,
@@ -82,6 +84,12 @@ export const stampSchema = z
     waitingOn: z.string().optional(),
     /** How the routing rules for its tenants differ from the fleet's, where a rollout has brought it others. */
     routing: z.array(z.string()).optional(),
+    /** Its own and its tenants', where one stamp is asked for. Absent = none. */
+    pins: z.array(pinSchema).optional(),
+    /** Those that have not ended and have it as a member, the oldest first, where one stamp is asked for. Absent = none. */
+    rollouts: z
+      .array(z.object({ id: z.string(), phase: rolloutPhaseSchema, wave: z.string(), member: memberPhaseSchema }))
+      .optional(),
     /** Units of which more is taken than it may hold, as of one that was adopted. */
     over: z.array(z.string()).optional(),
     verification: verificationSchema.optional(),

@@ -202,6 +202,23 @@ describe("freezes", () => {
   });
 });
 
+describe("a stamp", () => {
+  test("names the rollouts that it is in until they have ended", async () => {
+    const first = await started({ members: [memberFixture("a", 1)] });
+    const second = await server.store.rollouts.start(rolloutFixture(["a"]), server.ctx);
+    const { viewer } = server.clients;
+    const of = async (name: string) => (await viewer.stampGet({ params: { name } })).rollouts;
+    expect(await of("a")).toEqual([
+      { id: first, phase: "queued", wave: "b", member: "waiting" },
+      { id: second.value.id, phase: "queued", wave: "a", member: "waiting" },
+    ]);
+    expect(await of("b")).toBeUndefined();
+    await server.store.rollouts.command(first, { kind: "abort" }, {}, server.ctx);
+    await step(server.store, server.ctx, second.value.id, updating(), { a: begun });
+    expect(await of("a")).toEqual([{ id: second.value.id, phase: "updating", wave: "a", member: "updating" }]);
+  });
+});
+
 describe("pins", () => {
   test("have an end and a reason, name their release by its version, and are audited", async () => {
     await fleetOf(server.store, server.ctx, names);
@@ -211,6 +228,8 @@ describe("pins", () => {
     const pin = await operator.pinStampSet({ params: { name: "a" }, body });
     expect(pin).toMatchObject({ kind: "stamp", name: "a", version: "2.0.0", until, reason: "a long import" });
     expect((await viewer.pinList({})).items).toEqual([pin]);
+    expect((await viewer.stampGet({ params: { name: "a" } })).pins).toEqual([pin]);
+    expect(await viewer.stampGet({ params: { name: "b" } })).not.toHaveProperty("pins");
     expect(await codeOf(operator.pinStampSet({ params: { name: "zz" }, body }))).toBe("STAMP_NOT_FOUND");
     expect(await codeOf(operator.pinTenantSet({ params: { key: "zz" }, body }))).toBe("TENANT_NOT_FOUND");
     const unknown = { ...body, release: digest("9.9.9") };

@@ -228,6 +228,17 @@ describe("planRollout() of a wave under way", () => {
   });
 });
 
+test("planRollout() begins nobody while a member of the wave before is tried again, and says so (I34)", () => {
+  const again = member("a", 0, { kind: "updating", since: now - 1 });
+  const seen = { a: sight(fresh, { running: old.stampDigest, lack: "web is starting" }), b: sight(old) };
+  const state = { kind: "updating", wave: 1, since: now - 9 } as const;
+  const plan = (...members: RolloutMember[]) => planRollout(rolloutIn(state), members, worldOf(seen));
+  const waitingOn = "another wave's member to be updated first: a: web is starting";
+  const wanted = { next: state, actions: [], members: [], waitingOn, lookAt: now - 1 + 300_000 };
+  expect(plan(again, member("b", 1, { kind: "waiting" }))).toMatchObject(wanted);
+  expect(plan(again, member("b", 1, { kind: "updated", since: 1, at: 2 })), "nor bakes").toMatchObject(wanted);
+});
+
 describe("planRollout() at the end of a bake", () => {
   const until = now - 10;
   const state = { kind: "baking", wave: 0, since: now - minute, until } as const;

@@ -28,13 +28,14 @@ export function planUpdates(turn: RolloutTurn, state: Updating): RolloutStep {
     return why === undefined ? [] : [[stamp, { kind: "skipped", why }] as const];
   });
   if (pinned.length > 0) return { next: state, changed: new Map(pinned), needsGate: isWatched(turn) };
+  // Two waves are never under way at once (I34): those of one before, which a person had tried again, come first.
+  const before = members.filter((member) => member.wave !== state.wave && member.state.kind === "updating");
+  if (before.length > 0) return { next: state, needsGate: isWatched(turn), ...waitFor(turn, before) };
   if (waiting.length === 0 && underWay.length === 0) {
     const bakeMs = wave === undefined || wave.promoted === true ? 0 : wave.bakeMs;
     return { next: { kind: "baking", wave: state.wave, since: now, until: now + bakeMs }, needsGate: isWatched(turn) };
   }
-  const lookAt = soonest(
-    ...underWay.map(({ state: s }) => ("since" in s ? s.since : now) + rollout.strategy.updateWithinMs),
-  );
+  const lookAt = lateFrom(turn, underWay);
   const needsGate = isWatched(turn) && wave?.promoted !== true;
   const step: RolloutStep = {
     next: state,
@@ -60,6 +61,18 @@ export function planUpdates(turn: RolloutTurn, state: Updating): RolloutStep {
     return { kind: "update", stamp };
   });
   return { ...step, actions, changed };
+}
+
+function waitFor(turn: RolloutTurn, before: readonly RolloutMember[]): Pick<RolloutStep, "waitingOn" | "lookAt"> {
+  const lookAt = lateFrom(turn, before);
+  const waitingOn = `another wave's member to be updated first: ${underWayWords(turn, before)}`;
+  return { waitingOn, ...(lookAt === undefined ? {} : { lookAt }) };
+}
+
+/** When the first of those that are on their way will have taken too long. */
+function lateFrom({ rollout, world }: RolloutTurn, underWay: readonly RolloutMember[]): number | undefined {
+  const { updateWithinMs } = rollout.strategy;
+  return soonest(...underWay.map(({ state }) => ("since" in state ? state.since : world.now) + updateWithinMs));
 }
 
 /** Not serving as it should, because of this rollout. */
@@ -90,14 +103,17 @@ function updateWords(
   waiting: readonly RolloutMember[],
 ): string {
   const parts: string[] = [];
-  const [first] = underWay;
-  if (first !== undefined) {
-    const lack = turn.world.members.get(first.stamp)?.lack;
-    const more = underWay.length === 1 ? "" : `, and ${underWay.length - 1} more`;
-    parts.push(`${underWay.length} being updated: ${first.stamp}${lack === undefined ? "" : `: ${lack}`}${more}`);
-  }
+  if (underWay.length > 0) parts.push(`${underWay.length} being updated: ${underWayWords(turn, underWay)}`);
   if (waiting.length > 0) parts.push(`${waiting.length} still to begin`);
   const barred = barredWords(turn, wave);
   if (barred !== "") parts.push(barred);
   return parts.join("; ");
+}
+
+function underWayWords({ world }: RolloutTurn, underWay: readonly RolloutMember[]): string {
+  const [first] = underWay;
+  if (first === undefined) return "";
+  const lack = world.members.get(first.stamp)?.lack;
+  const more = underWay.length === 1 ? "" : `, and ${underWay.length - 1} more`;
+  return `${first.stamp}${lack === undefined ? "" : `: ${lack}`}${more}`;
 }

@@ -1,6 +1,7 @@
 import type { StampView } from "@stampyard/api";
 import { command } from "../../define.ts";
 import { age, fields, table } from "../../output/table.ts";
+import { shortDigest } from "../rollout/rollout-text.ts";
 import { lackingText } from "./adopt.ts";
 import { endpointText } from "./list.ts";
 
@@ -47,6 +48,8 @@ function stampText(stamp: StampView, nowMs: number): string {
     ["Release", isAdopted ? undefined : stamp.releaseDigest],
     ["Stamp digest", isAdopted ? undefined : stamp.stampDigest],
     ["Runs digest", seen?.stampDigest === stamp.stampDigest ? undefined : seen?.stampDigest],
+    ["Rollout", stamp.rollouts?.map(rolloutText).join("; ")],
+    ["Pinned", stamp.pins?.map(pinText).join("; ")],
     ["Parameters", parametersText(stamp.parameters)],
     ["Stamp host", isAdopted ? undefined : seen?.host],
     ["Observed", seen === undefined ? undefined : `${age(Date.parse(seen.at), nowMs)} ago`],
@@ -74,6 +77,20 @@ function goalText({ goal, goalDetail }: StampView): string | undefined {
     ...(force === true ? ["by force"] : []),
   ];
   return `${[goal, ...parts].join(" ")}${reason === undefined ? "" : `: ${reason}`}`;
+}
+
+type Rollout = NonNullable<StampView["rollouts"]>[number];
+type Pin = NonNullable<StampView["pins"]>[number];
+
+/** `ro-7 (baking), wave canary: updated`. */
+function rolloutText({ id, phase, wave, member }: Rollout): string {
+  return `${id} (${phase}), wave ${wave}: ${member}`;
+}
+
+/** `to 1.4.2 until 2027-01-31T18:00:00.000Z, for tenant acme: a demo`. */
+function pinText({ kind, name, release, version, until, reason }: Pin): string {
+  const to = release === undefined ? "" : `to ${version ?? shortDigest(release)} `;
+  return `${to}until ${until}${kind === "tenant" ? `, for tenant ${name}` : ""}: ${reason}`;
 }
 
 function verifiedText(shown: StampView["verification"]): string | undefined {

@@ -1,23 +1,16 @@
-import type { PinView } from "@stampyard/api";
 import type { Pin } from "../../store/port.ts";
 import type { Call, Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
-import { readVersions, type VersionOf } from "../rollout-view.ts";
-import { time } from "../views.ts";
+import { pinViews } from "../pin-views.ts";
 
 type Names = Extract<keyof Handlers, `pin${string}`>;
 
 export function pinHandlers(deps: ServerDeps): Pick<Handlers, Names> {
   const { store } = deps;
-  const viewsOf = async (pins: readonly Pin[]) => {
-    const releases = pins.flatMap(({ release }) => (release === undefined ? [] : [release]));
-    const versionOf = await readVersions(store, releases);
-    return pins.map((pin) => pinView(pin, versionOf));
-  };
   const set = async (call: Call<"pinStampSet" | "pinTenantSet">, subject: Pin["subject"]) => {
     const { release, until, reason } = call.body;
     const pin = { subject, until: Date.parse(until), reason, ...(release === undefined ? {} : { release }) };
-    const [view] = await viewsOf([await store.pins.set(pin, writeContext(deps, call, reason))]);
+    const [view] = await pinViews(store, [await store.pins.set(pin, writeContext(deps, call, reason))]);
     if (view === undefined) throw new RangeError("One pin has one view");
     return view;
   };
@@ -27,23 +20,10 @@ export function pinHandlers(deps: ServerDeps): Pick<Handlers, Names> {
   };
 
   return {
-    pinList: async () => ({ items: await viewsOf(await store.pins.list()) }),
+    pinList: async () => ({ items: await pinViews(store, await store.pins.list()) }),
     pinStampSet: (call) => set(call, { kind: "stamp", name: call.params.name }),
     pinStampRemove: (call) => remove(call, { kind: "stamp", name: call.params.name }),
     pinTenantSet: (call) => set(call, { kind: "tenant", name: call.params.key }),
     pinTenantRemove: (call) => remove(call, { kind: "tenant", name: call.params.key }),
-  };
-}
-
-function pinView({ subject, release, until, reason, by, since }: Pin, versionOf: VersionOf): PinView {
-  const version = release === undefined ? undefined : versionOf(release);
-  return {
-    ...subject,
-    ...(release === undefined ? {} : { release }),
-    ...(version === undefined ? {} : { version }),
-    until: time(until),
-    reason,
-    setBy: by,
-    since: time(since),
   };
 }

@@ -8,6 +8,7 @@ import { createStamp } from "../create-stamp.ts";
 import { routeKeyDropMs, type ServerDeps, writeContext } from "../deps.ts";
 import { type lifeNames, viewOfStamp } from "./stamp-life.ts";
 import { mapPage, storePage } from "../paging.ts";
+import { inRollouts } from "../stamp-in-rollouts.ts";
 import { observationView, stampView } from "../views.ts";
 
 type Names = Exclude<Extract<keyof Handlers, `stamp${string}`>, (typeof lifeNames)[number]>;
@@ -31,8 +32,12 @@ export function stampHandlers(deps: ServerDeps): Pick<Handlers, Names> {
 
     async stampGet({ params }) {
       const row = await requireStamp(store, params.name);
-      const [view, routing] = await Promise.all([viewOfStamp(store, row), rulesAside(store, row.value.routing)]);
-      return routing.length === 0 ? view : { ...view, routing: [...routing] };
+      const [view, routing, said] = await Promise.all([
+        viewOfStamp(store, row),
+        rulesAside(store, row.value.routing),
+        inRollouts(store, params.name),
+      ]);
+      return { ...view, ...said, ...(routing.length === 0 ? {} : { routing: [...routing] }) };
     },
 
     async stampCreate(call) {
