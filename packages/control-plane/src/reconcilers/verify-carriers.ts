@@ -1,5 +1,12 @@
-import { type RoutingRule, type RoutingRules, routingRules, type Stamp } from "@stampyard/domain";
-import { rulesAt } from "../rollouts/rules-words.ts";
+import {
+  canonicalJson,
+  type Json,
+  type RoutingRule,
+  type RoutingRules,
+  routingRules,
+  type Stamp,
+} from "@stampyard/domain";
+import { rulesAt, rulesInForce } from "../rollouts/rules-in-force.ts";
 import type { RouterRecord } from "../store/port.ts";
 import type { ReconcileDeps } from "./turn.ts";
 
@@ -27,15 +34,31 @@ export async function carriersOf(
 ): Promise<{ readonly carriers: readonly Carrier[]; readonly whyNone: string }> {
   const live = (await deps.store.routers.list()).filter((router) => router.live);
   if (live.length === 0) return { carriers: [], whyNone: "none was connected" };
-  // By the rules that hold for its tenants: others would lead nowhere, or to another stamp.
-  const rules = await rulesAt(deps.store, routing);
-  const way = rules === undefined ? undefined : wayIn(rules, tenant);
+  const [rules, others] = await Promise.all([rulesAt(deps.store, routing), rulesInForce(deps.store)]);
+  const way = rules === undefined ? undefined : (wayIn(lastingRules(rules, others), tenant) ?? wayIn(rules, tenant));
   if (way === undefined) return { carriers: [], whyNone: "no routing rule can name its tenant" };
   const carriers = live.flatMap((router) => {
     const entrance = entranceOf(router);
     return entrance === undefined ? [] : [{ router: router.name, entrance, ...way }];
   });
   return { carriers, whyNone: `${live.map((router) => router.name).join(", ")} did not say where it is entered` };
+}
+
+/**
+ * Rules of a stamp that all others have, too, and will have when every rollout is done: whoever is asked by one of them is
+ * found before, during and after a change of the rules, so that a request of ours never speaks against a rule that is to go.
+ * A header is none of them: we may not be one of the peers that it is believed of.
+ */
+export function lastingRules(rules: RoutingRules, others: readonly RoutingRules[]): RoutingRules {
+  const texts = others.map(
+    (other) => new Set(routingRules(other).map((rule) => canonicalJson(rule as unknown as Json))),
+  );
+  const lasting = routingRules(rules).filter((rule) => {
+    if (rule.kind === "header") return false;
+    const text = canonicalJson(rule as unknown as Json);
+    return texts.every((known) => known.has(text));
+  });
+  return { domains: [], rules: lasting };
 }
 
 type Way = Pick<Carrier, "host" | "prefix" | "headers">;

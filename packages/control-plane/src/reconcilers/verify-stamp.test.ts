@@ -5,7 +5,7 @@ import { makeRouteKey, minuteOf, routeHeader, signRoute } from "@stampyard/guard
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startTestPostgres, type TestPostgres } from "../store/test-postgres.ts";
 import { createWorld, settle, type World } from "./test-world.ts";
-import { wayIn } from "./verify-carriers.ts";
+import { lastingRules, wayIn } from "./verify-carriers.ts";
 
 const id = { of: "verify", field: "id" } as const;
 const key = { of: "tenant", field: "key" } as const;
@@ -269,4 +269,13 @@ test("wayIn() names the tenant by the first rule that anybody may use", () => {
   });
   expect(wayIn({ domains: [], rules: [host, header] }, "t1")).toMatchObject({ headers: { "x-tenant": "t1" } });
   expect(wayIn({ domains: [], rules: [host] }, "t1")).toBeUndefined();
+});
+
+test("lastingRules() are those that hold before and after every change of rules that is under way", () => {
+  const header = { name: "x-tenant", trustedPeers: [] };
+  const rules = { domains: ["old.example", "new.example"], path: { prefix: "/t", strip: true }, header };
+  const goal = { domains: ["new.example"], path: { prefix: "/t", strip: false }, header };
+  const lasting = lastingRules(rules, [rules, goal]);
+  expect(lasting.rules).toEqual([{ kind: "subdomain", domain: "new.example" }, { kind: "hostname" }]);
+  expect(wayIn(lasting, "t1")).toMatchObject({ host: "t1.new.example" });
 });

@@ -2,7 +2,7 @@ import type { RolloutPreviewView } from "@stampyard/api";
 import { type Digest, type Rollout, type RolloutStrategy, StampyardError } from "@stampyard/domain";
 import { overrideStrategy } from "@stampyard/manifest";
 import { previewRollout, type RolloutPreview } from "../rollouts/preview-rollout.ts";
-import { rulesBrought } from "../rollouts/rules-words.ts";
+import { rulesBrought } from "../rollouts/rules-in-force.ts";
 import { type RolloutAsked, startRollout, undoRollout } from "../rollouts/start-rollout.ts";
 import { wavePower } from "../rollouts/wave-power.ts";
 import type { Revisioned, WriteContext } from "../store/port.ts";

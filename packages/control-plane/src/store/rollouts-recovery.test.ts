@@ -16,11 +16,12 @@ import {
   fleetOf,
   rolloutFixture,
   rolloutOf,
+  startRules,
   step,
   strategyFixture,
   updating,
 } from "./test-rollouts.ts";
-import { applyFleet, digest, leaderOf, stampFixture, testKeys } from "./test-store.ts";
+import { applyFleet, digest, leaderOf, readSnapshot, sequenceAll, stampFixture, testKeys } from "./test-store.ts";
 
 let postgres: TestPostgres;
 beforeAll(async () => {
@@ -99,6 +100,21 @@ test("a restored rollout that was under way comes back paused where it was, and 
     code: "INVALID_REQUEST",
     message: expect.stringContaining("master key"),
   });
+});
+
+test("a recovered directory has the rules that stamps have of their own, too", async () => {
+  await using store = await openStore({ url: await postgres.database(), keys: testKeys });
+  const ctx = await leaderOf(store);
+  await fleetOf(store, ctx, ["a", "b"]);
+  const [old, wanted] = [{ domains: ["localhost"] }, { domains: ["other.example"] }];
+  const id = await startRules(store, ctx, ["a", "b"], old, wanted);
+  await step(store, ctx, id, updating(), { a: begun });
+  await store.recovery.enter("a test", ctx);
+  await store.recovery.finish({ incomplete: true }, ctx);
+  await sequenceAll(store, ctx);
+  const { changes } = await readSnapshot(store);
+  const routing = { ...old, trials: [{ stamps: ["a"], routing: wanted }] };
+  expect(changes.filter(({ kind }) => kind === "routing-put")).toEqual([{ kind: "routing-put", routing }]);
 });
 
 test("a store that is found set back stops its rollouts, but none that takes its members back (I36)", async () => {

@@ -1,12 +1,10 @@
 import type { MemberState, Routing } from "@stampyard/domain";
-import { rulesDigest } from "@stampyard/domain";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openStore } from "./open.ts";
 import type { Store, WriteContext } from "./port.ts";
-import { sha256 } from "./sequence.ts";
 import { openLed } from "./test-moves.ts";
 import { startTestPostgres, type TestPostgres } from "./test-postgres.ts";
-import { aborting, aimFixture, fleetOf, rolloutFixture, rolloutOf, step, updating } from "./test-rollouts.ts";
+import { aborting, aimFixture, fleetOf, rolloutOf, startRules, step, updating } from "./test-rollouts.ts";
 import { fleetFixture, readSnapshot, releaseFixture, sequenceAll, stampFixture, testKeys } from "./test-store.ts";
 
 let postgres: TestPostgres;
@@ -20,20 +18,6 @@ const names = ["a", "b", "c"];
 const old: Routing = { domains: ["localhost"] };
 const wanted: Routing = { domains: ["localhost"], path: { prefix: "/t", strip: true } };
 const rounds = 15;
-
-async function startRules(store: Store, ctx: WriteContext): Promise<string> {
-  const expectedRevision = (await store.fleet.read())?.revision ?? 0;
-  const members = names.map((stamp, place) => {
-    const aim = aimFixture(stamp, "1.0.0");
-    const [from, to] = [old, wanted].map((routing) => ({ ...aim, routing: rulesDigest(routing, sha256) }));
-    if (from === undefined || to === undefined) throw new RangeError("Two aims");
-    return { stamp, wave: 0, place, from, to, state: { kind: "waiting" } } as const;
-  });
-  const rollout = rolloutFixture(["all"], { members, release: releaseFixture().digest });
-  const none = { stampCreates: [], stampUpdates: [], fleet: fleetFixture(), release: releaseFixture() };
-  const byRollout = { fleet: { ...fleetFixture(), routing: wanted }, rollout };
-  return (await store.fleet.apply({ ...none, expectedRevision, byRollout }, ctx)).rollout?.value.id ?? "";
-}
 
 async function destroy(store: Store, ctx: WriteContext, name: string): Promise<() => Promise<unknown>> {
   const row = await store.stamps.read(name);
@@ -58,7 +42,7 @@ test("whoever changes rules of stamps at once, what is published last is what th
   await using other = await openStore({ url, keys: testKeys });
   await fleetOf(store, ctx, names);
   for (let round = 0; round < rounds; round++) {
-    const id = await startRules(store, ctx);
+    const id = await startRules(store, ctx, names, old, wanted);
     await step(store, ctx, id, updating(), { c: begun });
     const remove = await destroy(other, ctx, "c");
     const { value, revision } = await rolloutOf(store, id);

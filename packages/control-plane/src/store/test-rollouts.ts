@@ -1,14 +1,17 @@
-import type {
-  Aim,
-  MemberState,
-  Rollout,
-  RolloutMember,
-  RolloutState,
-  RolloutStrategy,
-  Stamp,
-  Wave,
+import {
+  type Aim,
+  type MemberState,
+  type Rollout,
+  type RolloutMember,
+  type RolloutState,
+  type RolloutStrategy,
+  type Routing,
+  rulesDigest,
+  type Stamp,
+  type Wave,
 } from "@stampyard/domain";
 import type { Revisioned, RolloutInput, Store, WriteContext } from "./port.ts";
+import { sha256 } from "./sequence.ts";
 import { applyFleet, digest, fleetFixture, releaseFixture, stampFixture } from "./test-store.ts";
 
 /** Walks rollouts through their phases as their reconciler would, without any stamp. */
@@ -83,6 +86,28 @@ export async function fleetOf(store: Store, ctx: WriteContext, names: readonly s
     { fleet: fleetFixture(), release: releaseFixture(), stampCreates: [], stampUpdates: [], expectedRevision: 3 },
     ctx,
   );
+}
+
+/** A rollout that brings these stamps other routing rules and nothing else, as an apply would begin it. @returns its id */
+export async function startRules(
+  store: Store,
+  ctx: WriteContext,
+  names: readonly string[],
+  from: Routing,
+  to: Routing,
+): Promise<string> {
+  const members = names.map((stamp, place): RolloutMember => {
+    const aim = aimFixture(stamp, "1.0.0");
+    const [before, after] = [rulesDigest(from, sha256), rulesDigest(to, sha256)];
+    const aims = { from: { ...aim, routing: before }, to: { ...aim, routing: after } };
+    return { stamp, wave: 0, place, ...aims, state: { kind: "waiting" } };
+  });
+  const rollout = rolloutFixture(["all"], { members, release: digest("1.0.0") });
+  const fleet = { ...fleetFixture(), routing: from };
+  const byRollout = { fleet: { ...fleet, routing: to }, rollout };
+  const expectedRevision = (await store.fleet.read())?.revision ?? 0;
+  const input = { fleet, release: releaseFixture(), stampCreates: [], stampUpdates: [], expectedRevision, byRollout };
+  return (await store.fleet.apply(input, ctx)).rollout?.value.id ?? "";
 }
 
 export async function rolloutOf(store: Store, id: string): Promise<Revisioned<Rollout>> {

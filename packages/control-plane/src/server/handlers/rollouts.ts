@@ -1,5 +1,5 @@
 import { quote, type Rollout, type RolloutCommand, StampyardError } from "@stampyard/domain";
-import { rulesBrought } from "../../rollouts/rules-words.ts";
+import { rulesBrought } from "../../rollouts/rules-in-force.ts";
 import type { Revisioned } from "../../store/port.ts";
 import type { Call, Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";

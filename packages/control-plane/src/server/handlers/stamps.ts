@@ -3,7 +3,7 @@ import type { Revisioned } from "../../store/port.ts";
 import { requireThawed } from "../../freezes/freezes.ts";
 import { driftPolicy } from "../../reconcilers/drift.ts";
 import type { Handlers } from "../call.ts";
-import { rulesAside } from "../../rollouts/rules-words.ts";
+import { rulesAside } from "../../rollouts/rules-in-force.ts";
 import { createStamp } from "../create-stamp.ts";
 import { routeKeyDropMs, type ServerDeps, writeContext } from "../deps.ts";
 import { type lifeNames, viewOfStamp } from "./stamp-life.ts";

@@ -1,6 +1,7 @@
 import type { TenantView } from "@stampyard/api";
 import { hostMeaning, quote, type RoutingRule, StampyardError, type Tenant } from "@stampyard/domain";
 import type { Revisioned, TenantFilter, TenantInput } from "../../store/port.ts";
+import { rulesInForce } from "../../rollouts/rules-in-force.ts";
 import type { Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
 import { tenantMoveView } from "../move-view.ts";
@@ -120,9 +121,7 @@ export async function requireTenant(store: ServerDeps["store"], key: string): Pr
  */
 async function refuseRoutedHostnames({ store }: ServerDeps, hostnames: readonly string[]): Promise<void> {
   if (hostnames.length === 0) return;
-  const [routing, goals] = await Promise.all([store.fleet.routing(), store.fleet.goals()]);
-  const here = routing === undefined ? [] : [routing, ...(routing.trials ?? []).map((trial) => trial.routing)];
-  const rules = [...here, ...goals.map(({ fleet }) => fleet.routing)];
+  const rules = await rulesInForce(store);
   for (const hostname of hostnames) {
     const rule = rules.map((one) => hostMeaning(one, hostname)).find((one) => one !== undefined);
     if (rule === undefined) continue;

@@ -42,6 +42,13 @@ export async function rulesAt(store: Asked, routing: Digest | undefined): Promis
   return fleet === undefined ? undefined : rulesOf(fleet.routing);
 }
 
+/** All rules that hold somewhere, or will when a rollout is done. */
+export async function rulesInForce({ fleet }: Asked): Promise<readonly RoutingRules[]> {
+  const [routing, goals] = await Promise.all([fleet.routing(), fleet.goals()]);
+  const here = routing === undefined ? [] : [rulesOf(routing), ...(routing.trials ?? []).map((trial) => trial.routing)];
+  return [...here, ...goals.map((goal) => rulesOf(goal.fleet.routing))];
+}
+
 async function difference(store: Asked, from: Digest, to: Digest): Promise<readonly string[]> {
   const [before, after] = await Promise.all([rulesNamed(store, from), rulesNamed(store, to)]);
   return before === undefined || after === undefined ? [] : rulesDifference(before, after);
