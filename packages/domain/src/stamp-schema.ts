@@ -40,6 +40,14 @@ begin
   end if;
 exception when insufficient_privilege then
   null;
+end $body$;
+do $body$
+begin
+  if current_setting('server_version_num')::int >= 170000 and not pg_has_role('stampyard_mover', 'pg_maintain', 'member') then
+    grant pg_maintain to stampyard_mover;
+  end if;
+exception when insufficient_privilege then
+  null;
 end $body$;`;
 
 /**

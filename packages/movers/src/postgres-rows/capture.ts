@@ -113,10 +113,7 @@ async function requireParents(
     .filter((table) => table.via !== undefined)
     .map((table) => ({ table, keys: keysOf(table, changes) }))
     .filter(({ keys }) => keys.length > 0)
-    .map(
-      ({ table, keys }) =>
-        `exists (select from ${qualified(table)} t, ${keyedRows(table, literal(`[${keys.join(",")}]`))} ${sameKey(table)} and ${ofNobody(table, "t")})`,
-    );
+    .map(({ table, keys }) => `exists (select ${byKeys(table, literal(`[${keys.join(",")}]`), ofNobody(table, "t"))})`);
   if (strays.length === 0) return;
   const { rows } = await target.query(`select ${strays.join(" or ")} as found`);
   if (rows[0]?.["found"] === true) throw parentIsMissing;
@@ -164,14 +161,14 @@ async function replaceRows(
   const touched = tables
     .map((table) => ({ table, keys: `[${keysOf(table, changes).join(",")}]` }))
     .filter(({ keys }) => keys !== "[]");
-  const found = (table: MoveTable, keys: string) =>
-    `from ${qualified(table)} t, ${keyedRows(table, literal(keys))} ${sameKey(table)} and ${ofTenant(table, "t", literal(tenant))}`;
+  const found = (table: MoveTable, keys: string) => byKeys(table, literal(keys), ofTenant(table, "t", literal(tenant)));
   const steps: string[] = [];
   for (const { table, keys } of [...touched].reverse()) {
     const gone = mode === "plain" ? await goneKeys(source, table, keys, found(table, keys)) : keys;
     steps.push(
-      `delete from ${qualified(table)} t using ${keyedRows(table, literal(gone))} ${sameKey(table)}
-       and ${ofTenantOrNobody(table, "t", literal(tenant))}`,
+      `delete from ${qualified(table)} d
+       using (select t.tableoid, t.ctid ${byKeys(table, literal(gone), ofTenantOrNobody(table, "t", literal(tenant)))} offset 0) f
+       where d.ctid = f.ctid and d.tableoid = f.tableoid`,
     );
   }
   // One round trip for all of them: this is done in the pause, too.
@@ -229,7 +226,13 @@ function keyedRows(table: MoveTable, keys: string): string {
   return `jsonb_populate_recordset(null::${qualified(table)}, ${keys}::jsonb) k`;
 }
 
-/** The tenant is asked for beside the key, so that no captured key can reach another tenant's rows. */
-function sameKey(table: MoveTable): string {
-  return `where ${table.key.map((column) => `t.${identifier(column)} = k.${identifier(column)}`).join(" and ")}`;
+/**
+ * `from …`: rows `t` of these keys `k`, each looked up by itself. A table that was filled a moment ago looks empty to the
+ * planner, which would then go through all keys for every row of it. The tenant is asked for beside the key, so that no
+ * captured key can reach another tenant's rows.
+ */
+function byKeys(table: MoveTable, keys: string, isOurs: string): string {
+  const same = table.key.map((column) => `t.${identifier(column)} = k.${identifier(column)}`);
+  return `from ${keyedRows(table, keys)}, lateral (
+    select t.*, t.tableoid, t.ctid from ${qualified(table)} t where ${same.join(" and ")} and ${isOurs} offset 0) t`;
 }

@@ -69,7 +69,10 @@ export async function copyTenant(
     options.signal?.throwIfAborted();
     const began = performance.now();
     const range = await copyRangeOrTable(source, target, tables, { ...options, rangeRows, inBinary });
-    if (range === undefined) return total;
+    if (range === undefined) {
+      await tellPlanner(target, tables);
+      return total;
+    }
     total.rows += range.rows;
     total.bytes += range.bytes;
     const took = performance.now() - began;
@@ -79,6 +82,26 @@ export async function copyTenant(
       table = range.next.table;
     }
     await options.onRange?.({ ...range.next, rows: range.rows, bytes: range.bytes });
+  }
+}
+
+/** Rows of a sample: enough to know that a table is not empty any more. The server looks closer by itself, within minutes. */
+const sampled = "set local default_statistics_target = 10";
+
+/**
+ * Until somebody looks, the planner takes what was copied for what was there before, often nothing. Needs the right to
+ * maintain tables (PostgreSQL 17 and later can grant it); without it the server says so and goes on. Keys alone, because
+ * a look at every column would count as the server's own, and put it off.
+ */
+async function tellPlanner(target: MoverDb, tables: readonly MoveTable[]): Promise<void> {
+  const looks = tables.map(
+    (table) => `analyze (skip_locked) ${qualified(table)} (${table.key.map(identifier).join(", ")})`,
+  );
+  try {
+    await target.query(["begin", "set local client_min_messages = error", sampled, ...looks, "commit"].join("; "));
+  } catch {
+    // A courtesy: whatever refused it will be heard by who needs it.
+    if (target.isOpen) await target.query("rollback");
   }
 }
 
