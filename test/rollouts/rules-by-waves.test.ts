@@ -21,7 +21,7 @@ beforeAll(async () => {
   const pools = plain.replace("min: 1, max: 2", "min: 3, max: 3");
   writeFleet(`${pools}rollout:
   canary: { leastPerMinute: 0, bake: 3s }
-  waves: [{ count: 1 }, { rest: true }]
+  waves: [{ count: 1, approval: true }, { rest: true }]
   bake: 1s
   gate:
     errors: { leastRequests: { updated: 20, siblings: 40 } }
@@ -47,9 +47,8 @@ interface Shown {
   readonly stamps: readonly { readonly stamp: string; readonly phase: string }[];
 }
 
-/** Applies other routing. @returns the rollout that it began */
-async function route(from: string, to: string): Promise<string> {
-  writeFleet(fleetFile().replace(from, to));
+/** Applies what the file says. @returns the rollout that it began */
+async function apply(): Promise<string> {
   const { code, out, err } = await fleet.run(["apply", "-o", "json"]);
   expect(code, err).toBe(0);
   return (JSON.parse(out) as { rollout: string }).rollout;
@@ -78,7 +77,7 @@ function byPath(tenant: string): Promise<number> {
   });
 }
 
-/** Every tenant's own traffic until it is stopped. @returns requests, and failed ones by tenant */
+/** Every tenant's own traffic until it is disposed of: how many requests, and failed ones by tenant. */
 function traffic() {
   const failed = new Map<string, number>();
   let requests = 0;
@@ -94,7 +93,7 @@ function traffic() {
   return {
     failed,
     count: () => requests,
-    async stop() {
+    async [Symbol.asyncDispose]() {
       isOver = true;
       await Promise.all(clients);
     },
@@ -102,13 +101,14 @@ function traffic() {
 }
 
 test("rules go wave by wave without a lost request, and bad ones harm the first stamp's tenants only (I12, I35)", async () => {
-  const load = traffic();
+  await using load = traffic();
   // What is usual has to be known before anything is compared with it.
   await until("some traffic", () => (load.count() > 300 ? true : undefined));
-  const good = await route(old, withPath);
-  const first = await until("the canary to be watched", async () => {
+  writeFleet(fleetFile().replace(old, withPath));
+  const good = await apply();
+  const first = await until("the canary to be good", async () => {
     const shown = await show(good);
-    return shown.phase === "baking" ? shown.stamps.find(({ phase }) => phase === "updated")?.stamp : undefined;
+    return shown.phase === "approval" ? shown.stamps.find(({ phase }) => phase === "updated")?.stamp : undefined;
   });
   const isFirst = (tenant: string) => homes.get(tenant) === first;
   const reached = await Promise.all(tenants.map(async (tenant) => [tenant, await byPath(tenant)] as const));
@@ -118,6 +118,7 @@ test("rules go wave by wave without a lost request, and bad ones harm the first 
   expect(explained.out).toMatch(new RegExp(`^Rules: +on trial at ${first}$`, "m"));
   const shown = await fleet.run(["stamp", "show", first ?? ""]);
   expect(shown.out).toMatch(/^Routing: +not the fleet's rules: \+ path \/t\/\{tenant\}$/m);
+  expect((await fleet.run(["rollout", "approve", good])).code).toBe(0);
   expect(await ended(good)).toMatchObject({ phase: "done" });
   expect(await Promise.all(tenants.map(byPath))).toEqual([200, 200, 200]);
   expect(load.failed, "the good change loses nothing").toEqual(new Map());
@@ -125,8 +126,7 @@ test("rules go wave by wave without a lost request, and bad ones harm the first 
   writeFleet(fleetFile().replace(withPath, "domains: [other.example]\n  path: { prefix: /t }"));
   const planned = await fleet.run(["plan"]);
   expect(planned.out).toContain("~ routing: + host {tenant}.other.example, − host {tenant}.localhost (3 tenants)");
-  const bad = await route("", "");
-  const back = await ended(bad);
+  const back = await ended(await apply());
   expect(back).toMatchObject({ phase: "aborted", why: expect.stringMatching(/fail/) });
   const touched = back.stamps.filter(({ phase }) => phase === "returned").map(({ stamp }) => stamp);
   expect(touched).toHaveLength(1);
@@ -136,5 +136,4 @@ test("rules go wave by wave without a lost request, and bad ones harm the first 
   await until("more traffic", () => (load.count() > before + 60 ? true : undefined));
   expect(load.failed, "everybody is back").toEqual(lost);
   process.stdout.write(`${load.count()} requests, lost to the bad rules: ${JSON.stringify([...lost])}; ${back.why}\n`);
-  await load.stop();
 }, 120_000);

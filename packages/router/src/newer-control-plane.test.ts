@@ -28,7 +28,8 @@ test("fields that it does not know neither stop the router nor break the chain, 
   const router = await bed.start();
   await serves(router, "acme");
   bed.controlPlane.change(newer(tenantPut("initech", "eu-2"), { zone: { name: "a", weight: 1.5 }, "a b": null }));
-  bed.controlPlane.change(newer({ kind: "routing-put", routing: { domains: ["localhost"] } }, { mirror: true }));
+  const routing = { domains: ["localhost"], shadows: [{ stamps: ["eu-1"], routing: { domains: [] } }] };
+  bed.controlPlane.change(newer({ kind: "routing-put", routing }, { mirror: true }));
   bed.controlPlane.change(tenantPut("umbrella", "eu-1"));
   await serves(router, "umbrella");
   await inStep(router);
