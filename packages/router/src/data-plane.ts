@@ -158,9 +158,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     accept: doors.accept,
     reloadCertificates: doors.reloadCertificates,
     replaceDirectory(next) {
-      for (const { stamp } of serving.directory?.stamps() ?? []) {
-        if (next.lookupStamp(stamp) === undefined) forgetStamp(serving, stamp);
-      }
+      forgetOldEndpoints(serving, next);
       serving.directory = next;
       readRouting();
       for (const { tenant } of serving.state.holds.states()) {
@@ -173,6 +171,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       if (change.kind === "tenant-put") serving.state.holds.moved(change.tenant, change.epoch);
       if (change.kind === "tenant-put" || change.kind === "tenant-remove")
         endWhatMoved(serving, serving.directory, change.tenant);
+      if (change.kind === "stamp-put") serving.breakers.remove(change.stamp); // As `forgetOldEndpoints`.
       if (change.kind === "stamp-remove") forgetStamp(serving, change.stamp);
     },
     hold({ tenant, moveId, ttlMs }) {
@@ -238,6 +237,18 @@ function exchangesOf(serving: Serving): ExchangeServing {
     refused: ({ reason, method, status }) =>
       recordRefusedHead(serving, { reason, method, status, requestId: randomUUID() }),
   };
+}
+
+/**
+ * Other endpoints are other processes: what the ones before failed at says nothing of them, and a stamp that is back would
+ * be kept from its tenants for up to a second.
+ */
+function forgetOldEndpoints(serving: Serving, next: NonNullable<Serving["directory"]>): void {
+  for (const { stamp, endpointRevision: old } of serving.directory?.stamps() ?? []) {
+    const endpointRevision = next.lookupStamp(stamp)?.endpointRevision;
+    if (endpointRevision === undefined) forgetStamp(serving, stamp);
+    else if (endpointRevision !== old) serving.breakers.remove(stamp);
+  }
 }
 
 function forgetStamp({ pools, breakers }: Serving, stamp: string): void {

@@ -1,3 +1,4 @@
+import type { DirectoryChange } from "@stampyard/directory";
 import { refusalHeader } from "@stampyard/guard";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { RunningRouter } from "./router.ts";
@@ -42,6 +43,23 @@ describe("stamps that misbehave", () => {
 
     bed.own(await startFakeStamp("eu-2", 2, bed.stamps[1].port));
     await eventually(async () => expect((await ask(port, { host: "globex.localhost" })).status).toBe(200));
+  });
+
+  test("a stamp that is back at other endpoints is asked at once, however long the ones before were left alone", async () => {
+    const [, dead] = bed.stamps;
+    dead.handler = (request) => void request.socket.destroy();
+    const globex = () => ask(port, { host: "globex.localhost" });
+    // So often that it is left alone for the longest time, from a moment ago on.
+    await eventually(async () => {
+      await globex();
+      expect(dead.seen.length).toBeGreaterThanOrEqual(8);
+    });
+    expect((await globex()).status).toBe(503);
+    const back = bed.own(await startFakeStamp("eu-2", 2));
+    const moved = { ...back.put(), endpointRevision: 2 } as DirectoryChange;
+    bed.controlPlane.change(moved, tenantPut("late", "eu-1"));
+    await eventually(async () => expect((await ask(port, { host: "late.localhost" })).status).toBe(200));
+    expect((await globex()).status).toBe(200);
   });
 
   test("the guard's refusal becomes 503 with its reason, and its header stays inside", async () => {

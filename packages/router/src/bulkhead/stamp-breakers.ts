@@ -18,7 +18,7 @@ export interface StampBreakers {
   stateOf(stamp: string): BreakerState["kind"];
   /** Stamps that are not closed; a closed one is the normal case. */
   tripped(): readonly string[];
-  /** The stamp left the directory. */
+  /** The stamp left the directory, or is to be found elsewhere from now on. */
   remove(stamp: string): void;
 }
 
