@@ -21,6 +21,9 @@ export interface RequestOutcome {
   readonly isLost?: boolean;
 }
 
+/** Beside the reason of the answer: rules on trial took it from the stamp that the fleet's rules give it to. */
+export const lostByTrial = "lost-by-trial";
+
 export interface StampCounts {
   requests: number;
   /** Answers of 500 and above, the router's own included. */

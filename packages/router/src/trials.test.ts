@@ -62,6 +62,9 @@ describe("rules on trial", () => {
     await eventually(() =>
       expect(bed.controlPlane.counts.at(-1)?.stamps).toMatchObject({ "eu-1": { errors: 1 }, "eu-2": { errors: 0 } }),
     );
+    const asked = { host: "x", path: "/decide", headers: { "x-forwarded-host": "acme.localhost" } };
+    expect((await ask(router.decidePort ?? 0, asked)).status, "for an ingress, too").toBe(404);
+    await eventually(() => expect(bed.controlPlane.counts.at(-1)?.stamps).toMatchObject({ "eu-1": { errors: 2 } }));
   });
 
   test("read a header only of peers that they trust, and no stamp gets it from others", async () => {

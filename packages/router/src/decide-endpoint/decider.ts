@@ -5,6 +5,7 @@ import { routeHeader } from "@stampyard/guard";
 import type { Decision, Forward } from "../decide.ts";
 import { decideInForce, factsOf, noteUnresolved, redirection } from "../find-route.ts";
 import { problemAnswer, type RefusalDetail, type RefusalReason } from "../refusals.ts";
+import { type Counts, createMetrics, lostByTrial, type Metrics } from "../metrics.ts";
 import { createRouteSigner, type RouteSigner, type StampKeys } from "../route-signer.ts";
 import { createRouteState, type RouteState, type RouteStateOptions } from "../route-state.ts";
 import { routingHeaders } from "../routing-headers.ts";
@@ -14,6 +15,8 @@ import { readOriginalRequest } from "./original-request.ts";
 /** Answers ingresses that ask where a request goes, from the same table as everybody who serves. */
 export interface Decider {
   readonly state: RouteState;
+  /** Requests that rules on trial took from their stamp. All others are in the ingress's own log, with theirs. */
+  counts(): Counts;
   replaceDirectory(directory: DirectoryView): void;
   directoryChanged(change: DirectoryChange): void;
   setKeys(stamp: string, keys: StampKeys): void;
@@ -28,6 +31,7 @@ interface Deciding {
   directory: DirectoryView | undefined;
   readonly signer: RouteSigner;
   readonly state: RouteState;
+  readonly metrics: Metrics;
   turn: number;
 }
 
@@ -36,6 +40,7 @@ export function createDecider(options: RouteStateOptions): Decider {
     directory: undefined,
     signer: createRouteSigner(options.now),
     state: createRouteState(options),
+    metrics: createMetrics(0, options.now),
     turn: 0,
   };
   const { signer, state } = deciding;
@@ -43,6 +48,7 @@ export function createDecider(options: RouteStateOptions): Decider {
   const epochOf = (tenant: string) => deciding.directory?.lookupTenant(tenant)?.epoch ?? 0;
   return {
     state,
+    counts: () => deciding.metrics.counts(),
     replaceDirectory(directory) {
       deciding.directory = directory;
       for (const { tenant } of state.holds.states()) state.holds.moved(tenant, epochOf(tenant));
@@ -123,6 +129,9 @@ function answerNow(
 
   const decision = decideInForce(directory, facts, asking, state);
   noteUnresolved(directory, facts, decision, state);
+  if (decision.lost !== undefined) {
+    deciding.metrics.record({ ...decision.lost, status: 0, reason: lostByTrial, ms: 0, isLost: true });
+  }
   if (decision.kind === "refuse") {
     return { kind: "refuse", reason: decision.reason, detail: redirection(state, decision, asking) };
   }

@@ -1,7 +1,8 @@
+import { addCounts, noCounts } from "../metrics.ts";
 import type { Servers } from "../servers.ts";
 import type { Decider } from "./decider.ts";
 
-/** Tells the decider everything that is told to those who serve. */
+/** Tells the decider everything that is told to those who serve, and counts with theirs what it counted. */
 export function withDecider(servers: Servers, decider: Decider): Servers {
   return {
     ...servers,
@@ -24,6 +25,12 @@ export function withDecider(servers: Servers, decider: Decider): Servers {
     release(hold) {
       decider.release(hold);
       servers.release(hold);
+    },
+    async counts() {
+      const total = noCounts();
+      addCounts(total, await servers.counts());
+      addCounts(total, decider.counts());
+      return total;
     },
     async close(drainMs) {
       await decider.close();

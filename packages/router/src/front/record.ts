@@ -2,6 +2,7 @@ import { type AccessEntry, traceparentOf } from "../access-log.ts";
 import type { Decision } from "../decide.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import { problemAnswer, type RefusalReason } from "../refusals.ts";
+import { lostByTrial } from "../metrics.ts";
 import { newRequestId } from "../request-id.ts";
 import { answerLines } from "./answer-lines.ts";
 import type { Serving } from "./serving.ts";
@@ -20,9 +21,6 @@ export interface Seen {
   /** The stamp broke its answer off. */
   readonly cut?: boolean;
 }
-
-/** Beside the reason of the answer: rules on trial took it from the stamp that the fleet's rules give it to. */
-export const lostByTrial = "lost-by-trial";
 
 let lastMs = Number.NaN;
 let lastTime = "";
