@@ -22,7 +22,7 @@ export async function startTestServer(
   databaseUrl: string,
   engine: StampEngine,
   feed: FeedTimes = {},
-  more: Pick<ServerDeps, "checkMove"> = {},
+  more: Pick<ServerDeps, "checkMove" | "contents"> = {},
 ) {
   const store = await openStore({ url: databaseUrl, keys: [makeMasterKey(randomBytes(32))], clock });
   const lease = await store.lease.acquire("test", 60_000);
