@@ -19,6 +19,7 @@ import {
 } from "@stampyard/movers";
 import { createSeededRandom } from "@stampyard/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { checkRows } from "../../packages/movers/src/postgres-rows/check-rows.ts";
 import { type Cluster, startCluster, type TestDatabase } from "./cluster.ts";
 import { clock, isolationLevels, outcome } from "./fence-bed.ts";
 
@@ -338,6 +339,23 @@ test.each([
     }
   },
 );
+
+test("a check that loses both databases fails as a whole: no part of it is left that nobody hears of", async () => {
+  await using both = await pair(10);
+  const { source, target } = both;
+  const lost: MoverDb = {
+    ...target,
+    isOpen: true,
+    async query(sql, values) {
+      if (!sql.includes("session_replication_role")) return await target.query(sql, values);
+      // The other side is in the middle of its part then.
+      setImmediate(() => source.destroy());
+      throw new Error("Connection terminated");
+    },
+  };
+  const call = { signal: new AbortController().signal };
+  await expect(checkRows(source, lost, policy, "acme", call)).rejects.toThrow();
+});
 
 async function rowsWith(db: TestDatabase, seq: number): Promise<number> {
   const [found] = await db.run(

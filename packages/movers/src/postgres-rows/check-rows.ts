@@ -37,9 +37,11 @@ export async function checkRows(
   const isOneMajor = Math.floor(here.version / 10_000) === Math.floor(there.version / 10_000);
   await checkShapes(source, target, shared, isOneMajor, findings);
   call.signal.throwIfAborted();
+  // Asked first: with one of them lost, nobody would hear what becomes of the other check.
+  const [modeHere, modeThere] = await Promise.all([writeModeOf(source), writeModeOf(target)]);
   await Promise.all([
-    checkTables(source, here, tables, await writeModeOf(source), findings),
-    checkTables(target, there, tables, await writeModeOf(target), findings),
+    checkTables(source, here, tables, modeHere, findings),
+    checkTables(target, there, tables, modeThere, findings),
   ]);
   call.signal.throwIfAborted();
   const comparable = plan.reference.filter((table) => isAmong(table, factsThere));
