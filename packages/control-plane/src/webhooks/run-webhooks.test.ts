@@ -283,3 +283,40 @@ test("webhooks.add() refuses what it could not post to, and seals the secret tha
   await expect(store.webhooks.remove(webhook.id, ctx)).rejects.toMatchObject({ code: "NOT_FOUND" });
   expect(await store.webhooks.list()).toEqual([]);
 });
+
+test("a message that arrives while the store is asked for the next ones does not go out again", async () => {
+  await using led = await openLed(postgres);
+  const { store, ctx } = led;
+  const sent: string[] = [];
+  const open: ServerResponse[] = [];
+  await using receiver = await startReceiver((response, { headers }) => {
+    sent.push(String(headers["webhook-id"]));
+    open.push(response);
+  });
+  await fleetOf(store, ctx, ["a"]);
+  const { webhook } = await store.webhooks.add({ url: receiver.url, events: ["rollout.*"] }, ctx);
+  // The answer of the store is older than what happens until it is used.
+  let asked = 0;
+  const slow: Store = {
+    ...store,
+    webhooks: {
+      ...store.webhooks,
+      async due(limit) {
+        asked += 1;
+        const found = await store.webhooks.due(limit);
+        const [response] = open.splice(0);
+        if (found.length === 0 || response === undefined) return found;
+        response.end();
+        await settled(store, webhook.id, "delivered");
+        await sleep(50);
+        return found;
+      },
+    },
+  };
+  await using _ = startDelivery(slow, ctx);
+  await store.rollouts.start(rolloutFixture(["a"]), ctx);
+  await settled(store, webhook.id, "delivered");
+  const then = asked;
+  await until(() => asked >= then + 2);
+  expect(sent).toHaveLength(1);
+});

@@ -40,9 +40,11 @@ export async function runWebhooks(deps: WebhookDeps, token: FencingToken, signal
       wake = new AbortController();
       let restMs = everyMs;
       try {
+        // What was on its way when the store was asked may have arrived since: it would go out twice.
+        const before = new Set(busy.keys());
         for (const due of await deps.store.webhooks.due(mostAtATime)) {
           const { webhook } = due.message;
-          if (busy.has(webhook) || ending.aborted) continue;
+          if (before.has(webhook) || busy.has(webhook) || ending.aborted) continue;
           const work = deliver(deps, due, token, ending)
             .catch((caught: unknown) => complain(deps, caught, lost))
             .finally(() => {
