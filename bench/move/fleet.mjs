@@ -29,6 +29,7 @@ export async function openFleet() {
       const { id } = await requestMove(fleet, { tenant: key, to, restMs: 0, ...wish });
       const served = await untilEnded(fleet, id, {
         withinMs: 600_000,
+        everyMs: 10,
         isEnough: ({ phase }) => ["verifying", "resting", "erasing"].includes(phase),
       });
       const servedMs = performance.now() - began;
