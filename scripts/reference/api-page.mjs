@@ -10,6 +10,7 @@ const about = `The HTTP contract of the control plane; the same as OpenAPI 3.1: 
 - Lists answer \`{items, nextCursor?}\`; give \`nextCursor\` back as \`cursor\` for the next page.
 - What can be changed carries a \`revision\`, also as \`ETag\`; where \`If-Match\` is listed, another revision answers \`STALE_REVISION\`.
 - Where \`Idempotency-Key\` is listed, a repeat with the same key answers what the first request answered.
+  Where that answer was lost with its control plane, it is refused with \`ALREADY_EXISTS\`, which names what was made. Keys are kept for 24 h.
 - A field with \`?\` may be absent.`;
 
 /** The endpoint table with every field of requests and answers. */

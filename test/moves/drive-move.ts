@@ -11,12 +11,21 @@ export interface MoveWish {
   readonly restMs?: number;
 }
 
-/** Until it was taken, as often as nobody answers. A process that dies with the request keeps its key for two minutes. */
+/**
+ * Until it was taken, as often as nobody answers. A process that dies with the request keeps its key for two minutes; if it
+ * had asked for the move before, that one is named.
+ */
 export async function requestMove(fleet: HistoryFleet, wish: MoveWish): Promise<MoveView> {
   const key = `history-${wish.tenant}-${wish.to}-${performance.now().toFixed(3)}`;
   return await persist(`a move of ${wish.tenant}`, 180_000, async () => {
-    const created = await fleet.call<{ move: MoveView }>("POST", "/v1/moves", wish, { "idempotency-key": key });
-    return created.move;
+    try {
+      const created = await fleet.call<{ move: MoveView }>("POST", "/v1/moves", wish, { "idempotency-key": key });
+      return created.move;
+    } catch (caught) {
+      const id = /its answer was lost: move\/(mv-[a-z0-9-]+)/.exec(String(caught))?.[1];
+      if (id === undefined) throw caught;
+      return await fleet.call<MoveView>("GET", `/v1/moves/${id}`);
+    }
   });
 }
 

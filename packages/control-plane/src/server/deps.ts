@@ -3,6 +3,7 @@ import { StampyardError } from "@stampyard/domain";
 import type { Contents } from "../rollouts/content.ts";
 import type { MoveInput } from "../store/move-port.ts";
 import type { Store, WriteContext } from "../store/port.ts";
+import { actorOfToken } from "../store/tokens.ts";
 import type { Logger } from "./access-log.ts";
 import type { Actor } from "./call.ts";
 import type { EventBus } from "./events.ts";
@@ -71,5 +72,5 @@ export function writeContext(
     });
   }
   const { actor, requestId } = call;
-  return { actor: `token:${actor.id}`, token, requestId, ...(reason === undefined ? {} : { reason }) };
+  return { actor: actorOfToken(actor.id), token, requestId, ...(reason === undefined ? {} : { reason }) };
 }

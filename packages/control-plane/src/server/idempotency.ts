@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EndpointName } from "@stampyard/api";
 import { canonicalJson, type Json, StampyardError } from "@stampyard/domain";
-import type { IdempotencyStore } from "../store/port.ts";
+import type { HeldKey, IdempotencyStore } from "../store/port.ts";
 import { type Answer, jsonAnswer } from "./answer.ts";
 
 export interface KeyedRequest {
@@ -10,6 +10,8 @@ export interface KeyedRequest {
   readonly key: string | undefined;
   /** A key means something only together with the token that sent it. */
   readonly principal: string;
+  /** As in the audit rows of what it does. */
+  readonly requestId: string;
   readonly name: EndpointName;
   readonly params: unknown;
   readonly query: unknown;
@@ -20,8 +22,9 @@ export interface KeyedRequest {
 const patience = { looks: 20, everyMs: 100 } as const;
 
 /**
- * Runs a request once per key: a repeat gets the answer of the first. A failed first attempt frees its key.
- * @throws StampyardError IDEMPOTENCY_MISMATCH for another request under the same key, LOCKED while the first still runs
+ * Runs a request once per key: a repeat gets the answer of the first. A failed first attempt frees its key, unless it did its work.
+ * @throws StampyardError IDEMPOTENCY_MISMATCH for another request under the same key, LOCKED while the first still runs,
+ *   ALREADY_EXISTS when the first was carried out and its answer is lost
  */
 export async function withIdempotency(
   store: IdempotencyStore,
@@ -29,7 +32,8 @@ export async function withIdempotency(
   run: () => Promise<Answer>,
 ): Promise<Answer> {
   if (request.key === undefined) return run();
-  const key = { principal: request.principal, key: request.key };
+  const { principal, requestId } = request;
+  const key = { principal, key: request.key, requestId };
   const requestHash = hashOf(request);
   for (let look = 0; look < patience.looks; look++) {
     const begun = await store.begin({ ...key, requestHash });
@@ -42,11 +46,7 @@ export async function withIdempotency(
   });
 }
 
-async function runFirst(
-  store: IdempotencyStore,
-  key: { readonly principal: string; readonly key: string },
-  run: () => Promise<Answer>,
-): Promise<Answer> {
+async function runFirst(store: IdempotencyStore, key: HeldKey, run: () => Promise<Answer>): Promise<Answer> {
   let answer: Answer;
   try {
     answer = await run();

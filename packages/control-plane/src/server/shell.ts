@@ -92,7 +92,8 @@ async function handle(deps: ShellDeps, name: EndpointName, endpoint: Endpoint, c
     cut,
   };
   const run = async (): Promise<Answer> => answerOf(endpoint, await (deps.handlers[name] as AnyHandler)(call));
-  const answer = await withIdempotency(deps.idempotency, { key, principal: actor.id, name, params, query, body }, run);
+  const keyed = { key, principal: actor.id, requestId, name, params, query, body };
+  const answer = await withIdempotency(deps.idempotency, keyed, run);
   return answer.toResponse({
     onError: (caught) => {
       // The status is long gone: only a broken connection tells the reader that this is not the end.

@@ -70,8 +70,8 @@ test("no table, backup or error holds a secret in the clear (I33)", async () => 
   await populate(store, ctx, 2);
   await store.stamps.rotateRouteKeys("shared-1", ctx, { accepted: new Set(), dropAfterMs: 0 });
   const { secret } = await store.tokens.create({ name: "ci", role: "admin" }, ctx);
-  await store.idempotency.begin({ principal: "p", key: "k", requestHash: "h" });
-  await store.idempotency.done({ principal: "p", key: "k" }, { status: 201, body: { secret } });
+  await store.idempotency.begin({ principal: "p", key: "k", requestId: "r", requestHash: "h" });
+  await store.idempotency.done({ principal: "p", key: "k", requestId: "r" }, { status: 201, body: { secret } });
   await store.stamps.addSecrets("shared-1", { "cache.password": "hunter2-in-the-clear" }, ctx);
   const routeKeys = [...(await store.stamps.allRouteKeys()).values()].flat().map((key) => key.secret);
   const plain = ["plain-shared-1", "plain-shared-2", "hunter2-in-the-clear", secret, ...routeKeys];

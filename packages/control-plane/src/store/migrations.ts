@@ -4,6 +4,7 @@ import { schema1 } from "./schema-1.ts";
 import { schema2 } from "./schema-2.ts";
 import { schema3 } from "./schema-3.ts";
 import { schema4 } from "./schema-4.ts";
+import { schema5 } from "./schema-5.ts";
 
 /** In order; a number is never reused, and the text of a released one never changes. */
 const migrations: readonly { readonly version: number; readonly sql: string }[] = [
@@ -11,6 +12,7 @@ const migrations: readonly { readonly version: number; readonly sql: string }[] 
   { version: 2, sql: schema2 },
   { version: 3, sql: schema3 },
   { version: 4, sql: schema4 },
+  { version: 5, sql: schema5 },
 ];
 
 export const schemaName = "stampyard_control";

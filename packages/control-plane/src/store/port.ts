@@ -21,6 +21,7 @@ import type {
   DirectorySnapshot,
   HeldBatch,
   HomeClaim,
+  HeldKey,
   IdempotencyAnswer,
   Lease,
   ObservedStamp,
@@ -282,18 +283,14 @@ export interface AuditStore {
 
 /** Answers are sealed at rest, because one of them shows a new token. Kept 24 h. */
 export interface IdempotencyStore {
-  /** @throws StampyardError IDEMPOTENCY_MISMATCH when the key came with another request before */
-  begin(key: {
-    readonly principal: string;
-    readonly key: string;
-    readonly requestHash: string;
-  }): Promise<IdempotencyAnswer>;
-  done(
-    key: { readonly principal: string; readonly key: string },
-    answer: { readonly status: number; readonly body: unknown },
-  ): Promise<void>;
-  /** The request failed in a way that may be tried again with the same key. */
-  abandon(key: { readonly principal: string; readonly key: string }): Promise<void>;
+  /**
+   * @throws StampyardError IDEMPOTENCY_MISMATCH when the key came with another request before; ALREADY_EXISTS, naming what
+   *   was made, when that one was carried out and its answer is lost
+   */
+  begin(key: HeldKey & { readonly requestHash: string }): Promise<IdempotencyAnswer>;
+  done(key: HeldKey, answer: { readonly status: number; readonly body: unknown }): Promise<void>;
+  /** The request ended without an answer to keep: its key is free again, unless the audit says that it was carried out. */
+  abandon(key: HeldKey): Promise<void>;
 }
 
 export interface RecoveryEntry {

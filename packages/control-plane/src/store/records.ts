@@ -303,6 +303,15 @@ export interface AuditVerification {
   readonly brokenAt?: number;
 }
 
+/** An Idempotency-Key, and the request that comes with it. */
+export interface HeldKey {
+  /** Id of the token that sent it. */
+  readonly principal: string;
+  readonly key: string;
+  /** As in the `WriteContext` of what the request writes. */
+  readonly requestId: string;
+}
+
 /** What an Idempotency-Key means for this request. `done` and `abandon` end a `new` one. */
 export type IdempotencyAnswer =
   | { readonly kind: "new" }

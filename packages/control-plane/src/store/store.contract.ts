@@ -323,7 +323,7 @@ function describeRest(open: () => Promise<Store>): void {
 
   test("idempotency: one request, one effect; the answer comes again, another request is refused", async () => {
     await using store = await open();
-    const key = { principal: "tok_1", key: "k1", requestHash: "h1" };
+    const key = { principal: "tok_1", key: "k1", requestId: "r1", requestHash: "h1" };
     expect(await store.idempotency.begin(key)).toEqual({ kind: "new" });
     expect(await store.idempotency.begin(key)).toEqual({ kind: "running" });
     await store.idempotency.done(key, { status: 201, body: { key: "acme" } });
@@ -331,7 +331,7 @@ function describeRest(open: () => Promise<Store>): void {
     const other = store.idempotency.begin({ ...key, requestHash: "h2" });
     await expect(other).rejects.toMatchObject({ code: "IDEMPOTENCY_MISMATCH" });
     expect(await store.idempotency.begin({ ...key, principal: "tok_2" })).toEqual({ kind: "new" });
-    await store.idempotency.abandon({ principal: "tok_2", key: "k1" });
+    await store.idempotency.abandon({ ...key, principal: "tok_2" });
     expect(await store.idempotency.begin({ ...key, principal: "tok_2" })).toEqual({ kind: "new" });
   });
 

@@ -17,6 +17,11 @@ interface TokenRow extends Record<string, unknown> {
 const columns = "id, name, role, created_at, created_by, last_used_at, revoked_at";
 const pattern = /^sy_(?:admin|operator|viewer|router)_[A-Za-z0-9_-]{43}$/;
 
+/** How the audit names whoever holds a token. */
+export function actorOfToken(id: string): string {
+  return `token:${id}`;
+}
+
 export function tokenStore(base: StoreBase): TokenStore {
   return {
     create: (input, ctx) =>
