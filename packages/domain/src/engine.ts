@@ -132,6 +132,11 @@ export interface StampEngine {
    * where the engine has none.
    */
   adminUrl?(spec: StampSpec, component: string, signal: AbortSignal): Promise<string | undefined>;
+  /**
+   * Bytes that a component of a stamp may still write where its data lies; undefined where the engine cannot tell, or it
+   * is not there.
+   */
+  freeBytes?(stamp: string, component: string, signal: AbortSignal): Promise<number | undefined>;
   /** What a stamp really has, from the machine and not from its description; nothing for a stamp that is not there. */
   facts?(stamp: string, signal: AbortSignal): Promise<readonly EngineFact[]>;
   /** What the machine lets us enforce. */

@@ -2,6 +2,7 @@ import type { Clock, Instant, Move, MoveCheck, MoveProblem, OpenMover } from "@s
 import type { MoveInput } from "../store/move-port.ts";
 import type { Store } from "../store/port.ts";
 import { defaultMaxPauseMs, defaultRestMs } from "@stampyard/domain";
+import { checkSpace } from "./check-space.ts";
 import { type EndDeps, policyOf, readEnds } from "./move-ends.ts";
 import { whyUnmovable } from "./why-unmovable.ts";
 
@@ -42,7 +43,7 @@ export async function checkMove(deps: CheckMoveDeps, input: MoveInput, signal: A
     target: target.url,
     clock: deps.clock,
   });
-  return { from, to, epoch, check: await mover.check({ signal }) };
+  return { from, to, epoch, check: await checkSpace(deps.engine, target, await mover.check({ signal }), signal) };
 }
 
 /** It has no row in any database, and its name is given to nobody else. */

@@ -26,7 +26,7 @@ export interface MoveEnds {
 
 export interface EndDeps {
   readonly store: Pick<Store, "stamps">;
-  readonly engine: Pick<StampEngine, "operatorUrl">;
+  readonly engine: Pick<StampEngine, "operatorUrl" | "freeBytes">;
   readonly specOf: (stamp: Stamp) => Promise<StampSpec>;
 }
 

@@ -16,6 +16,7 @@ import { askHost, HostGone, type HostRequest } from "./control.ts";
 import { destroyStamp } from "./destroy.ts";
 import { factsOf } from "./facts.ts";
 import { readJson } from "./file.ts";
+import { freeBytesIn } from "./free-bytes.ts";
 import { type Goal, goalOf, type Programs } from "./goal.ts";
 import { readState } from "./host/state.ts";
 import { postgresUrl } from "./host/values.ts";
@@ -84,6 +85,7 @@ export async function openLocalEngine(options: LocalEngineOptions): Promise<Loca
     },
     operatorUrl: async (spec, component) => databaseUrl(settings, spec, component, "moverPassword"),
     adminUrl: async (spec, component) => databaseUrl(settings, spec, component, "superPassword"),
+    freeBytes: (stamp, component) => freeBytesIn(join(placeOf(stateDir, stamp).dataDir, component)),
     facts: async (stamp) => factsOf(placeOf(stateDir, stamp)),
     isolation: async () => isolationFacts(),
     stop: (stamp, call) => stopStamp(settings, stamp, call),

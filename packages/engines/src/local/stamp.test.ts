@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { StampObservation } from "@stampyard/domain";
 import { jobFixture, serviceFixture } from "@stampyard/testing";
@@ -96,6 +96,15 @@ describe("a whole local stamp", () => {
     expect(await query(env["DATABASE_URL"] ?? "", "select current_user as name")).toEqual([{ name: "stampyard_app" }]);
     // In a checkout that is closed to others Node itself is, too: services run as we do then, and `doctor` says so.
     if (isRoot) expect(uid).toBe(isReachable(process.execPath) ? under.ledgerOf("eu-1")?.uid : 0);
+  });
+
+  test("freeBytes() tells what the volume of a component's data has left, and nothing of what is not there", async () => {
+    const bytes = (await under.engine.freeBytes?.("eu-1", "db", never)) ?? 0;
+    expect(bytes).toBeGreaterThan(0);
+    const { blocks, bsize } = statfsSync(under.place("eu-1").dataDir);
+    expect(bytes).toBeLessThanOrEqual(blocks * bsize);
+    expect(await under.engine.freeBytes?.("eu-1", "nothing", never)).toBeUndefined();
+    expect(await under.engine.freeBytes?.("nobody", "db", never)).toBeUndefined();
   });
 
   test("facts() tells what the stamp really has, each once, and no secret", async () => {

@@ -9,9 +9,6 @@ import { writeModeOf } from "./plain-mode.ts";
 import { qualified, type TableName } from "./sql.ts";
 import { readTables, type TableFacts } from "./tables.ts";
 
-/** Brings more than this, and somebody should look whether there is room. */
-const muchBytes = 1024 ** 3;
-
 /**
  * The preflight of a move (`Mover.check`): reads both databases, changes neither, and names everything at once. The
  * connections are the mover's, outside of any transaction.
@@ -93,13 +90,8 @@ function summary(
   const staying = (kind: "reference" | "ignored"): readonly CheckedTable[] =>
     plan[kind].map((table) => ({ table: nameOf(table), kind, rows: 0, bytes: 0 }));
   const sum = (of: "rows" | "bytes") => moved.reduce((total, table) => total + table[of], 0);
-  const bytes = sum("bytes");
-  if (bytes > muchBytes) {
-    const what = `is to take about ${Math.ceil(bytes / muchBytes)} GiB, and PostgreSQL cannot say what room is left`;
-    warnings.push({ where: "database of the target", what, mend: "Look at the free space of its volume first." });
-  }
   const tables = [...moved, ...staying("reference"), ...staying("ignored")];
-  return { problems, warnings, tables, rows: sum("rows"), bytes };
+  return { problems, warnings, tables, rows: sum("rows"), bytes: sum("bytes") };
 }
 
 function isAmong(table: TableName, facts: readonly TableFacts[]): boolean {

@@ -9,6 +9,7 @@ import {
 } from "@stampyard/domain";
 import { connectMover, forgetNotes, unwatch } from "@stampyard/movers";
 import { releaseTenant } from "../../holds/hold-tenant.ts";
+import { checkSpace } from "../../moves/check-space.ts";
 import { refuseMove, whyUnmovable } from "../../moves/why-unmovable.ts";
 import { writeContext } from "../turn.ts";
 import { progressTeller } from "./progress.ts";
@@ -90,7 +91,8 @@ async function check({ deps, lane, turn }: Step, call: MoverCall): Promise<Parti
       if (stamp !== undefined && spec !== undefined) await deps.ensureFence(stamp, spec, turn);
     }),
   );
-  const { problems, tables, rows, bytes } = await lane.mover.check(call);
+  const checked = await lane.mover.check(call);
+  const { problems, tables, rows, bytes } = await checkSpace(deps.engine, target, checked, turn.signal);
   refuseMove(problems);
   return { expected: { tables: tables.filter(({ kind }) => kind === "tenant").length, rows, bytes } };
 }

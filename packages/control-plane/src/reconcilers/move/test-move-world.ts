@@ -61,8 +61,9 @@ export async function createMoveWorld(postgres: TestPostgres, edit: Partial<Temp
       signal = new AbortController().signal,
       isOver = hasEnded,
       gone?: string,
+      freshDeps = world.freshDeps,
     ): Promise<Move> {
-      const fresh = world.freshDeps();
+      const fresh = freshDeps();
       const stamps = {
         ...fresh.store.stamps,
         read: async (name: string) => (name === gone ? undefined : await world.store.stamps.read(name)),
