@@ -133,7 +133,8 @@ test("a part of a release runs from that release's files, and what stays does no
     source,
     readFileSync(source, "utf8").replace("process.env.VERSION)", 'process.env.VERSION + ", other files")'),
   );
-  fleet.release("5.0.0", 0);
+  // Its second service takes longer than whoever gives it up.
+  fleet.release("5.0.0", 30_000);
   const { rollout } = await fleet.json<{ rollout: string }>("apply");
   expect(await fleet.run(["rollout", "abort", rollout])).toMatchObject({ code: 0 });
   expect(await fleet.run(["rollout", "watch", rollout])).toMatchObject({ code: 1 });
