@@ -73,8 +73,6 @@ export async function copyBetween(source: CopySide, out: string, target: CopySid
     },
   );
   const rows = await filled;
-  // Its connection goes on with other statements, whatever became of this one.
-  tap.resume();
   if (failures.length > 0) throw failures[0];
   return { rows: rows ?? 0, bytes };
 }
@@ -102,9 +100,6 @@ function openSink(sql: string, resumeSource: () => void): Sink {
     };
     if (waiting === undefined) run();
     else waiting.push(run);
-  };
-  const whenWritten = () => {
-    if (wire?.stream.writableLength === 0) resumeSource();
   };
   const statement: Statement = {
     submit(connection) {
@@ -140,12 +135,13 @@ function openSink(sql: string, resumeSource: () => void): Sink {
         return false;
       }
       const { stream } = wire;
-      stream.write(messages, whenWritten);
+      stream.write(messages, () => {
+        if (stream.writableLength === 0) resumeSource();
+      });
       // They lie where the source's next bytes will come.
       return stream.writableLength === 0;
     },
-    // What was written before it may still wait, and finds it waiting when it is gone: then this resumes the source.
-    end: () => whenOpen(({ stream }) => void stream.write(copyDone, whenWritten)),
+    end: () => whenOpen(({ stream }) => void stream.write(copyDone)),
     fail: (why) => whenOpen((open) => open.sendCopyFail(why)),
   };
 }
