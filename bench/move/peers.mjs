@@ -5,9 +5,10 @@
 import { execFileSync } from "node:child_process";
 import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
-import copyStreams from "pg-copy-streams";
+import { createRequire } from "node:module";
 
-const { from: copyFrom, to: copyTo } = copyStreams;
+const require = createRequire(new URL("../../packages/movers/package.json", import.meta.url));
+const { from: copyFrom, to: copyTo } = require("pg-copy-streams");
 
 /** Every table of the application, parents first, with what is copied of it. */
 const tables = [
