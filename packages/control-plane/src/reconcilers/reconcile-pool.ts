@@ -70,7 +70,7 @@ export async function evenOut(
   const { items } = await planCampaignNow(store, { kind: "rebalance", subject: pool }, settings, now);
   if (items.length === 0) return;
   const input = { kind: "rebalance", subject: pool, settings, items } as const;
-  const { value } = await store.campaigns.start(input, writeContext(turn, sentence(why)));
+  const { value } = await store.campaigns.begin(input, writeContext(turn, sentence(why)));
   log.info({ pool, campaign: value.id, tenants: items.length, why }, "the pool is evened out by moves");
 }
 

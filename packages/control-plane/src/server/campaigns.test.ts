@@ -80,6 +80,10 @@ describe("campaigns", () => {
     const cancelled = await operator.campaignCancel({ params: { id }, body: { reason: "not today" } });
     expect(cancelled).toMatchObject({ phase: "cancelling", why: "a person cancelled the campaign: not today" });
     expect(await viewer.campaignGet({ params: { id } })).toMatchObject({ waysBack: { count: 0 } });
+    await operator.stampUncordon({ params: { name: "shared-1" }, body: {} });
+    expect(await codeOf(drain({ concurrency: 2 })), "its moves have not ended").toBe("WRONG_PHASE");
+    const { goal } = await viewer.stampGet({ params: { name: "shared-1" } });
+    expect(goal, "the goal and its campaign are one write").toBe("present");
     expect(await codeOf(viewer.campaignItems({ params: { id: "cp-nothere" }, query: {} }))).toBe("NOT_FOUND");
   });
 

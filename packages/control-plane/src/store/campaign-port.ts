@@ -49,6 +49,8 @@ export interface CampaignStore {
    * @throws StampyardError INVALID_REQUEST for settings out of bounds; WRONG_PHASE for one that is being cancelled
    */
   start(input: CampaignInput, ctx: WriteContext): Promise<Revisioned<Campaign>>;
+  /** As `start`, but an open one for the same subject stays as it is: somebody has begun it meanwhile, with settings. */
+  begin(input: CampaignInput, ctx: WriteContext): Promise<Revisioned<Campaign>>;
   /**
    * Writes state, waitingOn and the items that differ. A new phase must follow `campaignNext` (WRONG_PHASE); when only
    * the rest differs, no audit row is written.

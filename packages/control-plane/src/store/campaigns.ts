@@ -1,29 +1,22 @@
 import {
   type Campaign,
-  campaignBounds,
   type CampaignItem,
   campaignNext,
   type CampaignPhase,
-  type CampaignSettings,
   type CampaignState,
-  canonicalJson,
   endedCampaigns,
   type ItemCounts,
   type ItemState,
-  type Json,
-  maxPauseBounds,
   StampyardError,
-  worstPauseMs,
 } from "@stampyard/domain";
 import { campaignWorld, measuredMoves, undrainedStamps } from "./campaign-facts.ts";
-import type { CampaignCommand, CampaignInput, CampaignStore } from "./campaign-port.ts";
+import type { CampaignCommand, CampaignStore } from "./campaign-port.ts";
+import { isSame, startCampaign } from "./campaign-start.ts";
 import {
   campaignColumns,
   type CampaignRow,
-  insertCampaign,
   type ItemRow,
   lockCampaign,
-  newCampaignId,
   openList,
   putItems,
   tellCampaign,
@@ -92,7 +85,8 @@ export function campaignStore(base: StoreBase): CampaignStore {
       }
       return counts;
     },
-    start: (input, ctx) => startCampaign(base, input, ctx),
+    start: (input, ctx) => write(base, ctx, (w) => startCampaign(w, input)),
+    begin: (input, ctx) => write(base, ctx, (w) => startCampaign(w, input, { keepsOpen: true })),
     write: (campaign, revision, items, ctx) => writeCampaign(base, campaign, revision, items, ctx),
     command: (id, command, options, ctx) => commandCampaign(base, id, command, options, ctx),
     async open() {
@@ -108,43 +102,6 @@ export function campaignStore(base: StoreBase): CampaignStore {
 }
 
 const noItems: ItemCounts = { planned: 0, blocked: 0, moving: 0, moved: 0, left: 0, kept: 0 };
-
-async function startCampaign(base: StoreBase, input: CampaignInput, ctx: WriteContext): Promise<Revisioned<Campaign>> {
-  const { kind, subject, settings, deadline, items } = input;
-  requireSettings(settings);
-  return write(base, ctx, async (w) => {
-    requireNormal(w);
-    // Nobody starts another one of this subject meanwhile.
-    await w.query("SELECT pg_advisory_xact_lock(hashtextextended($1, 6205))", [`campaign ${kind} ${subject}`]);
-    const { rows } = await w.query<{ id: string }>(
-      `SELECT id FROM campaigns WHERE kind = $1 AND subject = $2 AND phase IN (${openList})`,
-      [kind, subject],
-    );
-    const until = deadline === undefined ? {} : { deadline };
-    const detail = { kind, subject, ...settings, ...until };
-    const [open] = rows;
-    if (open === undefined) {
-      const campaign: Campaign = { id: newCampaignId(), kind, subject, state: { kind: "running" }, settings, ...until };
-      const written = await insertCampaign(w, campaign);
-      await putItems(w, campaign.id, items);
-      await audit(w, "campaign.start", `campaign/${campaign.id}`, { ...detail, tenants: items.length });
-      tellCampaign(w, campaign);
-      return written;
-    }
-    const old = await lockCampaign(w, open.id);
-    if (old.value.state.kind === "cancelling") {
-      throw new StampyardError("WRONG_PHASE", `Campaign ${open.id} of ${subject} is being cancelled`, {
-        mend: "Ask again when its moves have ended.",
-      });
-    }
-    const { deadline: _, ...kept } = old.value;
-    const changed: Campaign = { ...kept, settings, state: { kind: "running" }, ...until };
-    if (isSame(changed, old.value)) return old;
-    await audit(w, "campaign.change", `campaign/${open.id}`, detail);
-    tellCampaign(w, changed);
-    return updateCampaign(w, changed);
-  });
-}
 
 function writeCampaign(
   base: StoreBase,
@@ -218,29 +175,4 @@ function wrongPhase(id: string, phase: CampaignPhase, what: string): StampyardEr
   return new StampyardError("WRONG_PHASE", `Campaign ${id} is ${phase}, and too far on ${what}`, {
     mend: "The same drain or rebalancing again is another campaign.",
   });
-}
-
-/** @throws StampyardError INVALID_REQUEST */
-export function requireSettings({ maxPauseMs, wayBackMs, concurrency, perStamp, budget }: CampaignSettings): void {
-  requireIn("The write pause", maxPauseMs, maxPauseBounds, " ms");
-  requireIn("The way back", wayBackMs, campaignBounds.wayBackMs, " ms");
-  requireIn("The number of moves at a time", concurrency, campaignBounds.concurrency);
-  requireIn("The number of moves at a stamp", perStamp, campaignBounds.perStamp);
-  requireIn("The budget of moves a day", budget.tries, campaignBounds.tries);
-  const worst = worstPauseMs(maxPauseMs);
-  if (Number.isInteger(budget.pauseMs) && budget.pauseMs >= worst) return;
-  throw new StampyardError("INVALID_REQUEST", `A budget of ${budget.pauseMs} ms a day is not enough for one move`, {
-    mend: `A move may try its switch several times, ${worst} ms in all at this pause: raise the budget, or lower the pause.`,
-  });
-}
-
-function requireIn(what: string, value: number, { least, most }: { least: number; most: number }, unit = ""): void {
-  if (Number.isInteger(value) && value >= least && value <= most) return;
-  throw new StampyardError("INVALID_REQUEST", `${what} is ${value}${unit}`, {
-    mend: `Give a whole number from ${least} to ${most}.`,
-  });
-}
-
-function isSame(a: unknown, b: unknown): boolean {
-  return canonicalJson(a as Json) === canonicalJson(b as Json);
 }

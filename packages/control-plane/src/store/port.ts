@@ -1,5 +1,13 @@
 import type { DirectoryChange, DirectoryReport, FeedAcknowledgement, FeedPosition } from "@stampyard/directory";
-import type { Instant, Stamp, StampObservation, StampPhase, StampTenants, TenantPhase } from "@stampyard/domain";
+import type {
+  CampaignSettings,
+  Instant,
+  Stamp,
+  StampObservation,
+  StampPhase,
+  StampTenants,
+  TenantPhase,
+} from "@stampyard/domain";
 import type { HoldStore } from "./holds.ts";
 import type { CapacityStore } from "./capacity.ts";
 import type { PlacementStore } from "./placement.ts";
@@ -52,6 +60,14 @@ export type * from "./rollout-port.ts";
 export type { Webhook, WebhookMessage, WebhookStore } from "./webhook-port.ts";
 export type { TenantStore } from "./tenant-port.ts";
 export type { PoolFacts, PoolStore } from "./pools.ts";
+
+export interface GoalOptions {
+  readonly revision?: number;
+  readonly deadline?: Instant;
+  readonly message?: string;
+  /** How the tenants of a stamp to be drained are moved: its campaign begins with the goal, or changes. */
+  readonly moves?: CampaignSettings;
+}
 
 /**
  * The control plane's store. Every function that takes a `WriteContext` is one transaction that also
@@ -193,12 +209,12 @@ export interface StampStore {
   ): Promise<Revisioned<Stamp>>;
   /**
    * `cordoned`, `drained`, or `present` again. Idempotent: the same wish twice writes one audit row.
-   * @throws StampyardError WRONG_PHASE when it is to be destroyed
+   * @throws StampyardError WRONG_PHASE when it is to be destroyed, or the campaign of its last drain is being cancelled
    */
   setGoal(
     name: string,
     goal: Exclude<Stamp["goal"], "absent">,
-    options: { readonly revision?: number; readonly deadline?: Instant; readonly message?: string },
+    options: GoalOptions,
     ctx: WriteContext,
   ): Promise<Revisioned<Stamp>>;
   /** Ends the wait for the next attempt. @throws StampyardError WRONG_PHASE when there is none */

@@ -1,6 +1,7 @@
 import {
   type Adoption,
   adoptedDatabaseSecret,
+  type CampaignSettings,
   canonicalJson,
   type GoalDetail,
   isServing,
@@ -9,7 +10,9 @@ import {
   type Stamp,
   StampyardError,
 } from "@stampyard/domain";
-import type { StampAdopt } from "./port.ts";
+import { whyBarred } from "./campaign-facts.ts";
+import { startCampaign } from "./campaign-start.ts";
+import type { GoalOptions, StampAdopt } from "./port.ts";
 import type { Revisioned, WriteContext } from "./records.ts";
 import { insertStamp, lockStamp } from "./stamp-rows.ts";
 import { replaceRouteKey, replaceSecret, type Sealer, sealNewStamp } from "./stamp-secrets.ts";
@@ -20,27 +23,22 @@ import { audit, requireNormal, staleRevision, type Write, write } from "./write.
 
 export type ServingGoal = Exclude<Stamp["goal"], "absent">;
 
-export interface GoalOptions {
-  readonly revision?: number;
-  /** Instant in milliseconds since 1970. */
-  readonly deadline?: number;
-  readonly message?: string;
-}
-
 const words: Readonly<Record<ServingGoal, string>> = {
   present: "stamp.uncordon",
   cordoned: "stamp.cordon",
   drained: "stamp.drain",
 };
 
-/** @throws StampyardError WRONG_PHASE when it is being destroyed: that has no way back */
+/** @throws StampyardError WRONG_PHASE when it is being destroyed: that has no way back; or its last drain is being cancelled */
 export function setStampGoal(
   base: Sealer,
   name: string,
   goal: ServingGoal,
-  { revision, deadline, message }: GoalOptions,
+  { revision, deadline, message, moves }: GoalOptions,
   ctx: WriteContext,
 ): Promise<Revisioned<Stamp>> {
+  // Before its campaign, which is found by that.
+  const since = base.now();
   return write(base, ctx, async (w) => {
     const old = await lockNamed(w, name, revision);
     if (old.value.goal === "absent") {
@@ -53,12 +51,26 @@ export function setStampGoal(
       ...(message === undefined ? {} : { message }),
       ...(ctx.reason === undefined ? {} : { reason: ctx.reason }),
     };
+    if (goal === "drained" && moves !== undefined) await startDrain(w, name, moves, deadline);
     if (old.value.goal === goal && same(wishOf(old.value.goalDetail), wish)) return old;
     await audit(w, words[goal], `stamp/${name}`, { before: old.value.goal, after: goal, ...wish });
     const { goalDetail: _, ...stamp } = old.value;
-    const detail = { ...wish, by: ctx.actor, since: base.now() };
+    const detail = { ...wish, by: ctx.actor, since };
     return saveStamp(w, { ...stamp, goal, ...(goal === "present" ? {} : { goalDetail: detail }) });
   });
+}
+
+/** None where nobody can be moved, or nobody is there. */
+async function startDrain(
+  w: Write,
+  subject: string,
+  settings: CampaignSettings,
+  deadline: number | undefined,
+): Promise<void> {
+  const { rows } = await w.query("SELECT FROM tenants WHERE stamp = $1 LIMIT 1", [subject]);
+  if (rows.length === 0 || (await whyBarred(w)) !== undefined) return;
+  const until = deadline === undefined ? {} : { deadline };
+  await startCampaign(w, { kind: "drain", subject, settings, items: [], ...until });
 }
 
 /** Takes back what a wait for a retry is for. @throws StampyardError WRONG_PHASE when nothing of it failed */

@@ -4,6 +4,7 @@ import { startTestPostgres, type TestPostgres } from "../../store/test-postgres.
 import { evenOut } from "../reconcile-pool.ts";
 import { stampFixture } from "../../store/test-store.ts";
 import { reconcileCampaign } from "./reconcile-campaign.ts";
+import { beginDrains } from "./run-campaigns.ts";
 import { type CampaignBed, openCampaigns } from "./test-campaigns.ts";
 
 let postgres: TestPostgres;
@@ -55,6 +56,24 @@ describe("a drain campaign", () => {
     expect((await bed.store.campaigns.list({ subject: "old" })).items, "none is begun for an empty stamp").toHaveLength(
       1,
     );
+  });
+
+  test("keeps the settings of whoever wanted it, also when that comes while the leader finds it missing", async () => {
+    await using bed = await openCampaigns(postgres);
+    const { store } = bed;
+    await bed.addTenants("old", ["a", "b"]);
+    const moves = bed.settings({ wayBackMs: 0, concurrency: 1 });
+    const asks = () => store.stamps.setGoal("old", "drained", { moves }, bed.ctx);
+    const undrained = async () => {
+      const found = await store.campaigns.undrained();
+      await asks();
+      return found;
+    };
+    await bed.drain("old");
+    await beginDrains({ ...bed.deps, store: { ...store, campaigns: { ...store.campaigns, undrained } } }, bed.turn);
+    const { value } = await bed.campaignOf("old");
+    expect(value.settings).toMatchObject({ wayBackMs: 0, concurrency: 1 });
+    expect((await store.audit.list({ subject: `campaign/${value.id}` })).items).toHaveLength(1);
   });
 
   test("killed before or after any of its writes, it begins each move once and ends (I26, I27)", async () => {
@@ -279,6 +298,18 @@ describe("a rebalancing", () => {
     bed.clock.leap(700_000);
     await even();
     expect((await bed.store.campaigns.list()).items).toHaveLength(2);
+  });
+
+  test("is left as it is by a pool that may, also a day later: a person has paused it", async () => {
+    await using bed = await openCampaigns(postgres);
+    await bed.addTenants("old", ["a", "b", "c", "d"], { tenants: 2 });
+    const settings = bed.settings({ concurrency: 1 });
+    const asked = { kind: "rebalance", subject: "shared", settings, items: [] } as const;
+    const { id } = (await bed.store.campaigns.start(asked, bed.ctx)).value;
+    await bed.store.campaigns.command(id, "pause", {}, bed.ctx);
+    bed.clock.leap(86_400_000);
+    await evenOut(bed.deps, "shared", "stamp old is at 80%", bed.turn);
+    expect((await bed.campaignOf("shared")).value).toMatchObject({ id, settings, state: { kind: "paused" } });
   });
 
   test("refuses settings that no move could keep to", async () => {

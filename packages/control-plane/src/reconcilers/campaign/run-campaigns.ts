@@ -66,7 +66,7 @@ export async function beginDrains({ store, log }: CampaignDeps, turn: Turn): Pro
   for (const { stamp, deadline, reason } of await store.campaigns.undrained()) {
     const until = deadline === undefined ? {} : { deadline };
     const input = { kind: "drain", subject: stamp, settings: campaignSettings({}), items: [], ...until } as const;
-    const { value } = await store.campaigns.start(input, writeContext(turn, reason));
+    const { value } = await store.campaigns.begin(input, writeContext(turn, reason));
     log.info({ campaign: value.id, stamp }, "the drain of a stamp begins");
   }
 }

@@ -1,15 +1,6 @@
 import type { StampView } from "@stampyard/api";
-import {
-  type CampaignSettings,
-  digestOf,
-  type Endpoint,
-  type Json,
-  quote,
-  type Stamp,
-  StampyardError,
-} from "@stampyard/domain";
-import { requireSettings } from "../../store/campaigns.ts";
-import type { Revisioned, Store, WriteContext } from "../../store/port.ts";
+import { digestOf, type Endpoint, type Json, quote, type Stamp, StampyardError } from "@stampyard/domain";
+import type { Revisioned, Store } from "../../store/port.ts";
 import type { AnyCall, Call, Handlers } from "../call.ts";
 import { type ServerDeps, writeContext } from "../deps.ts";
 import { settingsOf } from "../plan-campaign-now.ts";
@@ -46,10 +37,7 @@ export function stampLifeHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       };
       const ctx = writeContext(deps, call, reason);
       const settings = settingsOf(moves ?? {});
-      requireSettings(settings);
-      const stamp = await stamps.setGoal(call.params.name, "drained", options, ctx);
-      await startDrain(deps.store, stamp.value, settings, ctx);
-      return view(stamp);
+      return view(await stamps.setGoal(call.params.name, "drained", { ...options, moves: settings }, ctx));
     },
 
     async stampRetry(call) {
@@ -64,19 +52,6 @@ export function stampLifeHandlers(deps: ServerDeps): Pick<Handlers, Names> {
       return view(await stamps.adopt({ stamp, ...secrets }, writeContext(deps, call, reason)));
     },
   };
-}
-
-/** Its campaign, or a change of the one that goes on; none where nobody can be moved, or nobody is there. */
-async function startDrain(
-  { campaigns }: Store,
-  { name, goalDetail }: Stamp,
-  settings: CampaignSettings,
-  ctx: WriteContext,
-): Promise<void> {
-  const { barred, tenants } = await campaigns.world({ kind: "drain", subject: name });
-  if (barred !== undefined || tenants.length === 0) return;
-  const deadline = goalDetail?.deadline === undefined ? {} : { deadline: goalDetail.deadline };
-  await campaigns.start({ kind: "drain", subject: name, settings, items: [], ...deadline }, ctx);
 }
 
 export async function viewOfStamp(store: Store, row: Revisioned<Stamp>): Promise<StampView> {
