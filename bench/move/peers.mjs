@@ -5,10 +5,9 @@
 import { execFileSync } from "node:child_process";
 import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { createRequire } from "node:module";
+import copyStreams from "pg-copy-streams";
 
-const require = createRequire(new URL("../../packages/movers/package.json", import.meta.url));
-const { from: copyFrom, to: copyTo } = require("pg-copy-streams");
+const { from: copyFrom, to: copyTo } = copyStreams;
 
 /** Every table of the application, parents first, with what is copied of it. */
 const tables = [

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { makePair } from "../../packages/router/src/test-bed/certificates.ts";
 import { stampSchemaSql } from "@stampyard/domain";
 import { resolveBinaries } from "@stampyard/engines";
 import type pg from "pg";
@@ -38,8 +39,14 @@ export interface Connection extends AsyncDisposable {
 
 const nobody = 65_534;
 
-/** `durable` = every commit reaches the disk, as in production; tests do without. */
-export async function startCluster(options: { readonly durable?: boolean } = {}): Promise<Cluster> {
+export interface ClusterOptions {
+  /** Every commit reaches the disk, as in production; tests do without. */
+  readonly durable?: boolean;
+  /** Listens on this port of 127.0.0.1, too, and speaks TLS there; its socket does not. */
+  readonly tlsPort?: number;
+}
+
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const [resolved] = await resolveBinaries({ kinds: ["postgres"] });
   if (resolved === undefined || "error" in resolved) throw resolved?.error ?? new RangeError("No PostgreSQL was found");
   const { path } = resolved.found;
@@ -53,10 +60,17 @@ export async function startCluster(options: { readonly durable?: boolean } = {})
     ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions", "-D", data],
     { ...quiet, stdio: ["ignore", "ignore", "inherit"] },
   );
-  const settings = ["listen_addresses=", `unix_socket_directories=${home}`];
+  const { tlsPort } = options;
+  const settings = [`listen_addresses=${tlsPort === undefined ? "" : "127.0.0.1"}`, `unix_socket_directories=${home}`];
+  if (tlsPort !== undefined) {
+    await makePair(data, "server", ["localhost"]);
+    if ("uid" in user) for (const file of ["server.key", "server.crt"]) chownSync(join(data, file), nobody, nobody);
+    settings.push("ssl=on", `port=${tlsPort}`);
+  }
   if (options.durable !== true) settings.push("fsync=off");
   const server = spawn(path, ["-D", data, ...settings.flatMap((s) => ["-c", s])], { ...quiet, stdio: "ignore" });
-  const urlOf = (role: Role, name: string) => `postgres://${role}@localhost/${name}?host=${encodeURIComponent(home)}`;
+  const urlOf = (role: Role, name: string) =>
+    `postgres://${role}@localhost:${tlsPort ?? 5432}/${name}?host=${encodeURIComponent(home)}`;
   await untilUp(() => once(urlOf("postgres", "postgres"), "select 1"), server);
   await once(urlOf("postgres", "postgres"), rolesSql);
   let count = 0;

@@ -1,14 +1,12 @@
-import type { Readable, Writable } from "node:stream";
 import pg from "pg";
-import { from, to } from "pg-copy-streams";
+
+import { Socket } from "node:net";
+import type { CopySide } from "./copy-between.ts";
+import { openCopySocket } from "./copy-socket.ts";
 import type { SqlClient } from "./sql.ts";
 
-/** A mover's connection: statements, and rows as COPY writes them. One statement or stream at a time. */
-export interface MoverDb extends SqlClient, AsyncDisposable {
-  /** Bytes of `copy (…) to stdout`. */
-  copyOut(sql: string): Readable;
-  /** Takes the bytes of `copy … from stdin`. */
-  copyIn(sql: string): Writable;
+/** A mover's connection: statements, and rows as COPY writes them. One statement or copy at a time. */
+export interface MoverDb extends SqlClient, CopySide, AsyncDisposable {
   /** False once it has ended: nothing else will come of it. */
   readonly isOpen: boolean;
   /** Ends it now, in the middle of whatever it does; the server rolls back. */
@@ -35,6 +33,8 @@ export async function connectMover(url: string, moveId: string): Promise<MoverDb
     application_name: `stampyard move ${moveId}`,
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
+    // Under TLS another socket reads, from this one.
+    stream: ((config: { readonly ssl?: unknown }) => (config.ssl ? new Socket() : openCopySocket())) as () => Socket,
   });
   let isOpen = true;
   const ended = () => {
@@ -52,8 +52,7 @@ export async function connectMover(url: string, moveId: string): Promise<MoverDb
       // Several statements at once give several results, of which the last is meant.
       return Array.isArray(result) ? (result.at(-1) as typeof result) : result;
     },
-    copyOut: (sql) => client.query(to(sql)),
-    copyIn: (sql) => client.query(from(sql)),
+    submit: (statement) => void client.query(statement),
     get isOpen() {
       return isOpen;
     },

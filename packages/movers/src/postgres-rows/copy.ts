@@ -1,8 +1,7 @@
-import { Transform } from "node:stream";
-import { finished, pipeline } from "node:stream/promises";
 import { foreignKeyViolation, roundAround } from "./capture.ts";
 import type { MoveTable } from "./classify.ts";
 import type { MoverDb } from "./connect.ts";
+import { type Copied, copyBetween } from "./copy-between.ts";
 import { binaryTables, type CopyFormat } from "./copy-format.ts";
 import { inMoverTransaction, type WriteMode } from "./importing.ts";
 import { identifier, literal, qualified, sqlStateOf } from "./sql.ts";
@@ -240,14 +239,7 @@ export async function pipeRows(
   query: string,
   mode: WriteMode,
   format: CopyFormat = "text",
-): Promise<{ readonly rows: number; readonly bytes: number }> {
-  let bytes = 0;
-  const counted = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      bytes += chunk.length;
-      done(null, chunk);
-    },
-  });
+): Promise<Copied> {
   const columns = columnsOf(table);
   if (mode === "plain") {
     await target.query(
@@ -256,18 +248,10 @@ export async function pipeRows(
     );
   }
   const name = mode === "plain" ? "pg_temp.stampyard_rows" : qualified(table);
-  const from = source.copyOut(`copy (${query}) to stdout (format ${format})`);
-  const into = target.copyIn(`copy ${name} (${columns}) from stdin (format ${format})`);
-  try {
-    await pipeline(from.iterator({ destroyOnReturn: false }), counted, into);
-  } catch (caught) {
-    // The source would wait for somebody to read the rest, and its connection with it.
-    if (source.isOpen && !from.destroyed) await finished(from.resume()).catch(() => {});
-    throw caught;
-  }
-  const rows = "rowCount" in into && typeof into.rowCount === "number" ? into.rowCount : 0;
-  if (mode === "plain" && rows > 0) await target.query(upsertSql(table, name));
-  return { rows, bytes };
+  const out = `copy (${query}) to stdout (format ${format})`;
+  const copied = await copyBetween(source, out, target, `copy ${name} (${columns}) from stdin (format ${format})`);
+  if (mode === "plain" && copied.rows > 0) await target.query(upsertSql(table, name));
+  return copied;
 }
 
 function upsertSql(table: MoveTable, from: string): string {
