@@ -73,6 +73,8 @@ export async function copyBetween(source: CopySide, out: string, target: CopySid
     },
   );
   const rows = await filled;
+  // Its connection goes on with other statements, whatever became of this one.
+  tap.resume();
   if (failures.length > 0) throw failures[0];
   return { rows: rows ?? 0, bytes };
 }
@@ -100,6 +102,9 @@ function openSink(sql: string, resumeSource: () => void): Sink {
     };
     if (waiting === undefined) run();
     else waiting.push(run);
+  };
+  const whenWritten = () => {
+    if (wire?.stream.writableLength === 0) resumeSource();
   };
   const statement: Statement = {
     submit(connection) {
@@ -135,13 +140,12 @@ function openSink(sql: string, resumeSource: () => void): Sink {
         return false;
       }
       const { stream } = wire;
-      stream.write(messages, () => {
-        if (stream.writableLength === 0) resumeSource();
-      });
+      stream.write(messages, whenWritten);
       // They lie where the source's next bytes will come.
       return stream.writableLength === 0;
     },
-    end: () => whenOpen(({ stream }) => void stream.write(copyDone)),
+    // What was written before it may still wait, and finds it waiting when it is gone: then this resumes the source.
+    end: () => whenOpen(({ stream }) => void stream.write(copyDone, whenWritten)),
     fail: (why) => whenOpen((open) => open.sendCopyFail(why)),
   };
 }
