@@ -65,7 +65,12 @@ async function measureBig(bed) {
   } finally {
     await writers.stop();
   }
-  return { rows, bytes, failed: writers.failed, writes: writers.acknowledged.length, ...all };
+  return { rows, bytes, refused: writers.refused, writes: writers.acknowledged.length, ...all };
+}
+
+function refusedInWords({ refused }) {
+  const list = Object.entries(refused).map(([why, count]) => `${count} x ${why}`);
+  return list.length === 0 ? "none refused" : `refused: ${list.join(", ")}`;
 }
 
 function fenceCosts() {
@@ -90,6 +95,7 @@ function summarise(big) {
     },
     slowestWriteMs: median(big.moved.map((m) => m.slowestMs)),
     servedMs: median(big.moved.map((m) => m.servedMs)),
+    servedBesideCopyMs: median(paired.map((m) => m.servedMs)),
     totalMs: median(big.moved.map((m) => m.totalMs)),
     bareCopyMs: median(big.bare.map((b) => b.totalMs)),
     servedToBareCopy: median(ratios),
@@ -104,16 +110,18 @@ function print(big, summary, many, fence) {
   const verdict = (isMet, limit) => `at most ${limit}: ${isMet ? "met" : "MISSED"}`;
   const { pauseMs, cold } = summary;
   console.log(
-    `\n${big.rows} rows, ${(big.bytes / 2 ** 20).toFixed(0)} MiB, 6 writers, ${big.moved.length} moves, ${big.writes} writes, ${big.failed} refused\n`,
+    `\n${big.rows} rows, ${(big.bytes / 2 ** 20).toFixed(0)} MiB, 6 writers, ${big.moved.length} moves, ${big.writes} writes, ${refusedInWords(big)}\n`,
   );
   line("write pause seen by the writers, median", ms(pauseMs.median), verdict(pauseMs.median <= 200, "200 ms"));
   line("write pause seen by the writers, p99", ms(pauseMs.p99), verdict(pauseMs.p99 <= 500, "500 ms"));
   line("slowest single write of a move, median", ms(summary.slowestWriteMs));
   line("move until served by its target, median", ms(summary.servedMs));
+  line(`  in the ${big.bare.length} rounds that also copied the rows by COPY alone`, ms(summary.servedBesideCopyMs));
   line(
-    "  times a bare COPY of the same rows",
+    "  times that bare COPY, median of these rounds",
     `x ${summary.servedToBareCopy.toFixed(2)}`,
-    verdict(summary.servedToBareCopy <= 1.5, "1.5"),
+    // Promised for a tenant of this size.
+    quick ? "" : verdict(summary.servedToBareCopy <= 1.5, "1.5"),
   );
   line("move until the source's copy is erased, median", ms(summary.totalMs));
   line("bare COPY, median", ms(summary.bareCopyMs));

@@ -9,7 +9,7 @@ export function startWriters(bed, tenant, { count, rows, pauseMs }) {
   const agent = new Agent({ keepAlive: true });
   const acknowledged = [];
   const slowest = [];
-  let failed = 0;
+  const refused = {};
   let isOver = false;
   const writers = Array.from({ length: count }, async (_, writer) => {
     for (let n = 1; !isOver; n++) {
@@ -23,15 +23,17 @@ export function startWriters(bed, tenant, { count, rows, pauseMs }) {
       if (op.outcome === "ok") {
         acknowledged.push(op.end);
         slowest.push({ at: op.end, ms: op.end - op.start });
-      } else failed += 1;
+      } else {
+        const why = `${op.code} at ${level}`;
+        refused[why] = (refused[why] ?? 0) + 1;
+      }
       await new Promise((resolve) => setTimeout(resolve, op.outcome === "ok" ? pauseMs : 3));
     }
   });
   return {
     acknowledged,
-    get failed() {
-      return failed;
-    },
+    /** How often each came back without being done: the code of the router or of the database, and the isolation level. */
+    refused,
     /** Longest time without an acknowledged write, and the slowest single one that ended, between two moments. */
     pauseWithin(from, to) {
       const ends = acknowledged.filter((at) => at >= from && at <= to).sort((a, b) => a - b);
