@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,7 +21,7 @@ export function hasPrevious(commit = beforeRollouts): boolean {
 }
 
 /**
- * Files of that commit with the packages that are installed here, built once and kept for the next run.
+ * Files of that commit with the packages that it had, built once and kept for the next run.
  * @returns its folder
  * @throws Error where the history does not reach back so far, as in a shallow clone
  */
@@ -32,25 +32,9 @@ export function buildPrevious(commit = beforeRollouts): string {
   mkdirSync(dir, { mode: 0o755 });
   const archive = execFileSync("git", ["archive", commit], { cwd: root, maxBuffer: 256 * 1024 * 1024 });
   execFileSync("tar", ["-x", "-C", dir], { input: archive });
-  linkPackages(dir);
-  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  execFileSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: dir, stdio: "pipe" });
+  const tsc = join(dir, "node_modules/typescript/bin/tsc");
   execFileSync(process.execPath, [tsc, "-b", "tsconfig.solution.json"], { cwd: dir, stdio: "pipe" });
   writeFileSync(join(dir, "built"), "");
   return dir;
-}
-
-/** Everything as it is installed here, but our own packages, which are that commit's. */
-function linkPackages(dir: string): void {
-  const installed = join(root, "node_modules");
-  const linked = join(dir, "node_modules");
-  mkdirSync(join(linked, "@stampyard"), { recursive: true });
-  for (const name of readdirSync(installed)) {
-    if (name !== "@stampyard" && (!name.startsWith(".") || name === ".bin")) {
-      symlinkSync(join(installed, name), join(linked, name));
-    }
-  }
-  for (const name of readdirSync(join(dir, "packages"))) {
-    symlinkSync(join(dir, "packages", name), join(linked, "@stampyard", name));
-  }
-  symlinkSync(join(dir, "examples/notes"), join(linked, "@stampyard/example-notes"));
 }
