@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createMoveWorld, type MoveWorld, to } from "../reconcilers/move/test-move-world.ts";
 import { startTestPostgres, type TestPostgres } from "../store/test-postgres.ts";
 import { checkMove } from "./check-move.ts";
-import { checkSpace } from "./check-space.ts";
+import { checkSpace, withSpace } from "./check-space.ts";
 import { type MoveEnd, readEnds } from "./move-ends.ts";
 
 const mebibyte = 1024 ** 2;
@@ -26,9 +26,9 @@ afterAll(async () => {
 const checkOf = (rows: number, bytes: number): MoveCheck => ({ problems: [], warnings: [], tables: [], rows, bytes });
 const free = (bytes: number | undefined) => ({ freeBytes: async () => bytes });
 
-test("checkSpace() refuses a tenant whose rows, indexes and log would not fit, and says how much each is", async () => {
+test("withSpace() refuses a tenant whose rows, indexes and log would not fit, and says how much each is", () => {
   const check = checkOf(1_000_000, 1_000 * mebibyte);
-  const { problems } = await checkSpace(free(3_200 * mebibyte), target, check, signal);
+  const { problems } = withSpace(check, to, 3_200 * mebibyte);
   expect(problems).toEqual([
     {
       where: `database of stamp ${to}`,
@@ -36,7 +36,7 @@ test("checkSpace() refuses a tenant whose rows, indexes and log would not fit, a
       mend: "Make room on its volume, or choose another stamp.",
     },
   ]);
-  expect((await checkSpace(free(3_400 * mebibyte), target, check, signal)).problems).toEqual([]);
+  expect(withSpace(check, to, 3_400 * mebibyte).problems).toEqual([]);
 });
 
 test("checkSpace() leaves a large tenant to a person where the engine cannot tell, and says nothing of a small one", async () => {

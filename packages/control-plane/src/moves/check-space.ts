@@ -23,8 +23,13 @@ export async function checkSpace(
   const database = spec === undefined ? undefined : findComponent(spec.rendered, "postgres")[0];
   const isOurs = stamp?.origin === "built" && database !== undefined;
   const free = isOurs ? await engine.freeBytes?.(name, database.name, signal) : undefined;
+  return withSpace(check, name, free);
+}
+
+/** @param free bytes; undefined = nobody can tell */
+export function withSpace(check: MoveCheck, stamp: string, free: number | undefined): MoveCheck {
   const needed = check.bytes * timesValues + check.rows * bytesPerRow;
-  const where = `database of stamp ${name}`;
+  const where = `database of stamp ${stamp}`;
   if (free === undefined) {
     if (check.bytes <= muchBytes) return check;
     const what = `is to take about ${inWords(needed)}, and nobody here can say what is free there`;
