@@ -17,6 +17,7 @@ import { cpus, loadavg, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fastName, hasFastIo, node, nodeProxies, programs, startAll } from "./router/candidates.mjs";
+import { workerFlags } from "../packages/router/dist/workers/place.js";
 import { connections, openLoop, saturate, workloads } from "./router/load.mjs";
 import { stamps } from "./router/peers.mjs";
 import { goFirst, run, stopAll } from "./router/processes.mjs";
@@ -173,6 +174,7 @@ async function save(results, judged, taken, { found, loadBefore }) {
     haproxy: await version(found.haproxy),
     ...{ rounds, seconds, connections, tenants },
     upstreams: stamps.length,
+    flags: workerFlags.join(" "),
     pinned: "proxies on core 0, load and upstreams on core 1",
     priority: first ? "before all other sessions" : "as others",
     half: "open loop: a fixed schedule, latency from when a request was due; rate in the rows",

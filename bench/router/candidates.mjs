@@ -2,6 +2,7 @@
 import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { workerFlags } from "../../packages/router/dist/workers/place.js";
 import { needDebianBinary } from "../../test/debian-binary.ts";
 import { writeHaproxy, writeHomes, writeNginx, writeUpstream } from "./peers.mjs";
 import { answers, dir, freePorts, logOf, run, start } from "./processes.mjs";
@@ -39,7 +40,7 @@ export function startHaproxy(core, { haproxy }, log) {
 /** Names of rows hold what paths cannot. */
 export const fileNameOf = (name) => name.replace(/[^a-z0-9]+/gi, "-");
 
-/** One process of our router on a folder that holds its directory; `env` adds to its configuration. */
+/** One process of our router, with the flags of a worker, on a folder that holds its directory; `env` adds to its configuration. */
 export async function startOurs({ name, port, state, flags = [], env = {} }) {
   const log = fileNameOf(name);
   const [admin] = await freePorts(1);
@@ -51,7 +52,7 @@ export async function startOurs({ name, port, state, flags = [], env = {} }) {
     STAMPYARD_ROUTER_WORKERS: "0",
     ...env,
   };
-  const args = [...flags, join(root, "packages/router/dist/main.js")];
+  const args = [...workerFlags, ...flags, join(root, "packages/router/dist/main.js")];
   return start(0, node, args, { log, env: settings });
 }
 
