@@ -101,6 +101,10 @@ describe("campaigns", () => {
     await fleetOf(["acme"], files);
     const plan = await server.clients.viewer.campaignPlanDrain({ params: { name: "shared-1" }, query: {} });
     expect(plan.barred).toMatch(/the fence of component db is off|no database of ours/);
+    const wrong = { params: { name: "shared-1" }, body: { moves: { maxPauseMs: 30_000, pauseBudgetMs: 1_000 } } };
+    expect(await codeOf(server.clients.operator.stampDrain(wrong)), "settings are read all the same").toBe(
+      "INVALID_REQUEST",
+    );
     await server.clients.operator.stampDrain({ params: { name: "shared-1" }, body: {} });
     expect((await server.clients.viewer.campaignList({ query: {} })).items).toEqual([]);
     expect(await codeOf(server.clients.operator.campaignRebalance({ params: { name: "shared" }, body: {} }))).toBe(

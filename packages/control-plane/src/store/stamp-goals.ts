@@ -11,7 +11,7 @@ import {
   StampyardError,
 } from "@stampyard/domain";
 import { whyBarred } from "./campaign-facts.ts";
-import { startCampaign } from "./campaign-start.ts";
+import { requireSettings, startCampaign } from "./campaign-start.ts";
 import type { GoalOptions, StampAdopt } from "./port.ts";
 import type { Revisioned, WriteContext } from "./records.ts";
 import { insertStamp, lockStamp } from "./stamp-rows.ts";
@@ -37,6 +37,8 @@ export function setStampGoal(
   { revision, deadline, message, moves }: GoalOptions,
   ctx: WriteContext,
 ): Promise<Revisioned<Stamp>> {
+  // Also where nobody is there to be moved yet.
+  if (moves !== undefined) requireSettings(moves);
   // Before its campaign, which is found by that.
   const since = base.now();
   return write(base, ctx, async (w) => {
