@@ -37,11 +37,11 @@ export function setStampGoal(
   { revision, deadline, message, moves }: GoalOptions,
   ctx: WriteContext,
 ): Promise<Revisioned<Stamp>> {
-  // Also where nobody is there to be moved yet.
-  if (moves !== undefined) requireSettings(moves);
   // Before its campaign, which is found by that.
   const since = base.now();
   return write(base, ctx, async (w) => {
+    // Also where nobody is there to be moved.
+    if (moves !== undefined) requireSettings(moves);
     const old = await lockNamed(w, name, revision);
     if (old.value.goal === "absent") {
       throw new StampyardError("WRONG_PHASE", `Stamp ${name} is to be destroyed`, {
