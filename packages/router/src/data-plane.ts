@@ -16,6 +16,7 @@ import { recordRefusedHead } from "./front/record.ts";
 import { headContext, type Serving, type Timeouts } from "./front/serving.ts";
 import { createStampPools } from "./front/stamp-pool.ts";
 import { startTimerWheel, type TimerWheel } from "./front/timer-wheel.ts";
+import { oncePerTurn } from "./front/turn.ts";
 import type { HeadContext, RequestHead } from "./http1/request-head.ts";
 import { type Log, stderrLog } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
@@ -119,10 +120,12 @@ export interface ExchangeServing {
 }
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
-  const { now, limits } = options;
-  const clock = () => performance.now();
+  const { limits } = options;
+  const now = oncePerTurn(options.now);
+  const clock = oncePerTurn(() => performance.now());
   const serving: Serving = {
     ...options,
+    now,
     maxConnectionsPerStamp: options.maxConnectionsPerStamp ?? options.maxInFlightPerStamp,
     io: options.io ?? "public",
     directory: undefined,

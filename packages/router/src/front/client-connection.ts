@@ -79,7 +79,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
         if (this.#exchange?.onTunnelBytes(this.#channel.lends ? Buffer.from(bytes) : bytes) === false) this.#pause();
         return;
       case "linger":
-        if (performance.now() - this.#since > longestLingerMs) this.#channel.destroy();
+        if (this.#serving.wheel.now() - this.#since > longestLingerMs) this.#channel.destroy();
         else this.#serving.wheel.set(this, lingerMs);
         return;
       case "dead":
@@ -143,7 +143,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
         else this.#channel.destroy();
         return;
       case "linger":
-        if (this.#channel.unsent() > 0 && performance.now() - this.#since < this.#serving.timeouts.idleMs) {
+        if (this.#channel.unsent() > 0 && this.#serving.wheel.now() - this.#since < this.#serving.timeouts.idleMs) {
           this.#serving.wheel.set(this, lingerMs);
         } else this.#channel.destroy();
         return;
@@ -316,7 +316,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     }
     this.#state = "body";
     this.#channel.readFor("body");
-    this.#since = performance.now();
+    this.#since = this.#serving.wheel.now();
     this.#left = head.length;
     this.#chunks = head.body === "chunked" ? newChunkState() : undefined;
     exchange.start(undefined);
@@ -332,7 +332,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
 
   #readBody(bytes: Buffer, at: number): number {
     const exchange = this.#exchange;
-    if (performance.now() - this.#since > requestMs) {
+    if (this.#serving.wheel.now() - this.#since > requestMs) {
       exchange?.onBodyBroken("request-timeout");
       return -1;
     }
@@ -391,7 +391,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     if (this.#state === "dead" || this.#state === "linger") return;
     this.#state = "linger";
     this.#pending = undefined;
-    this.#since = performance.now();
+    this.#since = this.#serving.wheel.now();
     this.#serving.wheel.set(this, lingerMs);
     this.#channel.end();
     this.#resume();

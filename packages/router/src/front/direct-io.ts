@@ -25,6 +25,10 @@ interface TcpHandle {
   useUserBuffer(bytes: Uint8Array): void;
 }
 
+interface HandleOwner {
+  readonly _handle?: Partial<TcpHandle> | null;
+}
+
 /** Where a socket keeps what its `onread` option said. */
 interface ReadSlots {
   readonly buffer: symbol;
@@ -56,14 +60,15 @@ export function directIoProblem(): string | undefined {
  * @param onDrain all that it took is sent, after some of it was not at once
  */
 export function directWriter(socket: Duplex, onDrain: () => void): DirectWriter | undefined {
-  if (directIoProblem() !== undefined || handleOf(socket) === undefined) return undefined;
+  const handle = handleOf(socket);
+  if (directIoProblem() !== undefined || handle === undefined) return undefined;
+  const owner = socket as unknown as HandleOwner;
   let waiting = 0;
   return {
     unsent: () => waiting,
     write(text) {
-      const handle = handleOf(socket);
-      // What the stream still holds was written first.
-      if (handle === undefined || socket.writableLength > 0 || !socket.writable) return false;
+      // Closed, it has none any more. What the stream still holds was written first.
+      if (owner._handle !== handle || socket.writableLength > 0 || !socket.writable) return false;
       if (Request === undefined || spare === undefined) {
         learnFrom(handle);
         return false;
@@ -118,7 +123,7 @@ export function readDirectly(socket: Duplex, reads: LentReads, onBytes: (bytes: 
 /** Of a plain TCP socket that is open; not of TLS, pipes, or classes made from a socket. */
 function handleOf(socket: Duplex): TcpHandle | undefined {
   if (socket.constructor !== Socket || (socket as Socket).connecting) return undefined;
-  const { _handle: handle } = socket as unknown as { readonly _handle?: Partial<TcpHandle> | null };
+  const { _handle: handle } = socket as unknown as HandleOwner;
   if (handle?.constructor.name !== "TCP" || handle.writeLatin1String === undefined) return undefined;
   return handle.useUserBuffer === undefined ? undefined : (handle as TcpHandle);
 }

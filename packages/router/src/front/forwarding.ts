@@ -43,7 +43,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
   readonly #serving: Serving;
   readonly #client: ClientSide;
   readonly #peerTrusted: boolean;
-  readonly #startedAt = performance.now();
+  readonly #startedAt: number;
   readonly #requestId: string;
   #state: State = "routing";
   #forget: (() => void) | undefined;
@@ -67,6 +67,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
 
   constructor(serving: Serving, client: ClientSide, head: RequestHead, peerTrusted: boolean) {
     this.#serving = serving;
+    this.#startedAt = serving.wheel.now();
     this.#client = client;
     this.head = head;
     this.isHead = head.method === "HEAD";
@@ -175,7 +176,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
     const length = head.chunked ? -1 : head.length;
     // An answer without an end of its own, whose reader comes again by itself when it ends.
     if (head.eventStream && length < 0) {
-      this.#eventsMs = performance.now() - this.#startedAt;
+      this.#eventsMs = this.#serving.wheel.now() - this.#startedAt;
       keepLongLived(this.#serving, this.#route?.decision.tenant ?? "", this);
     }
     this.#client.begin(status, lines, length < 0 ? { kind: "open" } : { kind: "length", length }, -1);
@@ -380,7 +381,7 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
       decision: this.#decision,
       reason: this.#reason,
       status: this.#status,
-      ms: performance.now() - this.#startedAt,
+      ms: this.#serving.wheel.now() - this.#startedAt,
       beganMs: this.#eventsMs,
       cut,
     });

@@ -1,4 +1,4 @@
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { directWriter, readDirectly } from "./direct-io.ts";
 import { lentReads } from "./lent-reads.ts";
@@ -54,15 +54,33 @@ export interface Listener {
 /** How sockets are served: by Node's public interface, or past it where that can be. */
 export type IoMode = "public" | "fast";
 
-/** Speaks to a socket, or to any other duplex stream such as a TLS one. */
+/** Speaks to a client by a socket, or to any other duplex stream such as a TLS one. */
 export function openChannel(socket: Duplex, events: ChannelEvents, mode: IoMode): Channel {
   const reads = mode === "fast" ? lentReads() : undefined;
   const direct = reads !== undefined && readDirectly(socket, reads, (bytes) => events.onBytes(bytes));
-  if (!direct) socket.on("data", (bytes: Buffer) => events.onBytes(bytes));
+  if (!direct) readFrom(socket, (bytes) => events.onBytes(bytes));
   listenTo(socket, events);
-  const channel = new NodeChannel(socket, direct ? reads : undefined);
+  const channel = new NodeChannel(socket, "client", direct ? reads : undefined);
   if (mode === "fast") channel.writeBy(directWriter(socket, () => events.onDrain()));
   return channel;
+}
+
+/**
+ * As listening to `data`, which is what happens wherever the stream has a part in it: while it is paused, holds bytes, or
+ * ends. Else what a socket pushes is taken before its stream does its accounts for it, which is most of what reading costs
+ * in JavaScript.
+ */
+function readFrom(socket: Duplex, onBytes: (bytes: Buffer) => void): void {
+  socket.on("data", onBytes);
+  if (!(socket instanceof Socket)) return;
+  const push = socket.push.bind(socket);
+  socket.push = (bytes: unknown, encoding?: BufferEncoding) => {
+    if (!(bytes instanceof Uint8Array) || socket.readableFlowing !== true || socket.readableLength > 0) {
+      return push(bytes, encoding);
+    }
+    onBytes(bytes as Buffer);
+    return true;
+  };
 }
 
 function listenTo(socket: Duplex, events: ChannelEvents): void {
@@ -73,7 +91,7 @@ function listenTo(socket: Duplex, events: ChannelEvents): void {
   socket.on("error", () => {});
 }
 
-/** Connects; `onConnected` once it stands, `onClose` of the events if it does not. */
+/** Connects to a stamp; `onConnected` once it stands, `onClose` of the events if it does not. */
 export function connectChannel(
   to: { readonly host: string; readonly port: number },
   events: ChannelEvents,
@@ -94,7 +112,7 @@ export function connectChannel(
       },
     },
   });
-  const channel = new NodeChannel(socket, reads);
+  const channel = new NodeChannel(socket, "stamp", reads);
   socket.once("connect", () => {
     if (mode === "fast") channel.writeBy(directWriter(socket, () => events.onDrain()));
     onConnected();

@@ -23,6 +23,18 @@ const lentBuffer = Buffer.allocUnsafeSlow(headReadBytes);
 const spare: Buffer[] = [];
 const mostSpare = 32;
 
+/** Beginnings of the shared buffer by their length, made when they are first read: a view costs more than finding one. */
+const views: Buffer[] = [];
+const longestKeptView = 2_048;
+
+function viewOf(length: number): Buffer {
+  const known = views[length];
+  if (known !== undefined) return known;
+  const view = lentBuffer.subarray(0, length);
+  if (length <= longestKeptView) views[length] = view;
+  return view;
+}
+
 export function lentReads(): LentReads {
   let own = false;
   let kept = false;
@@ -38,7 +50,7 @@ export function lentReads(): LentReads {
       kept = false;
       return current;
     },
-    read: (length) => current.subarray(0, length),
+    read: (length) => (current === lentBuffer ? viewOf(length) : current.subarray(0, length)),
     readFor(what) {
       own = what === "body";
     },

@@ -10,14 +10,16 @@ export class NodeChannel implements Channel, Batched {
   readonly lends: boolean;
   readonly #socket: Duplex;
   readonly #reads: LentReads | undefined;
+  readonly #to: "stamp" | "client";
   /** Leaves at the end of this turn. */
   #text = "";
   #corked = false;
   #direct: DirectWriter | undefined;
 
-  /** @param reads where its socket reads, if that is lent */
-  constructor(socket: Duplex, reads: LentReads | undefined) {
+  /** @param to who is at the other end. @param reads where its socket reads, if that is lent */
+  constructor(socket: Duplex, to: "stamp" | "client", reads: LentReads | undefined) {
     this.#socket = socket;
+    this.#to = to;
     this.#reads = reads;
     this.lends = reads !== undefined;
   }
@@ -30,7 +32,7 @@ export class NodeChannel implements Channel, Batched {
     const first = this.#text === "";
     this.#text += text;
     // Last, because it may flush at once.
-    if (first) flushSoon(this);
+    if (first) flushSoon(this, this.#to);
     return !this.#socket.writableNeedDrain && !this.#isDirectFull();
   }
   writeBytes(bytes: Buffer): boolean {

@@ -19,21 +19,37 @@ function recorded() {
   return { channel, chunks, socket };
 }
 
-test("flushSoon() flushes at the end of the turn, in order; somebody who comes meanwhile has the next", async () => {
+test("flushSoon() flushes at the end of the turn, stamps first; somebody who comes meanwhile has the next", async () => {
   const order: string[] = [];
-  const late = { flush: () => void order.push("late") };
-  flushSoon({
-    flush() {
-      order.push("first");
-      flushSoon(late);
+  const named = (name: string) => ({ flush: () => void order.push(name) });
+  flushSoon(named("client 1"), "client");
+  flushSoon(
+    {
+      flush() {
+        order.push("stamp 1");
+        flushSoon(named("late"), "stamp");
+      },
     },
-  });
-  flushSoon({ flush: () => void order.push("second") });
+    "stamp",
+  );
+  flushSoon(named("client 2"), "client");
+  flushSoon(named("stamp 2"), "stamp");
   expect(order).toEqual([]);
   await turnEnd();
-  expect(order).toEqual(["first", "second"]);
+  expect(order).toEqual(["stamp 1", "stamp 2", "client 1", "client 2"]);
   await turnEnd();
-  expect(order).toEqual(["first", "second", "late"]);
+  expect(order.slice(4)).toEqual(["late"]);
+});
+
+test("flushSoon() does not let the first of a long turn wait for the last", () => {
+  let flushed = 0;
+  const one = {
+    flush() {
+      flushed += 1;
+    },
+  };
+  for (let n = 0; n < 100; n++) flushSoon(one, n % 2 === 0 ? "stamp" : "client");
+  expect(flushed).toBe(64);
 });
 
 test("a channel writes what it was given in one turn together, however many others do (I9)", async () => {
