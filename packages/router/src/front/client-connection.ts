@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { type ChunkSink, type ChunkState, isChunkedDone, newChunkState, readChunks } from "../http1/chunked.ts";
+import type { ChunkSink } from "../http1/chunked.ts";
 import { maxHeadBytes } from "../http1/octets.ts";
 import { type HeadContext, readRequestHead } from "../http1/request-head.ts";
 import { statusLine } from "../http1/status-text.ts";
@@ -10,7 +10,9 @@ import type { AnswerBody, ClientSide, Exchange, PeerFacts } from "./exchange.ts"
 import { forwardExchange } from "./forwarding.ts";
 import { type Channel, type ChannelEvents, openChannel } from "./io.ts";
 import { isShared } from "./lent-reads.ts";
+import { type Octets, ShortRead } from "./short-read.ts";
 import { refuseHead } from "./record.ts";
+import { RequestBody } from "./request-body.ts";
 import { firstRequestMs, headContexts, type Serving } from "./serving.ts";
 import type { Timed } from "./timer-wheel.ts";
 
@@ -47,8 +49,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
   #chunkedAnswer = false;
   #bodyWanted = false;
   #awaitsContinue = false;
-  #left = 0;
-  #chunks: ChunkState | undefined;
+  #body: RequestBody | undefined;
   #since = 0;
   readonly #contextOf: () => HeadContext;
 
@@ -63,6 +64,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
 
   /** Ends the connection now if it is idle, else after the answer that is on its way. */
   drain(): void {
+    this.#channel.giveRead();
     this.#closing = true;
     if (this.#state !== "head" || this.#pending !== undefined) return;
     // The first request of a new connection is on its way: clients connect when they have something to ask.
@@ -73,6 +75,12 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     this.#channel.destroy();
   }
 
+  awaitsHead(): boolean {
+    return this.#state === "head" && this.#pending === undefined;
+  }
+  onShortRead(read: ShortRead): void {
+    this.#runSafely(read, true);
+  }
   onBytes(bytes: Buffer): void {
     switch (this.#state) {
       case "tunnel":
@@ -91,7 +99,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
   }
 
   /** A mistake of ours in one request costs its connection, never the process that serves all the others. */
-  #runSafely(bytes: Buffer, owned: boolean): void {
+  #runSafely(bytes: Octets, owned: boolean): void {
     try {
       this.#run(bytes, owned);
     } catch (caught) {
@@ -252,7 +260,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     this.#endNow();
   }
 
-  #run(read: Buffer, owned: boolean): void {
+  #run(read: Octets, owned: boolean): void {
     this.#pending = undefined;
     this.#running = true;
     this.#owned = owned;
@@ -262,7 +270,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
       if (this.#state === "head") at = this.#readHead(bytes, at);
       else if (this.#state === "body" && this.#bodyWanted) {
         // The stamp's connection may hold parts of a body for long.
-        if (isShared(bytes)) {
+        if (bytes instanceof ShortRead || isShared(bytes)) {
           bytes = this.#rest(bytes, at);
           at = 0;
         }
@@ -279,7 +287,7 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
   }
 
   /** Where the next request or this one's body begins; -1 = nothing more is read from these bytes. */
-  #readHead(bytes: Buffer, at: number): number {
+  #readHead(bytes: Octets, at: number): number {
     const text = bytes.toString("latin1", at, Math.min(bytes.length, at + maxHeadBytes + 4));
     const found = readRequestHead(text, this.#contextOf());
     if (found.kind === "incomplete") {
@@ -310,21 +318,20 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
     if (head.body === "none" || short) {
       this.#state = "wait";
       const bodyEnd = short ? bodyAt + head.length : bodyAt;
-      const body = bytes.subarray(bodyAt, bodyEnd);
-      exchange.start(bodyEnd === bodyAt ? undefined : this.#owned ? body : Buffer.from(body));
+      const body = bodyEnd === bodyAt ? undefined : bytes.subarray(bodyAt, bodyEnd);
+      exchange.start(body === undefined || this.#owned ? body : Buffer.from(body));
       return bodyEnd;
     }
     this.#state = "body";
     this.#channel.readFor("body");
     this.#since = this.#serving.wheel.now();
-    this.#left = head.length;
-    this.#chunks = head.body === "chunked" ? newChunkState() : undefined;
+    this.#body = new RequestBody(head);
     exchange.start(undefined);
     return bodyAt;
   }
 
   /** What is not read yet, to be kept. */
-  #rest(bytes: Buffer, at: number): Buffer {
+  #rest(bytes: Octets, at: number): Buffer {
     const rest = this.#owned ? bytes.subarray(at) : Buffer.from(bytes.subarray(at));
     this.#owned = true;
     return rest;
@@ -337,20 +344,12 @@ export class ClientConnection implements ClientSide, ChannelEvents, Timed, Chunk
       return -1;
     }
     this.#serving.wheel.set(this, this.#serving.timeouts.bodyIdleMs ?? 30_000);
-    let end: number;
-    if (this.#chunks === undefined) {
-      end = at + Math.min(this.#left, bytes.length - at);
-      this.#left -= end - at;
-      this.onChunkData(bytes, at, end);
-      if (this.#left > 0) return end;
-    } else {
-      end = readChunks(this.#chunks, bytes, at, bytes.length, this);
-      if (end < 0) {
-        exchange?.onBodyBroken("bad-framing");
-        return -1;
-      }
-      if (!isChunkedDone(this.#chunks)) return end;
+    const end = this.#body?.read(bytes, at, this) ?? -1;
+    if (end < 0) {
+      exchange?.onBodyBroken("bad-framing");
+      return -1;
     }
+    if (this.#body?.isDone() !== true) return end;
     // An answer that came early may have ended all this meanwhile.
     if (this.#exchange !== exchange || this.#state !== "body") return end;
     this.#state = "wait";

@@ -50,6 +50,8 @@ async function serve(): Promise<Served> {
     accepted,
     {
       onBytes: (bytes) => heard.push(bytes.toString("latin1")),
+      awaitsHead: () => false,
+      onShortRead() {},
       onDrain: () => events.push("drain"),
       onEnd: () => events.push("end"),
       onClose: () => events.push("close"),

@@ -46,6 +46,8 @@ test.each<IoMode>(["public", "fast"])(
               const wait = (left: number): void => void setImmediate(left > 0 ? () => wait(left - 1) : resume);
               wait(turns);
             },
+            awaitsHead: () => false,
+            onShortRead() {},
             onDrain() {},
             onEnd() {
               channel.destroy();

@@ -1,8 +1,10 @@
 import { type AddressInfo, connect, createServer, type Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { Arriving } from "./arriving.ts";
 import { directWriter, readDirectly } from "./direct-io.ts";
 import { lentReads } from "./lent-reads.ts";
 import { NodeChannel } from "./node-channel.ts";
+import type { ShortRead } from "./short-read.ts";
 
 /**
  * One side of the router's I/O. All that the data path asks of a socket is here, so that another way to the kernel can
@@ -26,6 +28,8 @@ export interface Channel {
   uncork(): void;
   pause(): void;
   resume(): void;
+  /** Gives what was read in this turn and waits for its end. */
+  giveRead(): void;
   /** Ends our direction after what was written. */
   end(): void;
   /** Ends both directions; what was not sent yet is lost, what was written in this turn included. */
@@ -38,6 +42,10 @@ export interface Channel {
 
 export interface ChannelEvents {
   onBytes(bytes: Buffer): void;
+  /** Whether a head may begin with what comes next. A short read is then given as `onShortRead`, at the end of this turn. */
+  awaitsHead(): boolean;
+  /** It is the receiver's. */
+  onShortRead(read: ShortRead): void;
   onDrain(): void;
   /** The other end sends no more. */
   onEnd(): void;
@@ -56,11 +64,13 @@ export type IoMode = "public" | "fast";
 
 /** Speaks to a client by a socket, or to any other duplex stream such as a TLS one. */
 export function openChannel(socket: Duplex, events: ChannelEvents, mode: IoMode): Channel {
+  const arriving = new Arriving(events, "client");
+  const onBytes = (bytes: Buffer) => arriving.onBytes(bytes);
   const reads = mode === "fast" ? lentReads() : undefined;
-  const direct = reads !== undefined && readDirectly(socket, reads, (bytes) => events.onBytes(bytes));
-  if (!direct) readFrom(socket, (bytes) => events.onBytes(bytes));
-  listenTo(socket, events);
-  const channel = new NodeChannel(socket, "client", direct ? reads : undefined);
+  const direct = reads !== undefined && readDirectly(socket, reads, onBytes);
+  if (!direct) readFrom(socket, onBytes);
+  listenTo(socket, arriving);
+  const channel = new NodeChannel(socket, "client", arriving, direct ? reads : undefined);
   if (mode === "fast") channel.writeBy(directWriter(socket, () => events.onDrain()));
   return channel;
 }
@@ -83,7 +93,7 @@ function readFrom(socket: Duplex, onBytes: (bytes: Buffer) => void): void {
   };
 }
 
-function listenTo(socket: Duplex, events: ChannelEvents): void {
+function listenTo(socket: Duplex, events: Arriving): void {
   socket.on("drain", () => events.onDrain());
   socket.on("end", () => events.onEnd());
   socket.on("close", () => events.onClose());
@@ -98,6 +108,7 @@ export function connectChannel(
   mode: IoMode,
   onConnected: () => void,
 ): Channel {
+  const arriving = new Arriving(events, "stamp");
   const reads = lentReads();
   const socket = connect({
     host: to.host,
@@ -107,17 +118,17 @@ export function connectChannel(
     onread: {
       buffer: () => reads.buffer(),
       callback(length: number) {
-        events.onBytes(reads.read(length));
+        arriving.onBytes(reads.read(length));
         return true;
       },
     },
   });
-  const channel = new NodeChannel(socket, "stamp", reads);
+  const channel = new NodeChannel(socket, "stamp", arriving, reads);
   socket.once("connect", () => {
     if (mode === "fast") channel.writeBy(directWriter(socket, () => events.onDrain()));
     onConnected();
   });
-  listenTo(socket, events);
+  listenTo(socket, arriving);
   return channel;
 }
 

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { Arriving } from "./arriving.ts";
 import type { DirectWriter } from "./direct-io.ts";
 import type { Channel } from "./io.ts";
 import type { LentReads } from "./lent-reads.ts";
@@ -11,15 +12,17 @@ export class NodeChannel implements Channel, Batched {
   readonly #socket: Duplex;
   readonly #reads: LentReads | undefined;
   readonly #to: "stamp" | "client";
+  readonly #arriving: Arriving;
   /** Leaves at the end of this turn. */
   #text = "";
   #corked = false;
   #direct: DirectWriter | undefined;
 
   /** @param to who is at the other end. @param reads where its socket reads, if that is lent */
-  constructor(socket: Duplex, to: "stamp" | "client", reads: LentReads | undefined) {
+  constructor(socket: Duplex, to: "stamp" | "client", arriving: Arriving, reads: LentReads | undefined) {
     this.#socket = socket;
     this.#to = to;
+    this.#arriving = arriving;
     this.#reads = reads;
     this.lends = reads !== undefined;
   }
@@ -70,11 +73,15 @@ export class NodeChannel implements Channel, Batched {
   resume(): void {
     this.#socket.resume();
   }
+  giveRead(): void {
+    this.#arriving.give();
+  }
   end(): void {
     this.flush();
     this.#socket.end();
   }
   destroy(): void {
+    this.#arriving.drop();
     this.#text = "";
     this.#socket.destroy();
   }
@@ -82,6 +89,7 @@ export class NodeChannel implements Channel, Batched {
     return this.#text.length + this.#socket.writableLength + (this.#direct?.unsent() ?? 0);
   }
   reset(): void {
+    this.#arriving.drop();
     this.flush();
     const { resetAndDestroy } = this.#socket as Partial<Socket>;
     if (resetAndDestroy === undefined) this.#socket.destroy();

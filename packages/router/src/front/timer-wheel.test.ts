@@ -11,6 +11,8 @@ beforeEach(() => {
 });
 afterEach(() => {
   wheel.stop();
+  // The end of a turn that was asked for comes; nothing waits for it when the clock is real again.
+  vi.runAllTimers();
   vi.useRealTimers();
 });
 

@@ -1,3 +1,5 @@
+import { atTurnEnd } from "./turn.ts";
+
 /** Something that ends if nothing happens for too long. */
 export interface Timed {
   /** When, by the wheel's clock; Infinity = never. Owned by the wheel. */
@@ -59,7 +61,7 @@ export function startTimerWheel(clock: () => number): TimerWheel {
   }
 
   // Behind what has arrived meanwhile: after a pause of the process an answer may have waited longer than its deadline.
-  const timer = setInterval(() => setImmediate(turn), tickMs);
+  const timer = setInterval(() => atTurnEnd("write", turn), tickMs);
   timer.unref();
   return {
     now: clock,

@@ -3,20 +3,25 @@ import { atTurnEnd, oncePerTurn } from "./turn.ts";
 
 const turnEnd = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-test("atTurnEnd() acts once, in order, behind what arrives in this turn; who asks meanwhile has the next", async () => {
+test("atTurnEnd() looks at all that was read before it writes; who asks too late has the next turn", async () => {
   const order: string[] = [];
-  atTurnEnd(() => {
-    order.push("first");
-    atTurnEnd(() => order.push("next turn"));
+  const note = (name: string) => () => void order.push(name);
+  atTurnEnd("write", () => {
+    order.push("write 1");
+    atTurnEnd("write", note("write 3"));
+    atTurnEnd("read", note("read 3"));
   });
-  atTurnEnd(() => order.push("second"));
+  atTurnEnd("read", () => {
+    order.push("read 1");
+    atTurnEnd("write", note("write 2"));
+  });
+  atTurnEnd("read", note("read 2"));
   await Promise.resolve();
   expect(order).toEqual([]);
   await turnEnd();
-  expect(order).toEqual(["first", "second"]);
+  expect(order).toEqual(["read 1", "read 2", "write 1", "write 2"]);
   await turnEnd();
-  await turnEnd();
-  expect(order).toEqual(["first", "second", "next turn"]);
+  expect(order.slice(4)).toEqual(["read 3", "write 3"]);
 });
 
 test("oncePerTurn() reads its clock once in a turn, and again in the next", async () => {

@@ -4,6 +4,7 @@ import { maxHeadBytes } from "../http1/octets.ts";
 import { newResponseHead, type ResponseHead, readResponseHead } from "../http1/response-head.ts";
 import { type Channel, type ChannelEvents, connectChannel } from "./io.ts";
 import type { Serving } from "./serving.ts";
+import type { Octets, ShortRead } from "./short-read.ts";
 import type { Lane, StampPool } from "./stamp-pool.ts";
 import type { Timed, TimerWheel } from "./timer-wheel.ts";
 
@@ -178,6 +179,12 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
     this.#channel.end();
   }
 
+  awaitsHead(): boolean {
+    return this.#state === "head" && this.#pending === undefined;
+  }
+  onShortRead(read: ShortRead): void {
+    this.#readHead(read);
+  }
   onBytes(bytes: Buffer): void {
     switch (this.#state) {
       case "head":
@@ -238,7 +245,7 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
     }
   }
 
-  #readHead(bytes: Buffer): void {
+  #readHead(bytes: Octets): void {
     this.heard = true;
     this.#pending = undefined;
     let at = 0;
@@ -275,7 +282,7 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
     }
   }
 
-  #begin(bytes: Buffer, at: number, text: string): void {
+  #begin(bytes: Octets, at: number, text: string): void {
     const user = this.#user;
     if (user === undefined) return;
     const bodyAt = at + head.end;
@@ -292,7 +299,7 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
       user.onAnswer(head, text.slice(head.end, head.end + length));
       return;
     }
-    if (head.chunked && there <= shortBody && this.#takeShortChunks(bytes, bodyAt, user)) return;
+    if (head.chunked && there <= shortBody && this.#takeShortChunks(bytes.subarray(bodyAt), user)) return;
     this.#state = "body";
     this.#chunks = head.chunked ? newChunkState() : undefined;
     this.#left = head.chunked ? 0 : length;
@@ -305,10 +312,10 @@ export class Upstream implements ChannelEvents, Timed, ChunkSink {
   }
 
   /** A short chunked body that is all there leaves with its length instead: one write, and nothing to decode. */
-  #takeShortChunks(bytes: Buffer, at: number, user: UpstreamUser): boolean {
+  #takeShortChunks(bytes: Buffer, user: UpstreamUser): boolean {
     const chunks = newChunkState();
     const body = { text: "" };
-    const end = readChunks(chunks, bytes, at, bytes.length, {
+    const end = readChunks(chunks, bytes, 0, bytes.length, {
       onChunkData(from, start, to) {
         body.text += from.toString("latin1", start, to);
       },

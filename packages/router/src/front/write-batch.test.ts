@@ -15,7 +15,11 @@ function recorded() {
       done();
     },
   });
-  const channel = openChannel(socket, { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} }, "public");
+  const channel = openChannel(
+    socket,
+    { onBytes() {}, awaitsHead: () => false, onShortRead() {}, onDrain() {}, onEnd() {}, onClose() {} },
+    "public",
+  );
   return { channel, chunks, socket };
 }
 

@@ -30,7 +30,7 @@ export function flushSoon(one: Batched, to: "stamp" | "client"): void {
   if (waiting.toStamps.length + waiting.toClients.length >= mostWaiting) flushAll();
   else if (!isScheduled) {
     isScheduled = true;
-    atTurnEnd(onTurnEnd);
+    atTurnEnd("write", onTurnEnd);
   }
 }
 
