@@ -21,6 +21,12 @@ export function canonicalJson(value: Json): string {
   return `{${fields.join(",")}}`;
 }
 
+/** Whether both have one canonical form. What is absent is only like what is absent too. */
+export function isSame(a: unknown, b: unknown): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return canonicalJson(a as Json) === canonicalJson(b as Json);
+}
+
 /** Digest of the canonical form, as UTF-8. */
 export function digestOf(value: Json, sha256: Sha256): Digest {
   return `sha256:${toHex(sha256(utf8(canonicalJson(value))))}`;

@@ -1,5 +1,5 @@
 import type { Fleet, Pool } from "./fleet.ts";
-import { canonicalJson, type Json } from "./canonical.ts";
+import { isSame } from "./canonical.ts";
 import type { Digest } from "./ports.ts";
 import { publishedRouting, type Routing } from "./routing.ts";
 import { routingDifference } from "./routing-words.ts";
@@ -44,8 +44,8 @@ export function planFleet(state: FleetState, goal: FleetGoal): FleetPlan {
   if (state.release !== goal.release.digest) changes.push({ kind: "release-create", ...goal.release });
   const before = state.fleet === undefined ? noRouting : publishedRouting(state.fleet);
   const after = publishedRouting(goal.fleet);
-  if (!same(before, after)) changes.push({ kind: "routing-update", rules: routingDifference(before, after) });
-  const policies = policyFields.filter((field) => !same(state.fleet?.[field], goal.fleet[field]));
+  if (!isSame(before, after)) changes.push({ kind: "routing-update", rules: routingDifference(before, after) });
+  const policies = policyFields.filter((field) => !isSame(state.fleet?.[field], goal.fleet[field]));
   if (policies.length > 0) changes.push({ kind: "policy-update", fields: policies });
   for (const pool of goal.fleet.pools) planPool(pool, state, goal, changes, notes);
   for (const old of state.fleet?.pools ?? []) {
@@ -66,7 +66,7 @@ const noRouting: Routing = { domains: [], rules: [] };
 function planPool(pool: Pool, state: FleetState, goal: FleetGoal, changes: FleetChange[], notes: string[]): void {
   const old = state.fleet?.pools.find((candidate) => candidate.name === pool.name);
   if (old === undefined) changes.push({ kind: "pool-create", pool: pool.name });
-  else if (!same(old, pool)) changes.push({ kind: "pool-update", pool: pool.name, fields: changedFields(old, pool) });
+  else if (!isSame(old, pool)) changes.push({ kind: "pool-update", pool: pool.name, fields: changedFields(old, pool) });
 
   // What was adopted comes from no release, and is not of the number that the platform keeps.
   const present = state.stamps.filter(
@@ -110,10 +110,5 @@ export function nextStamps(
 function changedFields(a: Pool, b: Pool): readonly string[] {
   const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
   const of = (pool: Pool, key: string) => (pool as unknown as Record<string, unknown>)[key];
-  return [...keys].filter((key) => !same(of(a, key), of(b, key))).sort();
-}
-
-function same(a: unknown, b: unknown): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return canonicalJson(a as Json) === canonicalJson(b as Json);
+  return [...keys].filter((key) => !isSame(of(a, key), of(b, key))).sort();
 }

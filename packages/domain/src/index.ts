@@ -28,7 +28,7 @@ export {
 } from "./campaign/plan-campaign.ts";
 export { planDrain } from "./campaign/plan-drain.ts";
 export { planRebalance, type RebalancePlan } from "./campaign/plan-rebalance.ts";
-export { canonicalJson, digestOf, type Json, toHex, utf8 } from "./canonical.ts";
+export { canonicalJson, digestOf, isSame, type Json, toHex, utf8 } from "./canonical.ts";
 export {
   addUnits,
   maxUnits,

@@ -1,9 +1,8 @@
 import {
-  canonicalJson,
   type Clock,
   type Fleet,
   type FleetPlan,
-  type Json,
+  isSame,
   type Pool,
   type Random,
   type Sha256,
@@ -48,8 +47,8 @@ export async function planApply(
   const expected = await expectedAims(store);
   if (present === undefined || (expected.size === 0 && !stamps.some(isInService))) {
     const rows = rowsOf(now, files, plan, sha256, random);
-    const isSame = plan.changes.length === 0 && rows.stampUpdates.length === 0;
-    if (isSame && same(present?.fleet, files.fleet)) return { kind: "nothing" };
+    const isUnchanged = plan.changes.length === 0 && rows.stampUpdates.length === 0;
+    if (isUnchanged && isSame(present?.fleet, files.fleet)) return { kind: "nothing" };
     return { kind: "write", input: { fleet: files.fleet, release, ...rows } };
   }
   const rules = fleetRules(present.fleet);
@@ -61,7 +60,7 @@ export async function planApply(
   });
   if (expected.size === 0 && !members.some(({ stamp, to }) => differs(stamp, to, expected, rules))) {
     const rows = { ...rowsOf(now, files, plan, sha256, random), stampUpdates: [] };
-    if (plan.changes.length === 0 && same(present.fleet, files.fleet)) return { kind: "nothing" };
+    if (plan.changes.length === 0 && isSame(present.fleet, files.fleet)) return { kind: "nothing" };
     return { kind: "write", input: { fleet: files.fleet, release, ...rows } };
   }
   const good = await requireRelease(store, present.release);
@@ -70,7 +69,7 @@ export async function planApply(
   if (!members.some(({ stamp, to }) => differs(stamp, to, expected, rules))) {
     const rollout = await openRolloutOf(store, release.digest);
     const named = rollout === undefined ? {} : { rollout };
-    if (stampCreates.length === 0 && same(fleet, present.fleet)) return { kind: "nothing", ...named };
+    if (stampCreates.length === 0 && isSame(fleet, present.fleet)) return { kind: "nothing", ...named };
     return { kind: "write", input: { fleet, release: inputOf(good), stampCreates, stampUpdates: [] }, ...named };
   }
   const { input } = await prepareRollout(deps, {
@@ -148,8 +147,4 @@ export function releaseInput(
     sourceDir: from.sourceDir,
     ...(content === undefined ? {} : { content }),
   };
-}
-
-function same(a: Fleet | undefined, b: Fleet): boolean {
-  return a !== undefined && canonicalJson(a as unknown as Json) === canonicalJson(b as unknown as Json);
 }

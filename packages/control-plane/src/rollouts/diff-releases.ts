@@ -1,4 +1,12 @@
-import { type Capacity, canonicalJson, type Component, type Json, type Parameters, type Text } from "@stampyard/domain";
+import {
+  canonicalJson,
+  type Capacity,
+  type Component,
+  isSame,
+  type Json,
+  type Parameters,
+  type Text,
+} from "@stampyard/domain";
 import type { ReleaseParts } from "../server/stamp-goal.ts";
 
 /** One side of a comparison; parameters and capacity where it is for one stamp. */
@@ -50,7 +58,7 @@ function diffComponents(from: readonly Component[], to: readonly Component[]): r
 }
 
 function diffWhole(what: string, from: unknown, to: unknown): readonly ReleaseChange[] {
-  if (same(from, to)) return [];
+  if (isSame(from, to)) return [];
   if (from === undefined) return [{ what, change: "add", lines: kindLine(to) }];
   if (to === undefined) return [{ what, change: "remove", lines: kindLine(from) }];
   const lines = linesOf([what], from, to);
@@ -64,7 +72,7 @@ function kindLine(value: unknown): readonly string[] {
 
 /** Down to the fields that differ; lists, and texts with references, are one value. */
 function linesOf(path: readonly string[], from: unknown, to: unknown): readonly string[] {
-  if (same(from, to)) return [];
+  if (isSame(from, to)) return [];
   if (!isRecord(from) || !isRecord(to)) return [`${labelOf(path)}${shown(path, from)} → ${shown(path, to)}`];
   const keys = [...new Set([...Object.keys(from), ...Object.keys(to)])].sort();
   return keys.flatMap((key) => linesOf([...path, key], from[key], to[key]));
@@ -110,9 +118,4 @@ function wordsOf(text: Text): string {
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function same(a: unknown, b: unknown): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return canonicalJson(a as Json) === canonicalJson(b as Json);
 }

@@ -1,20 +1,19 @@
 import {
   type Capacity,
-  canonicalJson,
   type Digest,
   type FleetPlan,
-  type Json,
+  isSame,
   makeSecret,
   nextStamps,
   type Parameters,
-  type Pool,
   planFleet,
+  type Pool,
   type Random,
   type RenderedStamp,
+  secretNames,
   type Sha256,
   type Stamp,
   type StampIdentity,
-  secretNames,
   type Template,
 } from "@stampyard/domain";
 import { releaseDigest, renderStamp } from "@stampyard/manifest";
@@ -141,7 +140,7 @@ export function rowsOf(
     // `addSecrets` semantics of the store: names that exist keep their value, so offering one for each is safe.
     const goal = newStamp(files, { identity, pool, own: ownOf(now, stamp.name) }, sha256, random);
     const { stampDigest, parameters, capacity } = goal.stamp;
-    if (stampDigest === stamp.stampDigest && equal(parameters, stamp.parameters) && equal(capacity, stamp.capacity))
+    if (stampDigest === stamp.stampDigest && isSame(parameters, stamp.parameters) && isSame(capacity, stamp.capacity))
       return [];
     const update = { name: stamp.name, releaseDigest: goal.stamp.releaseDigest, stampDigest, parameters, capacity };
     return [{ ...update, secrets: goal.secrets }];
@@ -170,8 +169,4 @@ function ownOf(now: FleetNow, name: string): Parameters {
     stamp,
     now.fleet?.fleet.pools.find((pool) => pool.name === stamp.pool),
   );
-}
-
-function equal(a: object, b: object): boolean {
-  return canonicalJson(a as Json) === canonicalJson(b as Json);
 }

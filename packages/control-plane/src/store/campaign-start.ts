@@ -2,8 +2,7 @@ import {
   type Campaign,
   campaignBounds,
   type CampaignSettings,
-  canonicalJson,
-  type Json,
+  isSame,
   maxPauseBounds,
   StampyardError,
   worstPauseMs,
@@ -83,8 +82,4 @@ function requireIn(what: string, value: number, { least, most }: { least: number
   throw new StampyardError("INVALID_REQUEST", `${what} is ${value}${unit}`, {
     mend: `Give a whole number from ${least} to ${most}.`,
   });
-}
-
-export function isSame(a: unknown, b: unknown): boolean {
-  return canonicalJson(a as Json) === canonicalJson(b as Json);
 }

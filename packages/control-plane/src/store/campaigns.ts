@@ -5,13 +5,14 @@ import {
   type CampaignPhase,
   type CampaignState,
   endedCampaigns,
+  isSame,
   type ItemCounts,
   type ItemState,
   StampyardError,
 } from "@stampyard/domain";
 import { campaignWorld, measuredMoves, undrainedStamps } from "./campaign-facts.ts";
 import type { CampaignCommand, CampaignStore } from "./campaign-port.ts";
-import { isSame, startCampaign } from "./campaign-start.ts";
+import { startCampaign } from "./campaign-start.ts";
 import {
   campaignColumns,
   type CampaignRow,

@@ -1,7 +1,6 @@
 import {
-  canonicalJson,
   endedMoves,
-  type Json,
+  isSame,
   type Move,
   moveNext,
   type MovePhase,
@@ -297,8 +296,4 @@ export async function lockBoth(
   if (seen === undefined) throw moveNotFound(id);
   const tenant = await lockTenantIfThere(w, seen.value.tenant);
   return { tenant, move: await lockMove(w, id) };
-}
-
-function isSame(a: unknown, b: unknown): boolean {
-  return canonicalJson(a as Json) === canonicalJson(b as Json);
 }

@@ -1,7 +1,6 @@
 import {
-  canonicalJson,
   commandRollout,
-  type Json,
+  isSame,
   memberNext,
   type MemberPhase,
   type Rollout,
@@ -80,8 +79,8 @@ async function change(
   const from = old.value.state.kind;
   const to = rollout.state.kind;
   const changes = await memberChanges(w, rollout, given);
-  const isSame = same(old.value, rollout);
-  if (isSame && changes.length === 0) return old;
+  const isUnchanged = isSame(old.value, rollout);
+  if (isUnchanged && changes.length === 0) return old;
   requireStep(old.value, rollout);
   requireMemberSteps(rollout, changes);
   if (!isRunning(from) && isRunning(to)) await requireAlone(w, rollout);
@@ -137,7 +136,7 @@ async function memberChanges(
   const before = new Map(known.map((member) => [member.stamp, member]));
   return given
     .map((after) => ({ before: before.get(after.stamp), after }))
-    .filter((each) => each.before === undefined || !same(each.before, each.after));
+    .filter((each) => each.before === undefined || !isSame(each.before, each.after));
 }
 
 function requireStep({ id, state: old }: Rollout, { state, waves }: Rollout): void {
@@ -145,7 +144,7 @@ function requireStep({ id, state: old }: Rollout, { state, waves }: Rollout): vo
   if (old.kind !== state.kind && !allowed.includes(state.kind)) {
     throw wrongPhase(`Rollout ${id} is ${old.kind} and cannot become ${state.kind}`);
   }
-  if (old.kind === state.kind && allowed.length === 0 && !same(old, state)) {
+  if (old.kind === state.kind && allowed.length === 0 && !isSame(old, state)) {
     throw wrongPhase(`Rollout ${id} is ${old.kind}, and that is its end`);
   }
   requireWaves(waves);
@@ -170,7 +169,7 @@ function requireMemberSteps({ id, state, waves }: Rollout, changes: readonly Aim
     const allowed: readonly MemberPhase[] = memberNext[from];
     if (from !== to && !allowed.includes(to)) throw wrongMember(id, after.stamp, `is ${from} and cannot become ${to}`);
     if (after.state.kind !== "skipped") requireWave(after.stamp, after.wave, waves);
-    if (before !== undefined && from !== "waiting" && from !== "skipped" && !same(planOf(before), planOf(after))) {
+    if (before !== undefined && from !== "waiting" && from !== "skipped" && !isSame(planOf(before), planOf(after))) {
       throw wrongMember(id, after.stamp, `is ${from}: its place and its releases stay as they are`);
     }
     if (to !== "updating" || from === "updating") continue;
@@ -242,8 +241,4 @@ function wrongMember(id: string, stamp: string, what: string): StampyardError {
 
 function wrongPhase(message: string, details?: { readonly mend: string }): StampyardError {
   return new StampyardError("WRONG_PHASE", message, details);
-}
-
-function same(a: unknown, b: unknown): boolean {
-  return canonicalJson(a as Json) === canonicalJson(b as Json);
 }

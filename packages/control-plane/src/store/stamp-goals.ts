@@ -1,11 +1,10 @@
 import {
-  type Adoption,
   adoptedDatabaseSecret,
+  type Adoption,
   type CampaignSettings,
-  canonicalJson,
   type GoalDetail,
+  isSame,
   isServing,
-  type Json,
   quote,
   type Stamp,
   StampyardError,
@@ -54,7 +53,7 @@ export function setStampGoal(
       ...(ctx.reason === undefined ? {} : { reason: ctx.reason }),
     };
     if (goal === "drained" && moves !== undefined) await startDrain(w, name, moves, deadline);
-    if (old.value.goal === goal && same(wishOf(old.value.goalDetail), wish)) return old;
+    if (old.value.goal === goal && isSame(wishOf(old.value.goalDetail), wish)) return old;
     await audit(w, words[goal], `stamp/${name}`, { before: old.value.goal, after: goal, ...wish });
     const { goalDetail: _, ...stamp } = old.value;
     const detail = { ...wish, by: ctx.actor, since };
@@ -129,7 +128,7 @@ export function adoptStamp(base: Sealer, input: StampAdopt, ctx: WriteContext): 
     const adoption = merged(old.value.adoption, stamp.adoption);
     const { capacity } = stamp;
     const hasSecret = databaseUrl !== undefined || routeKey !== undefined;
-    if (!hasSecret && same(old.value.adoption, adoption) && same(old.value.capacity, capacity)) return old;
+    if (!hasSecret && isSame(old.value.adoption, adoption) && isSame(old.value.capacity, capacity)) return old;
     await audit(w, "stamp.adopt", `stamp/${stamp.name}`, { ...detail, adoption });
     return saveStamp(w, { ...old.value, capacity, ...(adoption === undefined ? {} : { adoption }) });
   });
@@ -166,8 +165,4 @@ async function lockNamed(w: Write, name: string, revision: number | undefined): 
 
 function wishOf({ by: _, since: __, ...wish }: GoalDetail = {}): GoalDetail {
   return wish;
-}
-
-function same(a: unknown, b: unknown): boolean {
-  return canonicalJson((a ?? null) as Json) === canonicalJson((b ?? null) as Json);
 }

@@ -1,12 +1,12 @@
 import type { DirectoryChange } from "@stampyard/directory";
 import {
-  canonicalJson,
   type GoalDetail,
+  isSame,
   type Json,
   type MovePhase,
   type Stamp,
-  StampyardError,
   stampNext,
+  StampyardError,
 } from "@stampyard/domain";
 import { lockFleetRow } from "./fleet-goals.ts";
 import { endedList } from "./move-rows.ts";
@@ -68,9 +68,9 @@ export function writeStamp(
     const before = factsOf(old.value);
     const after = factsOf(stamp);
     const changes = options.changes ?? [];
-    const isShown = !same(old.value.verification ?? null, stamp.verification ?? null);
-    if (same(before, after) && !isShown && changes.length === 0) {
-      if (same(notesOf(old.value), notesOf(stamp))) return old;
+    const isShown = !isSame(old.value.verification ?? null, stamp.verification ?? null);
+    if (isSame(before, after) && !isShown && changes.length === 0) {
+      if (isSame(notesOf(old.value), notesOf(stamp))) return old;
       return saveStamp(w, stamp);
     }
     const auditId = await audit(w, options.action ?? actionOf(old.value, stamp), `stamp/${stamp.name}`, {
@@ -220,8 +220,4 @@ function notesOf(stamp: Stamp): Json {
 function actionOf(old: Stamp, next: Stamp): string {
   if (old.state.kind !== next.state.kind) return `stamp.${next.state.kind}`;
   return old.goal === next.goal ? "stamp.update" : "stamp.goal";
-}
-
-export function same(a: unknown, b: unknown): boolean {
-  return canonicalJson(a as Json) === canonicalJson(b as Json);
 }

@@ -2,10 +2,11 @@ import type { DirectoryChange } from "@stampyard/directory";
 import {
   directoryNames,
   type ErasureCertificate,
+  isSame,
   type Json,
   requireAlias,
-  standardTier,
   StampyardError,
+  standardTier,
   suspendable,
   suspendedHome,
   type Tenant,
@@ -13,7 +14,7 @@ import {
 } from "@stampyard/domain";
 import { endWaysBack, requireNoCopy } from "./move-write.ts";
 import type { Revisioned, WriteContext } from "./records.ts";
-import { same, type StampWriteOptions } from "./stamp-write.ts";
+import type { StampWriteOptions } from "./stamp-write.ts";
 import { eventOf, tellOf } from "./tenant-create.ts";
 import { insertEvents, insertHostnames, lockTenant, updateTenant } from "./tenant-rows.ts";
 import { audit, leaveChanges, requireNormal, staleRevision, type StoreBase, type Write, write } from "./write.ts";
@@ -43,8 +44,8 @@ export function writeTenant(
     if (state.kind === "gone") await requireNoCopy(w, tenant.key);
     const facts = { phase: tenant.state.kind, goal: tenant.goal };
     const before = { phase: old.value.state.kind, goal: old.value.goal };
-    if (same(before, facts) && changes.length === 0) {
-      return same(notesOf(old.value), notesOf(tenant)) ? old : updateTenant(w, tenant);
+    if (isSame(before, facts) && changes.length === 0) {
+      return isSame(notesOf(old.value), notesOf(tenant)) ? old : updateTenant(w, tenant);
     }
     const action = options.action ?? (before.phase === facts.phase ? "tenant.update" : `tenant.${facts.phase}`);
     const auditId = await audit(w, action, `tenant/${tenant.key}`, {
@@ -214,7 +215,7 @@ function requireOwnChanges(tenant: Tenant, changes: readonly DirectoryChange[]):
       change.kind === "tenant-put" &&
       isPublished(tenant) &&
       tenant.stamp !== undefined &&
-      same(change as unknown as Json, entryOf(tenant) as unknown as Json);
+      isSame(change as unknown as Json, entryOf(tenant) as unknown as Json);
     if (!own) {
       throw new StampyardError(
         "INVALID_REQUEST",

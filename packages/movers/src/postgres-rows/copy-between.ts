@@ -73,7 +73,8 @@ export async function copyBetween(source: CopySide, out: string, target: CopySid
     },
   );
   const rows = await filled;
-  // Its connection goes on with other statements, whatever became of this one.
+  // Its connection goes on with other statements, whatever became of this one: it may still stand paused for rows that
+  // were on their way when it ended.
   tap.resume();
   if (failures.length > 0) throw failures[0];
   return { rows: rows ?? 0, bytes };
@@ -144,8 +145,7 @@ function openSink(sql: string, resumeSource: () => void): Sink {
       // They lie where the source's next bytes will come.
       return stream.writableLength === 0;
     },
-    // What was written before it may still wait, and finds it waiting when it is gone: then this resumes the source.
-    end: () => whenOpen(({ stream }) => void stream.write(copyDone, whenWritten)),
+    end: () => whenOpen(({ stream }) => void stream.write(copyDone)),
     fail: (why) => whenOpen((open) => open.sendCopyFail(why)),
   };
 }

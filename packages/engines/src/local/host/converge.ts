@@ -1,12 +1,4 @@
-import {
-  canonicalJson,
-  type Component,
-  componentsOf,
-  type Endpoint,
-  type Json,
-  StampyardError,
-  startNeeds,
-} from "@stampyard/domain";
+import { type Component, componentsOf, type Endpoint, isSame, StampyardError, startNeeds } from "@stampyard/domain";
 import type { Goal } from "../goal.ts";
 import { freePort } from "../ledger.ts";
 import { isAlive } from "../process/identity.ts";
@@ -138,7 +130,7 @@ export function refreshEndpoints(host: Host, goal: Goal): void {
     .filter((record) => record.component === goal.rendered.ingress.service && record.servedPort !== undefined)
     .sort((a, b) => a.replica - b.replica)
     .map((record) => ({ host: "127.0.0.1", port: record.servedPort ?? 0 }));
-  if (canonicalJson(endpoints as unknown as Json) === canonicalJson(host.state.endpoints as unknown as Json)) return;
+  if (isSame(endpoints, host.state.endpoints)) return;
   const left = new Set(host.state.endpoints.map(({ port }) => port));
   host.state.endpoints = endpoints;
   host.state.endpointRevision++;
