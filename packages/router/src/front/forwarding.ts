@@ -232,8 +232,6 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
       case "sending":
         this.#afterSilence(cause, reused && !heard);
         return;
-      case "ended":
-        return;
     }
   }
 
