@@ -10,7 +10,7 @@ export interface DebianBinary {
 }
 
 const programs = { nginx: "usr/sbin", haproxy: "usr/sbin", wrk: "usr/bin" } as const;
-const cache = fileURLToPath(new URL("../node_modules/.cache/stampyard-debian-2", import.meta.url));
+const cache = fileURLToPath(new URL("../node_modules/.cache/stampyard-debian-3", import.meta.url));
 /** With what they load, for a machine that has little. */
 const debs = [
   ...[
@@ -21,6 +21,7 @@ const debs = [
     "libluajit-5.1-common",
     "liblua5.3-0",
     "libopentracing-c-wrapper0",
+    "libopentracing1",
     "libpcre2-8-0",
     "libpcre2-posix3",
   ],
