@@ -35,6 +35,17 @@ describe("names", () => {
     for (const bad of [...hostile, "x".repeat(64)]) expect(isTenantKey(bad), quote(bad)).toBe(false);
   });
 
+  test("isTenantKey() agrees with the pattern of a DNS label", () => {
+    const nearly = fc.string({
+      unit: fc.constantFrom("a", "z", "0", "9", "-", "A", "_", ".", "`", "{", "/", ":", "\n"),
+    });
+    fc.assert(
+      fc.property(fc.oneof(nearly, fc.string({ maxLength: 70 })), (text) => {
+        expect(isTenantKey(text)).toBe(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(text));
+      }),
+    );
+  });
+
   test("isHostname() wants two labels and no address", () => {
     for (const good of ["notes.acme.com", "a.localhost", "1.acme.com"]) expect(isHostname(good), good).toBe(true);
     const bad = [...hostile.filter((text) => text !== "a.b"), "acme", "acme.com.", "acme.com:80", "*.acme.com"];

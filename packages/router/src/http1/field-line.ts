@@ -1,4 +1,7 @@
-import { colon, cr, isValueOctet, lf, space, tab, tokenClass } from "./octets.ts";
+import * as octetValues from "./octets.ts";
+
+// V8 looks up what is imported each time it is used, here for every octet; what is of this module it knows.
+const { colon, cr, isValueOctet, lf, space, tab, tokenClass } = octetValues;
 
 /** Where the parts of one field line are in its text. Filled again for every line, so that a head costs no objects. */
 export interface FieldLine {
@@ -24,36 +27,34 @@ export type FieldLineFault = "name" | "line";
 /**
  * Reads the line at `start` (RFC 9112 section 5): no folding, no space before the colon, no bare CR or LF, no control.
  * Every octet is checked.
+ * @param octets end with one that is in no line, as those of `octetsOf`
  */
-export function readFieldLine(text: string, start: number, line: FieldLine): FieldLineFault | undefined {
+export function readFieldLine(octets: Uint8Array, start: number, line: FieldLine): FieldLineFault | undefined {
   let at = start;
   let before = 2;
   let odd = false;
   for (;;) {
-    const kind = tokenClass[text.charCodeAt(at)];
+    const kind = tokenClass[octets[at] as number];
     if (kind === 0 || kind === undefined) break;
     if (kind === 3 || (kind === 2 && before === 2)) odd = true;
     before = kind;
     at++;
   }
-  if (at === start || text.charCodeAt(at) !== colon) return "name";
+  if (at === start || octets[at] !== colon) return "name";
   line.start = start;
   line.nameEnd = at;
   line.oddName = odd;
   at++;
-  while (text.charCodeAt(at) === space || text.charCodeAt(at) === tab) at++;
+  while (octets[at] === space || octets[at] === tab) at++;
   line.valueStart = at;
-  while (isValueOctet[text.charCodeAt(at)] === 1) at++;
-  if (text.charCodeAt(at) !== cr || text.charCodeAt(at + 1) !== lf) return "line";
+  while (isValueOctet[octets[at] as number] === 1) at++;
+  if (octets[at] !== cr || octets[at + 1] !== lf) return "line";
   line.next = at + 2;
   const end = at;
-  while (at > line.valueStart && (text.charCodeAt(at - 1) === space || text.charCodeAt(at - 1) === tab)) at--;
+  while (at > line.valueStart && (octets[at - 1] === space || octets[at - 1] === tab)) at--;
   line.valueEnd = at;
   line.canonical =
-    at === end &&
-    at > line.valueStart &&
-    line.valueStart === line.nameEnd + 2 &&
-    text.charCodeAt(line.nameEnd + 1) === space;
+    at === end && at > line.valueStart && line.valueStart === line.nameEnd + 2 && octets[line.nameEnd + 1] === space;
   return undefined;
 }
 

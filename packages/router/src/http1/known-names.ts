@@ -22,17 +22,17 @@ export function knownNames(kinds: Iterable<readonly [string, number]>): KnownNam
 }
 
 /**
- * The kind of the name at `text[start, end)`, in any case; 0 = not known.
- * @param text holds only token characters there, of which no other becomes a letter, a digit or a hyphen by `| 0x20`
+ * The kind of the name at `octets[start, end)`, in any case; 0 = not known.
+ * @param octets are only token characters there, of which no other becomes a letter, a digit or a hyphen by `| 0x20`
  */
-export function kindOfName({ chains }: KnownNames, text: string, start: number, end: number): number {
+export function kindOfName({ chains }: KnownNames, octets: Uint8Array, start: number, end: number): number {
   const length = end - start;
-  const chain = chains[slotOf(length, text.charCodeAt(start))];
+  const chain = chains[slotOf(length, octets[start] as number)];
   if (chain === undefined) return 0;
   for (const { name, kind } of chain) {
     if (name.length !== length) continue;
     let at = 0;
-    while (at < length && (text.charCodeAt(start + at) | 0x20) === name.charCodeAt(at)) at++;
+    while (at < length && ((octets[start + at] as number) | 0x20) === name.charCodeAt(at)) at++;
     if (at === length) return kind;
   }
   return 0;

@@ -30,3 +30,24 @@ export const colon = 0x3a;
 
 /** Longest head, request line or status line included. */
 export const maxHeadBytes = 16 * 1024;
+
+const octets = Buffer.alloc(maxHeadBytes + 8);
+
+/**
+ * The octets of a text of one octet per character, at the same places, and a zero behind the last: no loop that looks for
+ * what may stand in a head runs past it. Valid until the next call. Looking at octets costs a third of looking at the
+ * characters of a text, which V8 keeps in several forms.
+ */
+export function octetsOf(text: string): Uint8Array {
+  // No caller of today: what is longer than any head is refused before.
+  if (text.length >= octets.length) return Buffer.from(`${text}\0`, "latin1");
+  octets.write(text, "latin1");
+  octets[text.length] = 0;
+  return octets;
+}
+
+/** Whether these octets stand there. For what nearly all heads begin with: a text to compare would have to be cut out first. */
+export function standsAt(octets: Uint8Array, at: number, expected: Uint8Array): boolean {
+  for (let n = 0; n < expected.length; n++) if (octets[at + n] !== expected[n]) return false;
+  return true;
+}

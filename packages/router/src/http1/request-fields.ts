@@ -2,6 +2,7 @@ import { reservedPrefix } from "@stampyard/guard";
 import { foldName } from "../field-names.ts";
 import { canonicalLine, newFieldLine, readFieldLine } from "./field-line.ts";
 import { kindOfName, knownNames } from "./known-names.ts";
+import { cr, lf } from "./octets.ts";
 import type { HeadContext } from "./request-head.ts";
 
 /** The fields of a request that mean something to a router, and the lines of all that may pass. */
@@ -10,6 +11,8 @@ export interface RequestFields {
   lines: string;
   hosts: number;
   host: string;
+  /** Where the last one stands in the head. */
+  hostAt: number;
   lengths: number;
   length: string;
   encodings: number;
@@ -28,6 +31,8 @@ export interface RequestFields {
   requestId: string;
   traceparents: number;
   traceparent: string;
+  /** Behind the empty line that ends the head. */
+  end: number;
 }
 
 export function newRequestFields(): RequestFields {
@@ -35,6 +40,7 @@ export function newRequestFields(): RequestFields {
     lines: "",
     hosts: 0,
     host: "",
+    hostAt: 0,
     lengths: 0,
     length: "",
     encodings: 0,
@@ -51,6 +57,7 @@ export function newRequestFields(): RequestFields {
     requestId: "",
     traceparents: 0,
     traceparent: "",
+    end: 0,
   };
 }
 
@@ -91,14 +98,15 @@ const line = newFieldLine();
 export type FieldsFault = "syntax" | "many" | "name";
 
 /**
- * Reads the field lines in `text[from, to)` in one pass.
+ * Reads the field lines from `from` to the empty line in one pass.
+ * @param octets of the text, as `octetsOf` gives them
  * @param named fields that `Connection` names, lower case; dropped like the other hop-by-hop fields
  * @returns `name` only after everything was read, because host and framing are judged first
  */
 export function readRequestFields(
   text: string,
+  octets: Uint8Array,
   from: number,
-  to: number,
   context: HeadContext,
   named: ReadonlySet<string> | undefined,
   fields: RequestFields,
@@ -108,11 +116,11 @@ export function readRequestFields(
   let disguised = false;
   // Lines that are canonical already are copied in runs.
   let run = from;
-  while (at < to) {
-    if (readFieldLine(text, at, line) !== undefined) return "syntax";
+  while (octets[at] !== cr) {
+    if (readFieldLine(octets, at, line) !== undefined) return "syntax";
     if (++count > maxFields) return "many";
     at = line.next;
-    const kind = treat(text, context, named);
+    const kind = treat(text, octets, context, named);
     if (kind === 0 && line.canonical) continue;
     if (run < line.start) fields.lines += text.slice(run, line.start);
     run = line.next;
@@ -120,19 +128,21 @@ export function readRequestFields(
     else if (kind === 0) fields.lines += canonicalLine(text, line);
     else if (kind !== dropped) note(kind, text.slice(line.valueStart, line.valueEnd), fields, context, text);
   }
+  if (octets[at + 1] !== lf) return "syntax";
   if (run < at) fields.lines += text.slice(run, at);
+  fields.end = at + 2;
   return disguised ? "name" : undefined;
 }
 
 /** 0 = pass. */
-function treat(text: string, context: HeadContext, named: ReadonlySet<string> | undefined): number {
+function treat(text: string, octets: Uint8Array, context: HeadContext, named: ReadonlySet<string> | undefined): number {
   const length = line.nameEnd - line.start;
-  const first = text.charCodeAt(line.start) | 0x20;
+  const first = (octets[line.start] as number) | 0x20;
   if (line.oddName || named !== undefined || first === 0x78) return treatSlowly(text, context, named);
   // `st…` may be ours: stampyard-.
-  if (first === 0x73 && (text.charCodeAt(line.start + 1) | 0x20) === 0x74) return treatSlowly(text, context, named);
+  if (first === 0x73 && ((octets[line.start + 1] as number) | 0x20) === 0x74) return treatSlowly(text, context, named);
   for (const { name } of context.guarded) if (name.length === length) return treatSlowly(text, context, named);
-  return kindOfName(known, text, line.start, line.nameEnd);
+  return kindOfName(known, octets, line.start, line.nameEnd);
 }
 
 function treatSlowly(text: string, context: HeadContext, named: ReadonlySet<string> | undefined): number {
@@ -160,6 +170,7 @@ function note(kind: number, value: string, fields: RequestFields, { peerTrusted 
     case 1:
       fields.hosts += 1;
       fields.host = value;
+      fields.hostAt = line.valueStart;
       return;
     case 2:
       fields.lengths += 1;

@@ -2,7 +2,7 @@ import { foldName, hopByHop, isReserved, listTokens } from "../field-names.ts";
 import { formatHost, parseHost } from "../host.ts";
 import type { RefusalReason } from "../refusals.ts";
 import { endOfHead, isHopeless, readLength } from "./field-line.ts";
-import { maxHeadBytes } from "./octets.ts";
+import { maxHeadBytes, octetsOf } from "./octets.ts";
 import { newRequestFields, type RequestFields, readRequestFields } from "./request-fields.ts";
 import { type RequestLine, readRequestLine } from "./request-line.ts";
 
@@ -55,7 +55,15 @@ export type HeadReading =
   | { readonly kind: "complete"; readonly head: RequestHead; readonly end: number };
 
 const incomplete: HeadReading = { kind: "incomplete" };
-const line: RequestLine = { method: "", target: "", path: "", query: "", authority: undefined, http10: false, next: 0 };
+/** New for each, because writing a new text into an old object costs the collector more than a new object. */
+const newRequestLine = (): RequestLine => ({
+  method: "",
+  path: "",
+  query: "",
+  authority: undefined,
+  http10: false,
+  next: 0,
+});
 
 /**
  * Reads a request head from text of one octet per character, in the order of what a front must refuse: line, host,
@@ -66,38 +74,44 @@ export function readRequestHead(text: string, context: HeadContext): HeadReading
   let start = 0;
   // RFC 9112 section 2.2: empty lines before a request are the leftover of a careless client.
   while (text.charCodeAt(start) === 13 && text.charCodeAt(start + 1) === 10) start += 2;
+  const reading = readWhole(text, start, context);
+  if (reading.kind === "complete" && reading.end <= maxHeadBytes) return reading;
+  // What is not there as a whole yet may look like any fault.
   const end = endOfHead(text, start);
-  if (end < 0 || end > maxHeadBytes) return readUnfinished(text, start);
+  return end < 0 || end > maxHeadBytes ? readUnfinished(text, start) : reading;
+}
 
-  const fault = readRequestLine(text, start, line);
-  if (fault !== undefined) return { kind: "refused", reason: fault, method: line.method };
+function readWhole(text: string, start: number, context: HeadContext): HeadReading {
+  const octets = octetsOf(text);
+  const line = newRequestLine();
+  const fault = readRequestLine(text, octets, start, line);
+  if (fault !== undefined) return refused(fault, line.method);
   const { method, http10, authority, next } = line;
   const fields = newRequestFields();
-  const refuse = (reason: RefusalReason): HeadReading => ({ kind: "refused", reason, method });
-  const broken = readRequestFields(text, next, end - 2, context, undefined, fields);
-  if (broken === "syntax") return refuse("bad-syntax");
-  if (broken === "many") return refuse("too-many-headers");
+  const broken = readRequestFields(text, octets, next, context, undefined, fields);
+  if (broken === "syntax") return refused("bad-syntax", method);
+  if (broken === "many") return refused("too-many-headers", method);
 
-  const host = readHost(fields);
-  if (host === undefined) return refuse("bad-host");
-  if (authority !== undefined && !isSameAuthority(authority, host.text)) return refuse("bad-target");
+  const host = readHost(octets, fields);
+  if (host === undefined) return refused("bad-host", method);
+  if (authority !== undefined && !isSameAuthority(authority, host.text)) return refused("bad-target", method);
   const framing = readFraming(fields, http10);
-  if (framing === undefined) return refuse("bad-framing");
+  if (framing === undefined) return refused("bad-framing", method);
   // Before 1.1 nobody agreed on what a body of these means.
   const bodiless = method === "GET" || method === "HEAD" || method === "DELETE";
-  if (http10 && bodiless && framing.length > 0) return refuse("unexpected-body");
-  if (broken === "name") return refuse("bad-header");
-  const closes = readConnection(text, next, end, context, fields);
-  if (closes === undefined) return refuse("bad-header");
+  if (http10 && bodiless && framing.length > 0) return refused("unexpected-body", method);
+  if (broken === "name") return refused("bad-header", method);
+  const closes = readConnection(text, octets, next, context, fields);
+  if (closes === undefined) return refused("bad-header", method);
   if (fields.traceparents > 1) fields.traceparent = "";
 
   const awaitsContinue = fields.expect !== undefined && !http10;
   // Exactly this, and only where there is a body to wait for (RFC 9110 section 10.1.1).
   if (awaitsContinue && (framing.body === "none" || fields.expect?.toLowerCase() !== "100-continue")) {
-    return refuse("bad-expectation");
+    return refused("bad-expectation", method);
   }
   const webSocketKey = readUpgrade(fields, method, http10, framing.body);
-  if (webSocketKey === undefined) return refuse(framing.body === "none" ? "bad-upgrade" : "bad-framing");
+  if (webSocketKey === undefined) return refused(framing.body === "none" ? "bad-upgrade" : "bad-framing", method);
   const head = new ReadHead(line, host, fields);
   head.body = framing.body;
   head.length = framing.length;
@@ -106,8 +120,12 @@ export function readRequestHead(text: string, context: HeadContext): HeadReading
   head.webSocketKey = webSocketKey;
   head.text = text;
   head.fieldsFrom = next;
-  head.fieldsTo = end - 2;
-  return { kind: "complete", head, end };
+  head.fieldsTo = fields.end - 2;
+  return { kind: "complete", head, end: fields.end };
+}
+
+function refused(reason: RefusalReason, method: string): HeadReading {
+  return { kind: "refused", reason, method };
 }
 
 /** A class, so that what is hardly ever asked costs nothing per request: accessors stand on the prototype. */
@@ -148,18 +166,21 @@ class ReadHead implements RequestHead {
 /** A head that is not there as a whole: wait for the rest, unless it cannot become valid any more. */
 function readUnfinished(text: string, start: number): HeadReading {
   const lineEnd = text.indexOf("\r\n", start);
-  line.method = "";
-  const lineFault = lineEnd < 0 ? undefined : readRequestLine(text, start, line);
-  const refuse = (reason: RefusalReason): HeadReading => ({ kind: "refused", reason, method: line.method });
-  if (lineFault !== undefined) return refuse(lineFault);
+  const line = newRequestLine();
+  const lineFault = lineEnd < 0 ? undefined : readRequestLine(text, octetsOf(text), start, line);
+  if (lineFault !== undefined) return refused(lineFault, line.method);
   if (text.length > maxHeadBytes)
-    return refuse(lineEnd < 0 || lineEnd > maxHeadBytes ? "target-too-long" : "too-many-headers");
-  return isHopeless(text, start) ? refuse("bad-syntax") : incomplete;
+    return refused(lineEnd < 0 || lineEnd > maxHeadBytes ? "target-too-long" : "too-many-headers", line.method);
+  return isHopeless(text, start) ? refused("bad-syntax", line.method) : incomplete;
 }
 
-function readHost(fields: RequestFields): { readonly name: string; readonly text: string } | undefined {
+function readHost(
+  octets: Uint8Array,
+  fields: RequestFields,
+): { readonly name: string; readonly text: string } | undefined {
   if (fields.hosts !== 1) return undefined;
-  if (isPlainHost(fields.host)) return { name: fields.host, text: fields.host };
+  if (isPlainHost(octets, fields.hostAt, fields.hostAt + fields.host.length))
+    return { name: fields.host, text: fields.host };
   const host = parseHost(fields.host);
   return host === undefined ? undefined : { name: host.name, text: formatHost(host) };
 }
@@ -168,12 +189,12 @@ function readHost(fields: RequestFields): { readonly name: string; readonly text
  * Whether a host is written as `parseHost` would write it: small letters, digits, hyphens inside labels, single dots. Most
  * are, and this costs a tenth of a pattern.
  */
-function isPlainHost(text: string): boolean {
-  if (text.length > 200) return false;
+function isPlainHost(octets: Uint8Array, start: number, end: number): boolean {
+  if (end - start > 200) return false;
   let label = 0;
   let before = 0x2e;
-  for (let at = 0; at < text.length; at++) {
-    const octet = text.charCodeAt(at);
+  for (let at = start; at < end; at++) {
+    const octet = octets[at] as number;
     if (octet === 0x2e) {
       if (before === 0x2e || before === 0x2d) return false;
       label = 0;
@@ -221,8 +242,8 @@ const neverHopByHop = new Set([
 /** Whether the connection ends after this request; undefined = a token that nobody may name. Fields named are dropped. */
 function readConnection(
   text: string,
+  octets: Uint8Array,
   from: number,
-  end: number,
   context: HeadContext,
   fields: RequestFields,
 ): boolean | undefined {
@@ -241,7 +262,7 @@ function readConnection(
   if (named) {
     const upgrade = fields.connectionUpgrade;
     Object.assign(fields, newRequestFields());
-    readRequestFields(text, from, end - 2, context, tokens, fields);
+    readRequestFields(text, octets, from, context, tokens, fields);
     fields.connectionUpgrade = upgrade;
   }
   return tokens.has("close");

@@ -2,7 +2,7 @@ import { refusalHeader, reservedPrefix } from "@stampyard/guard";
 import { foldName, listTokens } from "../field-names.ts";
 import { canonicalLine, endOfHead, newFieldLine, readFieldLine, readLength } from "./field-line.ts";
 import { kindOfName, knownNames } from "./known-names.ts";
-import { maxHeadBytes } from "./octets.ts";
+import { cr, lf, maxHeadBytes, octetsOf, standsAt } from "./octets.ts";
 
 /** A stamp's answer, as far as we understand it. Filled again for every answer. */
 export interface ResponseHead {
@@ -64,31 +64,35 @@ const line = newFieldLine();
 
 /** Reads a response head; what is not clear is `bad`, because guessing its length would mix up two answers (I9). */
 export function readResponseHead(text: string, head: ResponseHead): "complete" | "incomplete" | "bad" {
-  const end = endOfHead(text, 0);
-  if (end > maxHeadBytes || (end < 0 && text.length > maxHeadBytes)) return "bad";
-  if (end < 0) return canBeStatusLine(text) ? "incomplete" : "bad";
-  const next = readStatusLine(text, head);
-  if (next < 0) return "bad";
-  head.end = end;
-  const tokens = readFields(text, next, end - 2, undefined, head);
-  if (tokens === undefined) return "bad";
+  if (readWhole(text, head) && head.end <= maxHeadBytes) return "complete";
+  // What is not there as a whole yet may look like any fault.
+  const mayFollow = endOfHead(text, 0) < 0 && text.length <= maxHeadBytes && canBeStatusLine(text);
+  return mayFollow ? "incomplete" : "bad";
+}
+
+function readWhole(text: string, head: ResponseHead): boolean {
+  const octets = octetsOf(text);
+  const next = readStatusLine(text, octets, head);
+  if (next < 0) return false;
+  const tokens = readFields(text, octets, next, undefined, head);
+  if (tokens === undefined) return false;
   if (tokens === ",close") head.closes = true;
   else if (tokens !== "" && tokens !== ",keep-alive") {
     const named = new Set(listTokens(tokens));
     head.closes = named.has("close");
     for (const name of neverHopByHop) named.delete(name);
     for (const name of ["close", "keep-alive", "upgrade"]) named.delete(name);
-    if (named.size > 0) readFields(text, next, end - 2, named, head);
+    if (named.size > 0) readFields(text, octets, next, named, head);
   }
-  return head.chunked && (head.length >= 0 || head.http10) ? "bad" : "complete";
+  return !(head.chunked && (head.length >= 0 || head.http10));
 }
 
 /** Nearly all status lines there are. */
-const plainStatus = "HTTP/1.1 200 OK\r\n";
+const plainStatus = Buffer.from("HTTP/1.1 200 OK\r\n");
 
 /** `HTTP/1.x SP 3DIGIT [SP reason] CR LF`; the place behind it, or -1. */
-function readStatusLine(text: string, head: ResponseHead): number {
-  if (text.startsWith(plainStatus)) {
+function readStatusLine(text: string, octets: Uint8Array, head: ResponseHead): number {
+  if (standsAt(octets, 0, plainStatus)) {
     head.http10 = false;
     head.status = 200;
     return plainStatus.length;
@@ -108,8 +112,8 @@ function readStatusLine(text: string, head: ResponseHead): number {
 /** What `Connection` names; undefined = not valid. */
 function readFields(
   text: string,
+  octets: Uint8Array,
   from: number,
-  to: number,
   named: ReadonlySet<string> | undefined,
   head: ResponseHead,
 ): string | undefined {
@@ -125,10 +129,10 @@ function readFields(
   let count = 0;
   let run = from;
   let connection = "";
-  while (at < to) {
-    if (readFieldLine(text, at, line) !== undefined || ++count > maxFields) return undefined;
+  while (octets[at] !== cr) {
+    if (readFieldLine(octets, at, line) !== undefined || ++count > maxFields) return undefined;
     at = line.next;
-    const kind = treat(text, named);
+    const kind = treat(text, octets, named);
     if ((kind === 0 || kind === 6 || kind === 7) && line.canonical) {
       if (kind !== 0) notePassed(kind, text, head);
       continue;
@@ -139,14 +143,16 @@ function readFields(
     else if (kind === 0) head.lines += canonicalLine(text, line);
     else if (kind !== 8 && !note(kind, text, head)) return undefined;
   }
+  if (octets[at + 1] !== lf) return undefined;
   if (run < at) head.lines += text.slice(run, at);
+  head.end = at + 2;
   return connection;
 }
 
-function treat(text: string, named: ReadonlySet<string> | undefined): number {
-  const first = text.charCodeAt(line.start) | 0x20;
-  const ours = first === 0x73 && (text.charCodeAt(line.start + 1) | 0x20) === 0x74;
-  if (!line.oddName && !ours && named === undefined) return kindOfName(known, text, line.start, line.nameEnd);
+function treat(text: string, octets: Uint8Array, named: ReadonlySet<string> | undefined): number {
+  const first = (octets[line.start] as number) | 0x20;
+  const ours = first === 0x73 && ((octets[line.start + 1] as number) | 0x20) === 0x74;
+  if (!line.oddName && !ours && named === undefined) return kindOfName(known, octets, line.start, line.nameEnd);
   const name = text.slice(line.start, line.nameEnd).toLowerCase();
   const kind = treatments.get(name) ?? 0;
   if (kind !== 0) return kind;
