@@ -7,15 +7,15 @@ export interface AccessEntry {
   readonly requestId: string;
   readonly method: string;
   readonly path: string;
-  readonly tenant?: string;
-  readonly stamp?: string;
-  readonly epoch?: number;
-  readonly rule?: string;
+  readonly tenant?: string | undefined;
+  readonly stamp?: string | undefined;
+  readonly epoch?: number | undefined;
+  readonly rule?: string | undefined;
   /** 0 = the client left before it had an answer. */
   readonly status: number;
-  readonly reason?: string;
+  readonly reason?: string | undefined;
   readonly ms: number;
-  readonly traceparent?: string;
+  readonly traceparent?: string | undefined;
 }
 
 /** Somebody who is told of every request when it ended. Never blocks, never throws. */
@@ -161,14 +161,15 @@ async function writeBatch(log: Log): Promise<void> {
  */
 export function lineOf(entry: AccessEntry): string {
   const { tenant, reason, traceparent } = entry;
-  let line = beginning(entry.time) + entry.requestId + methodAndPath(entry.method) + quoted(entry.path);
-  if (tenant !== undefined) line += `,"tenant":"${tenant}"`;
+  let line = beginning(entry.time) + entry.requestId + methodAndPath(entry.method) + escaped(entry.path);
+  if (tenant !== undefined) line += beforeTenant + tenant;
   line += placeAndStatus(entry);
-  if (reason !== undefined) line += `,"reason":${quoted(reason)}`;
-  line += `,"ms":${milliseconds(entry.ms)}`;
+  if (reason !== undefined) line += `,"reason":"${escaped(reason)}"`;
   if (traceparent !== undefined) line += `,"traceparent":"${traceparent}"`;
-  return `${line}}\n`;
+  return line + ending(entry.ms);
 }
+
+const beforeTenant = '","tenant":"';
 
 let lastTime = "";
 let lastBeginning = "";
@@ -183,7 +184,7 @@ function beginning(time: string): string {
 }
 
 function methodAndPath(method: string): string {
-  return method === "GET" ? '","method":"GET","path":' : `","method":${quoted(method)},"path":`;
+  return method === "GET" ? '","method":"GET","path":"' : `","method":"${escaped(method)}","path":"`;
 }
 
 interface Place {
@@ -193,14 +194,14 @@ interface Place {
   readonly text: string;
 }
 
-/** The last of each stamp: most of its requests have the same. */
+/** The last of each stamp: most of its requests have the same. Begins with the end of the text before. */
 const places = new Map<string, Place>();
 const mostPlaces = 1_024;
 
 function placeAndStatus({ stamp, epoch, rule, status }: AccessEntry): string {
   const known = places.get(stamp ?? "");
   if (known !== undefined && known.epoch === epoch && known.rule === rule && known.status === status) return known.text;
-  let text = stamp === undefined ? "" : `,"stamp":"${stamp}"`;
+  let text = stamp === undefined ? '"' : `","stamp":"${stamp}"`;
   if (epoch !== undefined) text += `,"epoch":${epoch}`;
   if (rule !== undefined) text += `,"rule":"${rule}"`;
   text += `,"status":${status}`;
@@ -213,15 +214,28 @@ const plain = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 /** What JSON.stringify leaves as it is. */
 const beyondAscii = /[\x7f-\uffff]/g;
 
-/** In ASCII only, so that a line has as many bytes as characters. */
-function quoted(text: string): string {
-  if (plain.test(text)) return `"${text}"`;
-  const escaped = (letter: string) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return JSON.stringify(text).replace(beyondAscii, escaped);
+/** What stands between the quotes; in ASCII only, so that a line has as many bytes as characters. */
+function escaped(text: string): string {
+  if (plain.test(text)) return text;
+  const inHex = (letter: string) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(text).slice(1, -1).replace(beyondAscii, inHex);
 }
 
 /** `.01` to `.99`, `.5` for `.50`: the system's way to write a fraction costs ten times as much as finding it here. */
 const fractions: readonly string[] = Array.from({ length: 100 }, (_, n) => String(n / 100).slice(1));
+
+/** Of durations under 10 ms, which most are; made when they are first needed. */
+const endings: (string | undefined)[] = Array.from({ length: 1_000 });
+
+function ending(ms: number): string {
+  const hundredths = Math.round(ms * 100);
+  const isShort = hundredths >= 0 && hundredths < endings.length && hundredths / 100 === ms;
+  const kept = isShort ? endings[hundredths] : undefined;
+  if (kept !== undefined) return kept;
+  const text = `,"ms":${milliseconds(ms)}}\n`;
+  if (isShort) endings[hundredths] = text;
+  return text;
+}
 
 /** As JSON writes it; fast for what has at most two digits behind the point. */
 function milliseconds(ms: number): string {

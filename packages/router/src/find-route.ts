@@ -97,19 +97,26 @@ export function endRoute({ state }: Knowledge, { decision }: FoundRoute): void {
   if (decision.tenant !== undefined) state.gate.leave(decision.tenant);
 }
 
+/** Somebody who wants a route. */
+export interface Routed {
+  onRoute(found: Found): void;
+}
+
 /**
- * As `findRoute`, and waits while the tenant is held: then its new home is found (decision D13). `then` is called once,
+ * As `findRoute`, and waits while the tenant is held: then its new home is found (decision D13). `onRoute` is called once,
  * at once for everybody else.
- * @returns forgets the request, for a client that left; `then` is not called after it
+ * @returns forgets the request, for a client that left; `onRoute` is not called after it. undefined = nothing waits
  */
-export function routeOrWait(knowledge: Knowledge, asking: Asking, then: (found: Found) => void): () => void {
+export function routeOrWait(knowledge: Knowledge, asking: Asking, routed: Routed): (() => void) | undefined {
   const found = findRoute(knowledge, asking);
   const tenant = found.kind === "refuse" && found.reason === "held" ? found.decision?.tenant : undefined;
   if (tenant === undefined) {
-    then(found);
-    return () => {};
+    routed.onRoute(found);
+    return undefined;
   }
-  return knowledge.state.holds.wait(tenant, (verdict) => then(verdict === "go" ? findRoute(knowledge, asking) : found));
+  return knowledge.state.holds.wait(tenant, (verdict) =>
+    routed.onRoute(verdict === "go" ? findRoute(knowledge, asking) : found),
+  );
 }
 
 function enter(

@@ -32,11 +32,13 @@ export interface BreakerPorts {
 /** Keeps only what is not new, so it is bounded by the stamps that failed. */
 export function createStampBreakers(ports: BreakerPorts, rules: BreakerRules = defaultBreakerRules): StampBreakers {
   const states = new Map<string, BreakerState>();
+  // Nearly always there are none.
+  const known = (stamp: string) => (states.size === 0 ? undefined : states.get(stamp));
   const passes: Permit = { generation: newBreaker.generation, probe: false };
 
   return {
     enter(stamp) {
-      const state = states.get(stamp);
+      const state = known(stamp);
       // Nearly all requests: the stamp never failed, and nothing is allocated.
       if (state === undefined) return passes;
       const admission = admit(state, ports.now(), ports.chance(), rules);
@@ -44,7 +46,7 @@ export function createStampBreakers(ports: BreakerPorts, rules: BreakerRules = d
       return admission.kind === "pass" ? admission.permit : admission.retryAfterMs;
     },
     leave(stamp, permit, outcome) {
-      const state = states.get(stamp);
+      const state = known(stamp);
       if (state === undefined && outcome !== "failure") return;
       const at = { now: ports.now(), chance: ports.chance() };
       states.set(stamp, settle(state ?? newBreaker, permit, outcome, at, rules));

@@ -13,10 +13,21 @@ export function answerLines(headers: readonly string[]): string {
 export function framingLines(body: AnswerBody, length: number, chunked: boolean): string {
   switch (body.kind) {
     case "length":
-      return `content-length: ${body.length}\r\n`;
+      return lengthLine(body.length);
     case "none":
-      return length >= 0 ? `content-length: ${length}\r\n` : "";
+      return length >= 0 ? lengthLine(length) : "";
     case "open":
       return chunked ? "transfer-encoding: chunked\r\n" : "";
   }
+}
+
+/** Of lengths that were asked for before: putting one together costs more than finding it. */
+const lengthLines: (string | undefined)[] = Array.from({ length: 4_096 });
+
+function lengthLine(length: number): string {
+  const kept = length < lengthLines.length ? lengthLines[length] : undefined;
+  if (kept !== undefined) return kept;
+  const line = `content-length: ${length}\r\n`;
+  if (length < lengthLines.length) lengthLines[length] = line;
+  return line;
 }

@@ -1,7 +1,7 @@
 import type { Endpoint } from "@stampyard/domain";
 import type { Permit } from "../bulkhead/breaker.ts";
 import type { Decision } from "../decide.ts";
-import { endRoute, type Found, type FoundRoute, routeOrWait } from "../find-route.ts";
+import { endRoute, type Found, type FoundRoute, type Routed, routeOrWait } from "../find-route.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import { inboundRequestId, isLooping, requestText } from "../http1/request-text.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
@@ -37,7 +37,7 @@ export function forwardExchange(
  */
 type State = "routing" | "sending" | "answering" | "tunnel" | "ended";
 
-class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
+class Forwarding implements Exchange, Routed, UpstreamUser, Waiting, LongLived {
   readonly head: RequestHead;
   readonly isHead: boolean;
   readonly #serving: Serving;
@@ -89,8 +89,36 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
       return;
     }
     const asking = { request: head, accepted: head, peerAddress: peer.address, peerTrusted: this.#peerTrusted };
-    const forget = routeOrWait(this.#serving, asking, (found) => this.#onRoute(found));
+    const forget = routeOrWait(this.#serving, asking, this);
     if (this.#state === "routing" && this.#route === undefined) this.#forget = forget;
+  }
+  onRoute(found: Found): void {
+    this.#forget = undefined;
+    this.#decision = found.decision;
+    if (found.kind === "refuse") {
+      this.#refuse(found.reason, undefined, found.detail);
+      return;
+    }
+    this.#route = found;
+    const { pool } = found;
+    const tunnel = this.head.webSocketKey !== "";
+    const isFull = (tunnel ? pool.tunnels : pool.inFlight) >= this.#serving.maxInFlightPerStamp;
+    if (isFull || (tunnel && this.#serving.draining)) {
+      this.#refuse("too-busy");
+      return;
+    }
+    const permit = this.#serving.breakers.enter(pool.stamp);
+    if (typeof permit === "number") {
+      this.#refuse("stamp-unreachable", undefined, { retryAfterMs: permit });
+      return;
+    }
+    this.#permit = permit;
+    this.#pool = pool;
+    if (tunnel) {
+      pool.tunnels += 1;
+      keepLongLived(this.#serving, found.decision.tenant ?? "", this);
+    } else pool.inFlight += 1;
+    this.#try();
   }
   onBodyBytes(bytes: Buffer): boolean {
     const upstream = this.#upstream;
@@ -233,35 +261,6 @@ class Forwarding implements Exchange, UpstreamUser, Waiting, LongLived {
         this.#afterSilence(cause, reused && !heard);
         return;
     }
-  }
-
-  #onRoute(found: Found): void {
-    this.#forget = undefined;
-    this.#decision = found.decision;
-    if (found.kind === "refuse") {
-      this.#refuse(found.reason, undefined, found.detail);
-      return;
-    }
-    this.#route = found;
-    const { pool } = found;
-    const tunnel = this.head.webSocketKey !== "";
-    const isFull = (tunnel ? pool.tunnels : pool.inFlight) >= this.#serving.maxInFlightPerStamp;
-    if (isFull || (tunnel && this.#serving.draining)) {
-      this.#refuse("too-busy");
-      return;
-    }
-    const permit = this.#serving.breakers.enter(pool.stamp);
-    if (typeof permit === "number") {
-      this.#refuse("stamp-unreachable", undefined, { retryAfterMs: permit });
-      return;
-    }
-    this.#permit = permit;
-    this.#pool = pool;
-    if (tunnel) {
-      pool.tunnels += 1;
-      keepLongLived(this.#serving, found.decision.tenant ?? "", this);
-    } else pool.inFlight += 1;
-    this.#try();
   }
 
   /** Takes or opens a connection to the next endpoint, or waits for one. */

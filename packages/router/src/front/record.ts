@@ -1,4 +1,4 @@
-import { type AccessEntry, traceparentOf } from "../access-log.ts";
+import { traceparentOf } from "../access-log.ts";
 import type { Decision } from "../decide.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import { problemAnswer, type RefusalReason } from "../refusals.ts";
@@ -34,25 +34,20 @@ export function record(serving: Serving, head: RequestHead, seen: Seen): void {
   const lost = decision?.lost;
   if (lost !== undefined) serving.metrics.record({ ...lost, status, reason: lostByTrial, ms, isLost: true });
   if (serving.accessLog === undefined) return;
-  const epoch = decision?.epoch;
-  const rule = decision?.rule;
-  const traceparent = head.fields.traceparent === "" ? undefined : traceparentOf(head.fields.traceparent);
-  // One field after the other: spreading costs more than all of the rest.
-  const entry: { -readonly [Key in keyof AccessEntry]: AccessEntry[Key] } = {
+  serving.accessLog.write({
     time: timeOf(serving.now()),
     requestId,
     method: head.method,
     path: head.path.length > 256 ? head.path.slice(0, 256) : head.path,
+    tenant,
+    stamp,
+    epoch: decision?.epoch,
+    rule: decision?.rule,
     status,
+    reason,
     ms: Math.round(ms * 100) / 100,
-  };
-  if (tenant !== undefined) entry.tenant = tenant;
-  if (stamp !== undefined) entry.stamp = stamp;
-  if (epoch !== undefined) entry.epoch = epoch;
-  if (rule !== undefined) entry.rule = rule;
-  if (reason !== undefined) entry.reason = reason;
-  if (traceparent !== undefined) entry.traceparent = traceparent;
-  serving.accessLog.write(entry);
+    traceparent: head.fields.traceparent === "" ? undefined : traceparentOf(head.fields.traceparent),
+  });
 }
 
 /** A head that could not be read has no path that could be trusted to mean anything. */

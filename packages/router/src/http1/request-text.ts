@@ -12,6 +12,9 @@ export interface Forwarded {
   readonly route: string;
 }
 
+const beforeHost = " HTTP/1.1\r\nhost: ";
+const beforeId = "\r\nx-request-id: ";
+const beforeRoute = `\r\n${routeHeader}: `;
 const maxHops = 5;
 const hopName = "1.1 stampyard";
 
@@ -31,10 +34,9 @@ export function requestText(head: RequestHead, forwarded: Forwarded): string {
   const { target, peerAddress, scheme, requestId, route } = forwarded;
   if (fields.via === "" && fields.forwardedFor === "" && fields.forwardedProto === "") {
     // Few pieces: each is walked again when the text is written.
-    const hostLine = `host: ${host}\r\n`;
-    const line = head.method === "GET" ? `GET ${target} HTTP/1.1\r\n` : `${head.method} ${target} HTTP/1.1\r\n`;
-    const start = line + hostLine + fields.lines + peerLines(peerAddress, scheme) + hostLine;
-    return `${start}x-request-id: ${requestId}\r\n${routeHeader}: ${route}${framingLines(head)}`;
+    const line = (head.method === "GET" ? "GET " : `${head.method} `) + target + beforeHost + host;
+    const start = `${line}\r\n${fields.lines}` + peerLines(peerAddress, scheme) + host + beforeId + requestId;
+    return start + beforeRoute + route + framingLines(head);
   }
   const via = fields.via === "" ? hopName : `${fields.via}, ${hopName}`;
   const client = fields.forwardedFor === "" ? peerAddress : `${fields.forwardedFor}, ${peerAddress}`;
@@ -50,12 +52,12 @@ let lastPeer = "";
 let lastScheme = "";
 let lastLines = "";
 
-/** The same for all requests of a client that is no proxy, up to the name of x-forwarded-host; made once for those in a row. */
+/** The same for all requests of a client that is no proxy, up to the value of x-forwarded-host; made once for those in a row. */
 function peerLines(address: string, scheme: string): string {
   if (address !== lastPeer || scheme !== lastScheme) {
     lastPeer = address;
     lastScheme = scheme;
-    lastLines = `via: ${hopName}\r\nx-forwarded-for: ${address}\r\nx-forwarded-proto: ${scheme}\r\nx-forwarded-`;
+    lastLines = `via: ${hopName}\r\nx-forwarded-for: ${address}\r\nx-forwarded-proto: ${scheme}\r\nx-forwarded-host: `;
   }
   return lastLines;
 }
