@@ -177,7 +177,8 @@ describe("workers", () => {
   });
 
   test("one connection gets its tenant's whole rate after a moment (D17)", async () => {
-    const rate = 200;
+    // Half of it, the part that a worker begins with, is far enough below, and the whole of it is nothing for a busy machine.
+    const rate = 60;
     bed.controlPlane.change({
       kind: "routing-put",
       routing: { domains: ["localhost"], limits: { requestsPerSecond: rate, burst: 20 } },
@@ -190,15 +191,18 @@ describe("workers", () => {
     const asking = (async () => {
       while (on) if ((await once(router.listenPort, agent)) === 200) passed += 1;
     })();
-    await eventually(async () => {
-      const [since, before] = [performance.now(), passed];
-      await new Promise((resolve) => setTimeout(resolve, 400));
-      const perSecond = ((passed - before) / (performance.now() - since)) * 1_000;
-      expect(perSecond).toBeGreaterThan(rate * 0.8);
-    }, 15_000);
-    on = false;
-    await asking;
-    agent.destroy();
+    try {
+      await eventually(async () => {
+        const [since, before] = [performance.now(), passed];
+        await new Promise((resolve) => setTimeout(resolve, 800));
+        const perSecond = ((passed - before) / (performance.now() - since)) * 1_000;
+        expect(perSecond).toBeGreaterThan(rate * 0.8);
+      }, 15_000);
+    } finally {
+      on = false;
+      await asking;
+      agent.destroy();
+    }
     // Both workers began with a full part of the burst.
     expect(passed).toBeLessThanOrEqual(20 + 2 + ((performance.now() - startedAt) / 1_000) * rate);
   });
