@@ -22,7 +22,7 @@ export function isName(text: string): boolean {
 export function isTenantKey(text: string): boolean {
   const { length } = text;
   if (length === 0 || length > 63) return false;
-  // By hand: it is asked for every request, and a pattern costs seven times as much.
+  // By hand: it is asked for every request, and a pattern costs several times as much.
   for (let at = 0; at < length; at++) {
     const code = text.charCodeAt(at);
     const inside = code === 0x2d && at > 0 && at < length - 1;

@@ -14,6 +14,7 @@ export interface AccessEntry {
   /** 0 = the client left before it had an answer. */
   readonly status: number;
   readonly reason?: string | undefined;
+  /** Until the answer ended; right to the length of a turn of the event loop, within which time stands still. */
   readonly ms: number;
   readonly traceparent?: string | undefined;
 }

@@ -10,10 +10,10 @@ import type { AnswerBody, ClientSide, Exchange, PeerFacts } from "./exchange.ts"
 import { forwardExchange } from "./forwarding.ts";
 import { type Channel, type ChannelEvents, openChannel } from "./io.ts";
 import { isShared } from "./lent-reads.ts";
-import { type Octets, ShortRead } from "./short-read.ts";
 import { refuseHead } from "./record.ts";
 import { RequestBody } from "./request-body.ts";
 import { firstRequestMs, headContexts, type Serving } from "./serving.ts";
+import { type Octets, ShortRead } from "./short-read.ts";
 import type { Timed } from "./timer-wheel.ts";
 
 /**

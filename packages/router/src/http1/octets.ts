@@ -35,7 +35,7 @@ const octets = Buffer.alloc(maxHeadBytes + 8);
 
 /**
  * The octets of a text of one octet per character, at the same places, and a zero behind the last: no loop that looks for
- * what may stand in a head runs past it. Valid until the next call. Looking at octets costs a third of looking at the
+ * what may stand in a head runs past it. Valid until the next call. Looking at octets costs less than looking at the
  * characters of a text, which V8 keeps in several forms.
  */
 export function octetsOf(text: string): Uint8Array {

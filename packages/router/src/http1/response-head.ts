@@ -103,6 +103,7 @@ function readStatusLine(text: string, octets: Uint8Array, head: ResponseHead): n
   if (status === undefined || status < 100 || status > 599) return -1;
   head.status = status;
   const lineEnd = text.indexOf("\r\n", 12);
+  if (lineEnd < 0) return -1;
   // A reason is for people, and is not passed on; only what would end the line early matters.
   if (lineEnd !== 12 && (text.charCodeAt(12) !== 0x20 || text.indexOf("\n", 12) < lineEnd)) return -1;
   const bareReturn = text.indexOf("\r", 12);
